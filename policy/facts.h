@@ -1,0 +1,120 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// Everything a rule may know about SQL text. Values without behaviour: made by policy/sql, read by
+/// decide(), the gate, the audit log and the surfaces.
+namespace sallyport::policy {
+
+/// What a statement does, in the words that `do:` accepts (spelled with '-': `copy-program`).
+enum class kind : std::uint8_t {
+    connect,           ///< opening a session on the target
+    read,              ///< reveals rows
+    write,             ///< changes rows (insert, update, delete, merge, truncate, copy from)
+    ddl,               ///< changes the schema
+    grant,             ///< changes rights, roles or ownership
+    transaction,       ///< begin, commit, rollback, savepoint, prepare transaction …
+    session_setting,   ///< SET, RESET, DISCARD of something harmless to identity
+    session_identity,  ///< SET ROLE, SET SESSION AUTHORIZATION, search_path and what changes how SQL is read
+    cursor,            ///< DECLARE, FETCH, MOVE, CLOSE
+    prepared,          ///< PREPARE, EXECUTE, DEALLOCATE
+    notify,            ///< LISTEN, UNLISTEN, NOTIFY
+    lock,              ///< LOCK TABLE, SELECT … FOR UPDATE
+    explain,           ///< EXPLAIN (of whatever it explains, which counts too)
+    show,              ///< SHOW
+    maintenance,       ///< VACUUM, ANALYZE, CLUSTER, REINDEX, CHECKPOINT, LOAD …
+    copy_in,           ///< COPY … FROM STDIN
+    copy_out,          ///< COPY … TO STDOUT
+    copy_program,      ///< COPY … PROGRAM
+    server_file,       ///< touches files of the server (COPY file, lo_import, pg_read_file …)
+    execute_code,      ///< DO, CALL
+    replication,       ///< a replication connection
+    fastpath,          ///< the FunctionCall message
+    opaque,            ///< could not be analysed; see opaque_reasons
+    count_
+};
+inline constexpr std::size_t kind_count = static_cast<std::size_t>(kind::count_);
+
+[[nodiscard]] std::string_view to_string(kind k) noexcept;
+/// Parses the spelling used in policies; false if unknown.
+[[nodiscard]] bool parse_kind(std::string_view text, kind& out) noexcept;
+
+enum class access : std::uint8_t { read, write };
+
+/// A table-like thing that a statement names, and how it is used.
+struct relation_use {
+    std::string schema;  ///< empty: unqualified, so it may be in any schema
+    std::string name;
+    access how = access::read;
+    /// Columns that are revealed or changed; empty means "all, or unknown". A rule on columns matches
+    /// if this is empty or intersects (the column analysis in depth is policy/sql's to refine).
+    std::vector<std::string> columns;
+    std::string place;  ///< where in the statement: "from", "with", "insert into", "copy" … for people
+    friend bool operator==(const relation_use&, const relation_use&) = default;
+};
+
+struct function_use {
+    std::string schema;  ///< empty: unqualified
+    std::string name;
+    friend bool operator==(const function_use&, const function_use&) = default;
+};
+
+/// A setting that a statement changes: SET, RESET, SET LOCAL, set_config(literal, …), ALTER ROLE … SET.
+struct setting_change {
+    std::string name;   ///< lower case; "" when it cannot be known
+    std::string value;  ///< literal-free only when the statement is; "" when reset or unknown
+    bool local = false;
+    friend bool operator==(const setting_change&, const setting_change&) = default;
+};
+
+struct facts;
+
+/// How a statement uses the shared namespace of prepared statements and of portals (cursors).
+struct name_use {
+    enum class action : std::uint8_t {
+        prepare, execute, deallocate, deallocate_all, declare, fetch, close, close_all, discard_all
+    };
+    action what = action::prepare;
+    std::string name;                    ///< as the server stores it (folded, cut to 63 bytes)
+    std::shared_ptr<const facts> inner;  ///< PREPARE, DECLARE: facts of the inner statement
+};
+
+/// One statement of a Query string.
+struct statement_facts {
+    std::string command;  ///< lower case: "select", "insert", "create table", "copy", "do" …
+    std::vector<kind> kinds;
+    std::vector<relation_use> relations;
+    std::vector<function_use> functions;
+    std::vector<setting_change> settings;
+    std::vector<name_use> names;
+    std::vector<std::string> opaque_reasons;  ///< non-empty exactly when kinds has opaque
+    enum class transaction_control : std::uint8_t {
+        none, begin, commit, rollback, rollback_to, savepoint, release, prepare, commit_prepared,
+        rollback_prepared
+    } transaction = transaction_control::none;
+
+    [[nodiscard]] bool has(kind k) const noexcept {
+        for (auto x : kinds)
+            if (x == k) return true;
+        return false;
+    }
+};
+
+/// Facts of one SQL text (a Query or Parse message).
+struct facts {
+    std::vector<statement_facts> statements;  ///< empty: an empty query
+    /// Literals of the text decide what it does (SET, set_config, 'x'::regclass …): texts that differ
+    /// only in literals may not share these facts, and no approval may cover "the same shape".
+    bool literal_sensitive = false;
+    std::string shape;     ///< hex SHA-256 of the literal-free token sequence; "" when there is none
+    std::string redacted;  ///< the text without its literals, whole; for log and audit
+};
+
+using facts_ptr = std::shared_ptr<const facts>;
+
+}  // namespace sallyport::policy

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/rule.h"
+
+/// Policy file → rule_set, with every fault at once.
+namespace sallyport::policy {
+
+/// One fault of a file; printed as `file:line:column: what (did you mean …?)`. Lines and columns from 1.
+struct fault {
+    std::string file;
+    int line = 0;
+    int column = 0;
+    std::string what;
+};
+[[nodiscard]] std::string to_string(const fault& f);
+
+/// What the rest of the configuration knows and a policy refers to. Empty sets: not checked.
+struct known_names {
+    std::set<std::string> targets;
+    std::set<std::string> users;
+    std::set<std::string> groups;  ///< groups that at least one user has
+};
+
+struct loaded_policy {
+    rule_set_ptr rules;          ///< null when there are faults
+    std::vector<fault> faults;   ///< in file order
+    std::vector<fault> warnings; ///< lint: rules that can never match, unstaffed …; never fatal
+};
+
+[[nodiscard]] loaded_policy load_policy(const std::string& path, const known_names& known);
+[[nodiscard]] loaded_policy load_policy_text(std::string_view text, const std::string& path,
+                                             const known_names& known);
+
+/// Runs the policy's own tests; one fault per test that failed. `now` is used where a test gives no time.
+[[nodiscard]] std::vector<fault> run_policy_tests(const rule_set& rules, instant now);
+
+}  // namespace sallyport::policy

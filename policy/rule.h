@@ -1,0 +1,153 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include "policy/facts.h"
+#include "policy/types.h"
+
+/// The policy file as typed values. Built only by load_policy(), immutable afterwards.
+namespace sallyport::policy {
+
+/// Who a rule, an approver list or an opt-out speaks of. Everything empty = everybody.
+/// Several fields given = all must hold; several entries in one field = any of them.
+struct who {
+    std::vector<std::string> users;
+    std::vector<std::string> groups;
+    std::vector<std::string> applications;  ///< exact application_name
+    std::vector<std::string> addresses;     ///< client CIDRs, e.g. 10.0.0.0/8
+    std::shared_ptr<const who> not_;        ///< excluded
+    [[nodiscard]] bool everybody() const noexcept {
+        return users.empty() && groups.empty() && applications.empty() && addresses.empty() && !not_;
+    }
+};
+
+/// "schema.name", "schema.*", "name" (any schema), with an optional column list.
+struct relation_pattern {
+    std::string schema;  ///< "*" = any
+    std::string name;    ///< "*" = any
+    std::vector<std::string> columns;
+};
+
+struct resource {
+    std::string name;
+    std::vector<std::string> targets;          ///< never empty
+    std::vector<relation_pattern> relations;   ///< empty: the whole target, the session itself
+};
+
+/// A weekly window in a zone: "Mon-Fri 08:00-18:00" in Europe/Berlin. Overnight windows wrap.
+struct time_window {
+    std::array<bool, 7> days{};  ///< Monday first; the day on which the window starts
+    int from_minute = 0;         ///< minutes since local midnight, 0-1439
+    int to_minute = 1440;        ///< exclusive, 1-1440; <= from: wraps past midnight
+    std::string zone = "UTC";    ///< IANA name
+    std::string text;            ///< as written
+};
+
+struct approvers {
+    std::vector<std::string> users;
+    std::vector<std::string> groups;
+    int approvals = 1;  ///< distinct persons needed, >= 1
+};
+
+/// How long each kind of pass may last at most; nullopt/false: not offered.
+struct pass_bounds {
+    bool statement = true;
+    std::optional<milliseconds> shape;
+    std::optional<milliseconds> transaction;
+    std::optional<milliseconds> session;
+};
+
+enum class hold_clients : std::uint8_t { wait, refuse };
+enum class at_end : std::uint8_t { hold, drain, kill };
+enum class log_mode : std::uint8_t { none, all };
+
+struct hold_spec {
+    approvers who;
+    milliseconds wait{std::chrono::minutes(15)};
+    hold_clients clients = hold_clients::wait;
+    bool reason_required = false;
+    pass_bounds pass;
+};
+
+struct opt_out_spec {
+    policy::who who;
+    approvers approved_by;
+    milliseconds max_duration{};              ///< > 0
+    std::optional<std::uint64_t> max_uses;
+    std::optional<int> max_live_per_person;
+    std::optional<int> max_live_in_all;
+    std::optional<std::string> ticket;        ///< ECMAScript pattern, whole match; absent: no ticket needed
+    policy::at_end at_end = policy::at_end::hold;
+    milliseconds drain_limit{std::chrono::seconds(30)};
+    std::optional<milliseconds> review_within;
+    std::string role;                         ///< temporary upstream role, "" = none
+};
+
+struct rule {
+    std::string id;
+    int tier = 0;
+    policy::who who;
+    std::vector<std::string> on;              ///< resource names; empty: any target, any object
+    std::vector<kind> kinds;                  ///< `do:` kinds …
+    std::vector<std::string> commands;        ///< … and single commands; both empty: any action
+    std::vector<time_window> when;            ///< empty: always; else any of them
+    policy::effect effect = policy::effect::allow;
+    std::string message;                      ///< for the client, "" = none
+    std::optional<hold_spec> hold;            ///< present iff effect == hold
+    std::optional<opt_out_spec> opt_out;      ///< only with effect hold
+    log_mode log = log_mode::none;            ///< record plain allows by this rule
+    int line = 0;                             ///< in the policy file
+
+    /// True for a rule that speaks of opening a session rather than of single statements: no `do:`,
+    /// and no resource that names relations.
+    bool connect_scope = false;
+};
+
+/// One line of the policy's own `tests:`.
+struct policy_test {
+    std::string as;
+    std::vector<std::string> groups;
+    std::string on;   ///< target
+    std::string sql;  ///< "" = the session itself
+    effect expect = effect::allow;
+    std::string rule;  ///< "" = not checked
+    std::optional<instant> at;
+    int line = 0;
+};
+
+struct rule_set {
+    int version = 1;
+    effect default_effect = effect::deny;
+    effect opaque_effect = effect::hold;
+    std::optional<hold_spec> opaque_hold;     ///< who approves opaque statements (`opaque: {effect: hold, hold: {…}}`)
+    log_mode log = log_mode::none;            ///< plain allows by default
+    bool log_literals = false;                ///< `log_literals: true`: statements unredacted in the audit log
+    std::map<std::string, resource> resources;
+    std::vector<rule> rules;                  ///< sorted by (tier, position in the file)
+    std::vector<policy_test> tests;
+    std::string hash;                         ///< hex SHA-256 of the file's bytes
+    std::string path;
+
+    [[nodiscard]] const rule* find_rule(const std::string& id) const noexcept {
+        for (const auto& r : rules)
+            if (r.id == id) return &r;
+        return nullptr;
+    }
+};
+
+using rule_set_ptr = std::shared_ptr<const rule_set>;
+
+/// The rule id under which opaque statements are held, denied, approved and opted out.
+inline constexpr const char* opaque_rule_id = "opaque";
+/// The rule id of `default:`.
+inline constexpr const char* default_rule_id = "default";
+
+}  // namespace sallyport::policy

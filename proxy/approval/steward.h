@@ -1,0 +1,149 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policy/decide.h"
+#include "policy/hold.h"
+#include "policy/opt_out.h"
+#include "policy/rule.h"
+#include "proxy/audit/log.h"
+#include "proxy/clock.h"
+#include "proxy/store/store.h"
+
+/// Everything that changes the state of holds and opt-outs, on one thread of its own.
+///
+/// One thread means: the first of approve, deny, expire, withdraw wins and the others are told so.
+/// Sessions and surfaces talk to it with values and callbacks and never with sockets.
+namespace sallyport::proxy::approval {
+
+/// How a hold ended, for the session that waits.
+struct hold_outcome {
+    policy::hold_id id;
+    policy::hold_state state = policy::hold_state::expired;  ///< never pending
+    std::string reason;                ///< deny's reason, or why expired/withdrawn
+    std::string decided_by;            ///< comma-separated persons, for records and notices
+    std::optional<policy::pass> pass;  ///< approved: always one, scope statement at least
+};
+
+/// What a surface's request came to.
+enum class verdict : std::uint8_t {
+    done,        ///< it is durable
+    counted,     ///< a vote that counts, more are needed
+    not_found,   ///< no such hold or opt-out, or not visible to this person
+    forbidden,   ///< this person may not; text says why
+    conflict,    ///< it has already ended; text says how
+    invalid,     ///< outside the bounds or malformed; text says which and what would fit
+    unavailable  ///< store or audit cannot write
+};
+struct answer {
+    verdict what = verdict::unavailable;
+    std::string text;  ///< one sentence for a person
+    std::uint64_t id = 0;
+};
+
+/// Asked by `use`: every opt-out named must let this pass, all or none.
+struct bypass_request {
+    std::vector<policy::opt_out_id> opt_outs;
+    audit::record record;  ///< event "bypass"; the steward appends one such record per opt-out
+};
+
+class steward {
+  public:
+    /// A live session's ear. Called on the steward's thread; must only post.
+    using on_outcome = std::function<void(hold_outcome)>;
+    using on_answer = std::function<void(answer)>;
+    /// Receipt of the last record, or null and why: the bypass may not pass then.
+    using on_bypass = std::function<void(std::unique_ptr<audit::receipt>, std::string error)>;
+    /// A hold was stored and recorded; id 0 and an error text: it could not be.
+    using on_opened = std::function<void(policy::hold_id, std::string error)>;
+    /// An opt-out or a pass ended (expired, revoked, used up): live sessions of that person look again.
+    struct ended_event {
+        policy::opt_out_id id;
+        std::string rule;
+        std::string person;
+        policy::opt_out_state state;
+        policy::at_end at_end;
+        policy::milliseconds drain_limit;
+    };
+    using on_ended = std::function<void(const ended_event&)>;
+    /// Anything changed; for event streams: "hold 7 approved".
+    struct change_event {
+        std::string what;  ///< "hold" or "opt_out"
+        std::uint64_t id;
+        std::string state;
+    };
+    using on_change = std::function<void(const change_event&)>;
+
+    struct dependencies {
+        store::store* store = nullptr;   ///< owned by the caller, used on the steward's thread only
+        audit::log* audit = nullptr;
+        const clock* time = nullptr;
+    };
+    steward(dependencies d, policy::rule_set_ptr rules);
+    ~steward();  ///< stops and joins; waiting holds are withdrawn ("proxy is stopping")
+
+    /// Withdraws orphans, ends what ended while down, publishes the grants, starts the thread.
+    void start();
+    void set_rules(policy::rule_set_ptr rules);
+    void subscribe_ended(on_ended f);    ///< before start()
+    void subscribe_change(on_change f);  ///< before start()
+
+    /// The newest grants; lock-free for readers. Any thread.
+    [[nodiscard]] policy::grants_ptr grants() const noexcept;
+    /// Store and audit could both write when last tried.
+    [[nodiscard]] bool healthy() const noexcept;
+
+    // For sessions -----------------------------------------------------------------------------
+    /// Records hold.opened, stores the hold (id, times are filled in), then `opened`; later `outcome`
+    /// exactly once, unless withdraw() came first (then also once, with state withdrawn).
+    void open_hold(policy::hold h, policy::milliseconds wait, on_opened opened, on_outcome outcome);
+    /// The client left, cancelled or terminated. No-op when it has ended.
+    void withdraw(policy::hold_id id, std::string why);
+    /// Counts and records uses; the receipt is for the caller to forward with.
+    void use(bypass_request r, on_bypass done);
+    void session_ended(policy::session_id id);
+
+    // For surfaces. `who` is authenticated by the caller. ------------------------------------------
+    struct hold_vote {
+        policy::hold_id id;
+        policy::principal who;
+        bool approve = false;
+        std::string reason;
+        policy::pass_scope scope = policy::pass_scope::statement;
+        std::optional<policy::milliseconds> for_;  ///< absent: the rule's bound
+        std::string surface;
+    };
+    void vote(hold_vote v, on_answer done);
+    void request_opt_out(policy::opt_out_request r, std::string surface, on_answer done);
+    struct opt_out_vote {
+        policy::opt_out_id id;
+        policy::principal who;
+        bool approve = false;
+        std::string reason;
+        std::string surface;
+    };
+    void vote(opt_out_vote v, on_answer done);
+    /// By its person, its approvers, or an admin (`is_admin`, decided by the surface's table of roles).
+    struct opt_out_revoke {
+        policy::opt_out_id id;
+        policy::principal who;
+        std::string reason;
+        std::string surface;
+        bool is_admin = false;
+    };
+    void revoke(opt_out_revoke r, on_answer done);
+
+    /// Snapshots for lists; callback on the steward's thread.
+    void list_holds(std::optional<policy::hold_state> s, std::function<void(std::vector<policy::hold>)> f);
+    void list_opt_outs(std::optional<policy::opt_out_state> s, std::function<void(std::vector<policy::opt_out>)> f);
+
+  private:
+    struct impl;
+    std::unique_ptr<impl> impl_;
+};
+
+}  // namespace sallyport::proxy::approval

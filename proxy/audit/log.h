@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <system_error>
+
+#include "policy/types.h"
+#include "proxy/audit/record.h"
+
+/// The append-only, tamper-evident log: one writer thread, group commit, receipts.
+namespace sallyport::proxy::audit {
+
+/// Proof that a record is on disk. Only the log makes one; it cannot be copied or made by hand.
+class receipt {
+  public:
+    receipt(receipt&&) noexcept = default;
+    receipt& operator=(receipt&&) noexcept = default;
+    receipt(const receipt&) = delete;
+    receipt& operator=(const receipt&) = delete;
+    [[nodiscard]] std::uint64_t sequence() const noexcept { return sequence_; }
+
+  private:
+    friend class log;
+    friend class fake_receipts;  // tests/support only
+    explicit receipt(std::uint64_t sequence) noexcept : sequence_(sequence) {}
+    std::uint64_t sequence_;
+};
+
+struct log_options {
+    std::string directory;             ///< created 0700 if missing
+    std::string signing_key;           ///< Ed25519 PEM; created 0600 (and PATH.pub beside it) if missing
+    std::uint64_t segment_bytes_max = 64u << 20;
+    std::uint64_t checkpoint_records = 1000;  ///< a signed checkpoint after this many records …
+    policy::milliseconds checkpoint_interval{60'000};  ///< … or this much time, when there was a record
+    std::size_t queue_bytes_max = 16u << 20;
+};
+
+class log {
+  public:
+    /// Called once, on the writer thread: with a receipt when the record is durable, or nullptr and the
+    /// cause. Must not block and must not throw: post elsewhere.
+    using on_durable = std::function<void(std::unique_ptr<receipt>, std::error_code)>;
+
+    /// Opens (recovering a torn last line, continuing the chain) and starts the writer.
+    /// Errors: throws std::runtime_error with one line that says which path and what to do.
+    explicit log(log_options options);
+    ~log();  ///< writes what is queued, a last checkpoint, joins the writer
+    log(const log&) = delete;
+    log& operator=(const log&) = delete;
+
+    /// Queues one record. Thread-safe, never blocks on disk. `done` may be empty (record without a
+    /// waiter). When the queue is full or the disk fails, `done` gets the error; the log keeps
+    /// trying to recover with the next records (a full disk that has room again needs no restart).
+    void append(record r, on_durable done);
+
+    /// False while the last write failed: no bypass and no release can be recorded.
+    [[nodiscard]] bool healthy() const noexcept;
+    /// Sequence number and hex hash of the newest durable line: a head to keep elsewhere.
+    struct head_info {
+        std::uint64_t sequence = 0;
+        std::string hash;
+    };
+    [[nodiscard]] head_info head() const;
+
+  private:
+    struct impl;
+    std::unique_ptr<impl> impl_;
+};
+
+}  // namespace sallyport::proxy::audit
