@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/hold.h"
+#include "policy/opt_out.h"
+#include "policy/rule.h"
+#include "policy/types.h"
+
+/// Who may do what on the admin surfaces. Both the HTTP API and the console ask here and nowhere
+/// else.
+namespace sallyport::proxy::admin {
+
+/// Who holds a role, from the configuration. Empty lists: nobody.
+struct role_members {
+    std::vector<std::string> users;
+    std::vector<std::string> groups;
+    [[nodiscard]] bool contains(const policy::principal& p) const;
+};
+
+struct role_config {
+    role_members admins;    ///< sessions list and kill, reload, revoke any opt-out, statistics
+    role_members auditors;  ///< reads the audit log, and all holds, opt-outs and sessions
+};
+
+struct roles {
+    bool admin = false;
+    bool auditor = false;
+    friend bool operator==(roles, roles) = default;
+};
+[[nodiscard]] roles roles_of(const role_config& config, const policy::principal& who);
+
+/// An authenticated person on one surface, for as long as one request lasts.
+struct actor {
+    policy::principal who;
+    roles role;
+    std::string address;  ///< client IP as text, no port
+    std::string surface;  ///< "api" or "console"
+};
+
+/// Everything that can be asked of the admin surfaces.
+enum class action : std::uint8_t {
+    see_self,      ///< who am I, help, version
+    see_holds,     ///< those visible to the asker
+    vote_hold,     ///< and may_see(hold), and the rule's approvers
+    see_opt_outs,  ///< those visible to the asker
+    request_opt_out,
+    vote_opt_out,    ///< and may_see(opt_out), and the rule's approvers
+    revoke_opt_out,  ///< own, as its approver, or any as admin
+    see_sessions,
+    kill_session,
+    see_audit,
+    see_rules,
+    explain_self,   ///< what would be decided for me
+    explain_other,  ///< … for somebody else
+    reload,
+    see_events,
+    see_stats,
+    count_
+};
+inline constexpr std::size_t action_count = static_cast<std::size_t>(action::count_);
+[[nodiscard]] std::string_view to_string(action a) noexcept;
+
+/// "" when somebody with these roles may try `a`, else one sentence that says who may.
+/// An action that is not in the table is refused.
+[[nodiscard]] std::string check_action(action a, roles r);
+
+/// Whether `a` may know that this hold exists: its requester, who may vote on it or has, admins,
+/// auditors.
+[[nodiscard]] bool may_see(const actor& a, const policy::hold& h);
+/// Whether `a` may read the statement and its parameters: as may_see. Kept apart because it is the
+/// one place that a stricter house would change.
+[[nodiscard]] bool may_read_statement(const actor& a, const policy::hold& h);
+/// Likewise for an opt-out; its approvers are those of the rule as it is now.
+[[nodiscard]] bool may_see(const actor& a, const policy::opt_out& o, const policy::rule_set* rules);
+
+}  // namespace sallyport::proxy::admin

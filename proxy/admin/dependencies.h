@@ -1,0 +1,102 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/rule.h"
+#include "policy/types.h"
+#include "proxy/admin/authority.h"
+#include "proxy/approval/steward.h"
+#include "proxy/audit/record.h"
+#include "proxy/clock.h"
+#include "proxy/console.h"
+
+/// What the admin surfaces need of the rest of the proxy, as functions: they include no session, no
+/// socket and no application code, and tests give them fakes.
+namespace sallyport::proxy::admin {
+
+/// The steward's side that surfaces use. approvals_of() makes one from a steward.
+struct approvals {
+    std::function<void(std::optional<policy::hold_state>,
+                       std::function<void(std::vector<policy::hold>)>)>
+        list_holds;
+    std::function<void(std::optional<policy::opt_out_state>,
+                       std::function<void(std::vector<policy::opt_out>)>)>
+        list_opt_outs;
+    std::function<void(approval::steward::hold_vote, approval::steward::on_answer)> vote_hold;
+    std::function<void(policy::opt_out_request, std::string surface, approval::steward::on_answer)>
+        request_opt_out;
+    std::function<void(approval::steward::opt_out_vote, approval::steward::on_answer)> vote_opt_out;
+    std::function<void(approval::steward::opt_out_revoke, approval::steward::on_answer)>
+        revoke_opt_out;
+    std::function<bool()> healthy;  ///< store and audit could both write when last tried
+};
+/// `s` must outlive the result.
+[[nodiscard]] approvals approvals_of(approval::steward& s);
+
+/// The answer of explain: a decision, with its reasons, as values.
+struct explained {
+    std::string
+        error;  ///< non-empty: it could not be explained (unknown target …); the rest is empty
+    policy::effect effect = policy::effect::deny;
+    std::string rule;
+    std::vector<std::string> reasons;
+    std::vector<std::string> facts;  ///< "read pii.customers (from)", "opaque: DO block" …
+    std::string policy_hash;
+};
+struct explain_question {
+    std::string user;
+    std::vector<std::string> groups;  ///< empty and the user is known: that user's groups
+    std::string target;
+    std::string sql;  ///< "" = the session itself
+    std::string application;
+    std::string address;
+};
+
+struct audit_question {
+    std::string event;                     ///< exact, "" = any; "hold.*" = all that begin so
+    std::string user;                      ///< exact value of the field `user`, "" = any
+    std::string text;                      ///< anywhere in the line, "" = any
+    std::optional<policy::instant> from;   ///< inclusive
+    std::optional<policy::instant> until;  ///< exclusive
+    std::uint64_t after_sequence = 0;      ///< only later ones
+    std::size_t limit = 100;               ///< 1-1000; the newest that match, in the log's order
+};
+struct audit_answer {
+    std::string error;               ///< non-empty: could not be read
+    std::vector<std::string> lines;  ///< each one JSON object, as in the log
+};
+
+struct reload_answer {
+    bool done = false;
+    std::vector<std::string> faults;  ///< "file:line:column: what", when not done
+    std::vector<std::string> warnings;
+    std::string policy_hash;  ///< of the rules now in force
+};
+
+struct dependencies {
+    /// Checks a password; nullopt for a wrong one, an unknown user, or one who may not log in so.
+    /// Takes the same time for all of these. May block for milliseconds: called on a thread of its
+    /// own.
+    std::function<std::optional<policy::principal>(const std::string& user,
+                                                   std::string_view password)>
+        authenticate;
+    /// The person as of now; nullopt ends her logins. Called for every request: must be quick.
+    std::function<std::optional<policy::principal>(const std::string& user)> find_user;
+    approvals approval;
+    session_directory* sessions = nullptr;
+    std::function<policy::rule_set_ptr()> rules;
+    std::function<reload_answer()> reload;                            ///< may block
+    std::function<explained(const explain_question&)> explain;        ///< may block
+    std::function<audit_answer(const audit_question&)> audit_search;  ///< may block
+    std::function<void(audit::record)> record;                        ///< queues; never blocks
+    const clock* time = nullptr;
+    role_config roles;
+    std::string version;  ///< "0.1.0"
+};
+
+}  // namespace sallyport::proxy::admin
