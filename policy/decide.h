@@ -16,9 +16,12 @@ namespace sallyport::policy {
 struct subject {
     policy::principal principal;
     std::string target;
-    std::string address;      ///< client IP as text, no port
+    std::string address;  ///< client IP as text, no port
     std::string application;
     session_id session;
+    /// The schemas of the session's current search_path, folded; empty: not known, or as at the
+    /// start. An unqualified name also matches patterns `schema.*` of these schemas.
+    std::vector<std::string> search_path_schemas;
 };
 
 /// How a thing that a rule holds may pass.
@@ -26,31 +29,55 @@ enum class granted_by : std::uint8_t { nothing, pass, opt_out };
 
 struct decision {
     policy::effect effect = policy::effect::deny;
-    /// The deciding rule: in the rule_set, valid as long as that is; null for `default:` and `opaque:`.
+    /// The deciding rule: in the rule_set, valid as long as that is; null for `default:` and
+    /// `opaque:`.
     const policy::rule* rule = nullptr;
-    std::string rule_id;                ///< rule->id, "default" or "opaque"
-    std::vector<std::string> reasons;   ///< "rule pii-needs-approval (tier 20) holds read of pii.customers"
+    /// rule->id, "default" or "opaque". Empty for a plain allow without `log` unless `explain` is
+    /// set: an id longer than std::string keeps inline would cost that path its allocation. `rule`
+    /// is set.
+    std::string rule_id;
+    std::vector<std::string>
+        reasons;  ///< "rule pii-needs-approval (tier 20) holds read of pii.customers"
     granted_by grant = granted_by::nothing;
     /// effect allow through grants: one entry per holding rule that was got round, in rule order.
     std::vector<opt_out_id> opt_outs;
     std::vector<pass_id> passes;
-    const hold_spec* hold = nullptr;    ///< effect hold: approvers and bounds; null = nobody can approve
-    bool log = false;                   ///< plain allow that a rule wants recorded
+    const hold_spec* hold =
+        nullptr;       ///< effect hold: approvers and bounds; null = nobody can approve
+    bool log = false;  ///< plain allow that a rule wants recorded
 };
 
-/// Decides one statement text (all its statements, as one) or, with `f == nullptr`, the opening of the
-/// session. The strictest over all (action, object) pairs; tiers ascending; in the first tier in which
-/// any rule matches a pair, deny beats hold beats allow. A pair no rule matches gets `default:`.
-/// An opaque statement additionally gets `opaque:` (strictest of both).
-/// A held pair passes if `g` has, for that rule and subject, a live pass or a live opt-out; if every
-/// holding pair passes, the effect is allow with `grant` and ids set (an opt-out is named only when
-/// no pass covers). Several holding rules: each needs its own grant; `rule` is the first ungranted.
-/// Never throws; a rule that cannot be evaluated (an unknown zone …) counts as matched if it denies or
-/// holds, as not matched if it allows.
-/// Cost: no allocation for a plain allow without `log`, apart from what `reasons` needs — reasons are
-/// filled only when the effect is not a plain allow or `explain` is set.
+/// Decides one statement text (all its statements, as one) or, with `f == nullptr`, the opening of
+/// the session. The strictest over all (action, object) pairs; tiers ascending; in the first tier
+/// in which any rule matches a pair, deny beats hold beats allow. A pair no rule matches gets
+/// `default:`. An opaque statement additionally gets `opaque:` (strictest of both).
+///
+/// Pairs of a statement: (read, relation) and (write, relation) for its relations used so, (kind,
+/// relation) for each other kind and each relation, (kind, nothing) for a kind without relations. A
+/// rule on commands matches every pair of such a statement; if it allows, only the pairs that are
+/// in the nature of the command (commands.h), so that allowing `select` does not allow a DELETE in
+/// its WITH.
+///
+/// An unqualified relation matches a pattern that names the table, in whatever schema; `schema.*`
+/// only for schemas in the search_path. Names of pg_catalog and information_schema match a pattern
+/// that names the schema or the table, never `*`. Where a match is uncertain an allow rule does not
+/// match: columns not known, or a known search_path with schemas that the rule does not allow as
+/// well.
+///
+/// A hold on a rule that no longer has `opt_out:` is not passed by opt-outs stored for it earlier.
+/// A held pair passes if `g` has, for that rule and subject, a live pass or a live opt-out; if
+/// every holding pair passes, the effect is allow with `grant` and ids set (an opt-out is named
+/// only when no pass covers). Several holding rules: each needs its own grant; `rule` is the first
+/// ungranted. Never throws; a rule that cannot be evaluated (an unknown zone …) counts as matched
+/// if it denies or holds, as not matched if it allows. Cost: no allocation for a plain allow
+/// without `log`, apart from what `reasons` needs — reasons are filled only when the effect is not
+/// a plain allow or `explain` is set.
 struct decide_options {
     bool explain = false;
+    /// The pass of scope `statement` with which this very statement is being released: it covers
+    /// its rule (same person and target, live at `now`), and other holding rules still need their
+    /// own.
+    const pass* released_by = nullptr;
 };
 [[nodiscard]] decision decide(const rule_set& p, const subject& s, const facts* f, const grants& g,
                               instant now, decide_options o = {});

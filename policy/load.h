@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -11,7 +12,8 @@
 /// Policy file → rule_set, with every fault at once.
 namespace sallyport::policy {
 
-/// One fault of a file; printed as `file:line:column: what (did you mean …?)`. Lines and columns from 1.
+/// One fault of a file; printed as `file:line:column: what (did you mean …?)`. Lines and columns
+/// from 1.
 struct fault {
     std::string file;
     int line = 0;
@@ -25,19 +27,24 @@ struct known_names {
     std::set<std::string> targets;
     std::set<std::string> users;
     std::set<std::string> groups;  ///< groups that at least one user has
+    /// Group → its users; empty: not known, and then the number of possible approvers is not
+    /// checked.
+    std::map<std::string, std::set<std::string>> members;
+    std::set<std::string> services;  ///< users that are programs and cannot vote
 };
 
 struct loaded_policy {
-    rule_set_ptr rules;          ///< null when there are faults
-    std::vector<fault> faults;   ///< in file order
-    std::vector<fault> warnings; ///< lint: rules that can never match, unstaffed …; never fatal
+    rule_set_ptr rules;           ///< null when there are faults
+    std::vector<fault> faults;    ///< in file order
+    std::vector<fault> warnings;  ///< lint: rules that can never match, unstaffed …; never fatal
 };
 
 [[nodiscard]] loaded_policy load_policy(const std::string& path, const known_names& known);
 [[nodiscard]] loaded_policy load_policy_text(std::string_view text, const std::string& path,
                                              const known_names& known);
 
-/// Runs the policy's own tests; one fault per test that failed. `now` is used where a test gives no time.
+/// Runs the policy's own tests; one fault per test that failed. `now` is used where a test gives no
+/// time.
 [[nodiscard]] std::vector<fault> run_policy_tests(const rule_set& rules, instant now);
 
 }  // namespace sallyport::policy

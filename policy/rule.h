@@ -10,11 +10,15 @@
 #include <string>
 #include <vector>
 
+#include "policy/address.h"
 #include "policy/facts.h"
+#include "policy/time_zone.h"
 #include "policy/types.h"
 
 /// The policy file as typed values. Built only by load_policy(), immutable afterwards.
 namespace sallyport::policy {
+
+struct compiled_rules;  // policy/match.h
 
 /// Who a rule, an approver list or an opt-out speaks of. Everything empty = everybody.
 /// Several fields given = all must hold; several entries in one field = any of them.
@@ -22,14 +26,17 @@ struct who {
     std::vector<std::string> users;
     std::vector<std::string> groups;
     std::vector<std::string> applications;  ///< exact application_name
-    std::vector<std::string> addresses;     ///< client CIDRs, e.g. 10.0.0.0/8
+    std::vector<std::string> addresses;     ///< client CIDRs as written, e.g. 10.0.0.0/8
+    std::vector<network> networks;          ///< `addresses`, parsed
     std::shared_ptr<const who> not_;        ///< excluded
     [[nodiscard]] bool everybody() const noexcept {
-        return users.empty() && groups.empty() && applications.empty() && addresses.empty() && !not_;
+        return users.empty() && groups.empty() && applications.empty() && addresses.empty() &&
+               !not_;
     }
 };
 
-/// "schema.name", "schema.*", "name" (any schema), with an optional column list.
+/// "schema.name", "schema.*", "name" (any schema), with an optional column list. Names are as the
+/// server stores them: folded to lower case unless they were written "Quoted".
 struct relation_pattern {
     std::string schema;  ///< "*" = any
     std::string name;    ///< "*" = any
@@ -38,8 +45,8 @@ struct relation_pattern {
 
 struct resource {
     std::string name;
-    std::vector<std::string> targets;          ///< never empty
-    std::vector<relation_pattern> relations;   ///< empty: the whole target, the session itself
+    std::vector<std::string> targets;         ///< never empty
+    std::vector<relation_pattern> relations;  ///< empty: the whole target, the session itself
 };
 
 /// A weekly window in a zone: "Mon-Fri 08:00-18:00" in Europe/Berlin. Overnight windows wrap.
@@ -49,6 +56,7 @@ struct time_window {
     int to_minute = 1440;        ///< exclusive, 1-1440; <= from: wraps past midnight
     std::string zone = "UTC";    ///< IANA name
     std::string text;            ///< as written
+    time_zone_ptr rules;         ///< the zone's own rules; null: cannot be evaluated
 };
 
 struct approvers {
@@ -80,31 +88,32 @@ struct hold_spec {
 struct opt_out_spec {
     policy::who who;
     approvers approved_by;
-    milliseconds max_duration{};              ///< > 0
+    milliseconds max_duration{};  ///< > 0
     std::optional<std::uint64_t> max_uses;
     std::optional<int> max_live_per_person;
     std::optional<int> max_live_in_all;
-    std::optional<std::string> ticket;        ///< ECMAScript pattern, whole match; absent: no ticket needed
+    std::optional<std::string>
+        ticket;  ///< ECMAScript pattern, whole match; absent: no ticket needed
     policy::at_end at_end = policy::at_end::hold;
     milliseconds drain_limit{std::chrono::seconds(30)};
     std::optional<milliseconds> review_within;
-    std::string role;                         ///< temporary upstream role, "" = none
+    std::string role;  ///< temporary upstream role, "" = none
 };
 
 struct rule {
     std::string id;
     int tier = 0;
     policy::who who;
-    std::vector<std::string> on;              ///< resource names; empty: any target, any object
-    std::vector<kind> kinds;                  ///< `do:` kinds …
-    std::vector<std::string> commands;        ///< … and single commands; both empty: any action
-    std::vector<time_window> when;            ///< empty: always; else any of them
+    std::vector<std::string> on;        ///< resource names; empty: any target, any object
+    std::vector<kind> kinds;            ///< `do:` kinds …
+    std::vector<std::string> commands;  ///< … and single commands; both empty: any action
+    std::vector<time_window> when;      ///< empty: always; else any of them
     policy::effect effect = policy::effect::allow;
-    std::string message;                      ///< for the client, "" = none
-    std::optional<hold_spec> hold;            ///< present iff effect == hold
-    std::optional<opt_out_spec> opt_out;      ///< only with effect hold
-    log_mode log = log_mode::none;            ///< record plain allows by this rule
-    int line = 0;                             ///< in the policy file
+    std::string message;                  ///< for the client, "" = none
+    std::optional<hold_spec> hold;        ///< present iff effect == hold
+    std::optional<opt_out_spec> opt_out;  ///< only with effect hold
+    log_mode log = log_mode::none;  ///< record plain allows by this rule (its own or the file's)
+    int line = 0;                   ///< in the policy file
 
     /// True for a rule that speaks of opening a session rather than of single statements: no `do:`,
     /// and no resource that names relations.
@@ -127,14 +136,20 @@ struct rule_set {
     int version = 1;
     effect default_effect = effect::deny;
     effect opaque_effect = effect::hold;
-    std::optional<hold_spec> opaque_hold;     ///< who approves opaque statements (`opaque: {effect: hold, hold: {…}}`)
-    log_mode log = log_mode::none;            ///< plain allows by default
-    bool log_literals = false;                ///< `log_literals: true`: statements unredacted in the audit log
+    std::optional<hold_spec>
+        opaque_hold;  ///< who approves opaque statements (`opaque: {effect: hold, hold: {…}}`)
+    std::optional<hold_spec> default_hold;  ///< likewise for `default: hold`
+    log_mode log = log_mode::none;          ///< plain allows by default
+    bool log_literals = false;  ///< `log_literals: true`: statements unredacted in the audit log
     std::map<std::string, resource> resources;
-    std::vector<rule> rules;                  ///< sorted by (tier, position in the file)
+    std::vector<rule> rules;  ///< sorted by (tier, position in the file)
     std::vector<policy_test> tests;
-    std::string hash;                         ///< hex SHA-256 of the file's bytes
+    std::string hash;  ///< hex SHA-256 of the file's bytes
     std::string path;
+    /// What decide() reads in place of `resources` and `rules`; made by load_policy() as its last
+    /// step. Null in a rule_set built by hand: decide() then compiles at every call, right but
+    /// slow.
+    std::shared_ptr<const compiled_rules> compiled;
 
     [[nodiscard]] const rule* find_rule(const std::string& id) const noexcept {
         for (const auto& r : rules)
