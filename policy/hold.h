@@ -30,6 +30,7 @@ struct hold {
     std::string target;
     std::string rule;
     std::string statement;            ///< the exact text, whole, unredacted; for approvers only
+    std::string redacted;             ///< the statement as the audit log may show it
     std::string statement_sha256;     ///< hex, of the exact bytes
     std::vector<std::string> parameters;  ///< bind values, as text where they are text
     std::string shape;                ///< "" = "this shape" cannot be granted

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -60,7 +61,8 @@ class steward {
     using on_bypass = std::function<void(std::unique_ptr<audit::receipt>, std::string error)>;
     /// A hold was stored and recorded; id 0 and an error text: it could not be.
     using on_opened = std::function<void(policy::hold_id, std::string error)>;
-    /// An opt-out or a pass ended (expired, revoked, used up): live sessions of that person look again.
+    /// An opt-out or a pass ended (expired, revoked, used up): live sessions of that person look
+    /// again.
     struct ended_event {
         policy::opt_out_id id;
         std::string rule;
@@ -79,7 +81,7 @@ class steward {
     using on_change = std::function<void(const change_event&)>;
 
     struct dependencies {
-        store::store* store = nullptr;   ///< owned by the caller, used on the steward's thread only
+        store::store* store = nullptr;  ///< owned by the caller, used on the steward's thread only
         audit::log* audit = nullptr;
         const clock* time = nullptr;
     };
@@ -92,31 +94,47 @@ class steward {
     void subscribe_ended(on_ended f);    ///< before start()
     void subscribe_change(on_change f);  ///< before start()
 
-    /// The newest grants; lock-free for readers. Any thread.
+    /// The newest grants; a short lock for the copy of one pointer, see grants_version(). Any
+    /// thread. Passes of scope statement are not in it: they travel only in hold_outcome::pass, to
+    /// the one session that waited, so that an approval of one statement can never cover another.
     [[nodiscard]] policy::grants_ptr grants() const noexcept;
+    /// Grows by one whenever grants() changes. Workers keep their grants_ptr and fetch a new one
+    /// only when this differs from the version they have. Lock-free; any thread.
+    [[nodiscard]] std::uint64_t grants_version() const noexcept;
+    /// The clock was moved (tests with a clock of their own): deadlines are looked at again.
+    void time_moved();
     /// Store and audit could both write when last tried.
     [[nodiscard]] bool healthy() const noexcept;
 
     // For sessions -----------------------------------------------------------------------------
-    /// Records hold.opened, stores the hold (id, times are filled in), then `opened`; later `outcome`
-    /// exactly once, unless withdraw() came first (then also once, with state withdrawn).
+    /// Stores the hold (id, times are filled in), records hold.opened, then `opened`; later
+    /// `outcome` exactly once, unless withdraw() came first (then also once, with state withdrawn).
+    /// After `opened` with id 0 there is no outcome.
     void open_hold(policy::hold h, policy::milliseconds wait, on_opened opened, on_outcome outcome);
     /// The client left, cancelled or terminated. No-op when it has ended.
     void withdraw(policy::hold_id id, std::string why);
     /// Counts and records uses; the receipt is for the caller to forward with.
     void use(bypass_request r, on_bypass done);
+    /// The session is gone: its passes end, holds it still has are withdrawn.
     void session_ended(policy::session_id id);
+    /// The transaction of that session ended (commit, rollback, or lost): its transaction passes
+    /// end.
+    void end_transaction_passes(policy::session_id id);
 
-    // For surfaces. `who` is authenticated by the caller. ------------------------------------------
+    // For surfaces. `who` is authenticated by the caller.
+    // ------------------------------------------
     struct hold_vote {
         policy::hold_id id;
         policy::principal who;
         bool approve = false;
         std::string reason;
         policy::pass_scope scope = policy::pass_scope::statement;
-        std::optional<policy::milliseconds> for_;  ///< absent: the rule's bound
+        std::optional<policy::milliseconds>
+            for_;  ///< absent: the rule's bound; none for a statement
         std::string surface;
     };
+    /// Where several approvals are needed, the pass is what all approvers agreed on: the narrower
+    /// scope and the shorter time; shape against session or transaction gives this statement only.
     void vote(hold_vote v, on_answer done);
     void request_opt_out(policy::opt_out_request r, std::string surface, on_answer done);
     struct opt_out_vote {
@@ -127,7 +145,8 @@ class steward {
         std::string surface;
     };
     void vote(opt_out_vote v, on_answer done);
-    /// By its person, its approvers, or an admin (`is_admin`, decided by the surface's table of roles).
+    /// By its person, its approvers, or an admin (`is_admin`, decided by the surface's table of
+    /// roles).
     struct opt_out_revoke {
         policy::opt_out_id id;
         policy::principal who;
@@ -138,8 +157,14 @@ class steward {
     void revoke(opt_out_revoke r, on_answer done);
 
     /// Snapshots for lists; callback on the steward's thread.
-    void list_holds(std::optional<policy::hold_state> s, std::function<void(std::vector<policy::hold>)> f);
-    void list_opt_outs(std::optional<policy::opt_out_state> s, std::function<void(std::vector<policy::opt_out>)> f);
+    void list_holds(std::optional<policy::hold_state> s,
+                    std::function<void(std::vector<policy::hold>)> f);
+    void list_opt_outs(std::optional<policy::opt_out_state> s,
+                       std::function<void(std::vector<policy::opt_out>)> f);
+    void get_hold(policy::hold_id id, std::function<void(std::optional<policy::hold>)> f);
+    void get_opt_out(policy::opt_out_id id, std::function<void(std::optional<policy::opt_out>)> f);
+    /// Live passes of every scope but statement.
+    void list_passes(std::function<void(std::vector<policy::pass>)> f);
 
   private:
     struct impl;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "policy/types.h"
@@ -29,18 +30,23 @@ class receipt {
 };
 
 struct log_options {
-    std::string directory;             ///< created 0700 if missing
-    std::string signing_key;           ///< Ed25519 PEM; created 0600 (and PATH.pub beside it) if missing
+    std::string directory;    ///< created 0700 if missing
+    std::string signing_key;  ///< Ed25519 PEM; created 0600 (and PATH.pub beside it) if missing
     std::uint64_t segment_bytes_max = 64u << 20;
     std::uint64_t checkpoint_records = 1000;  ///< a signed checkpoint after this many records …
-    policy::milliseconds checkpoint_interval{60'000};  ///< … or this much time, when there was a record
+    policy::milliseconds checkpoint_interval{
+        60'000};  ///< … or this much time, when there was a record
     std::size_t queue_bytes_max = 16u << 20;
+    /// For tests of disk faults: asked before each operation ("write" with the bytes, "sync",
+    /// "create", "truncate"); an error returned is taken as the operation's own. Called on the
+    /// writer thread.
+    std::function<std::error_code(std::string_view operation, std::string_view bytes)> fault_hook;
 };
 
 class log {
   public:
-    /// Called once, on the writer thread: with a receipt when the record is durable, or nullptr and the
-    /// cause. Must not block and must not throw: post elsewhere.
+    /// Called once, on the writer thread: with a receipt when the record is durable, or nullptr and
+    /// the cause. Must not block and must not throw: post elsewhere.
     using on_durable = std::function<void(std::unique_ptr<receipt>, std::error_code)>;
 
     /// Opens (recovering a torn last line, continuing the chain) and starts the writer.
@@ -53,11 +59,14 @@ class log {
     /// Queues one record. Thread-safe, never blocks on disk. `done` may be empty (record without a
     /// waiter). When the queue is full or the disk fails, `done` gets the error; the log keeps
     /// trying to recover with the next records (a full disk that has room again needs no restart).
+    /// A record without a waiter is durable within 200 ms; while the disk fails it is kept and
+    /// tried again, and if the queue overflows, the number lost is in the `audit.recovered` record.
     void append(record r, on_durable done);
 
     /// False while the last write failed: no bypass and no release can be recorded.
     [[nodiscard]] bool healthy() const noexcept;
-    /// Sequence number and hex hash of the newest durable line: a head to keep elsewhere.
+    /// Sequence number and hex hash of the newest durable line: a head to keep elsewhere, for
+    /// verify_options::expected_head.
     struct head_info {
         std::uint64_t sequence = 0;
         std::string hash;

@@ -9,18 +9,21 @@
 /// One audit event, before it has a place in the chain.
 namespace sallyport::proxy::audit {
 
-/// Event names: "login.accepted", "login.refused", "session.start", "session.end", "decision.denied",
-/// "decision.allowed" (log: all), "hold.opened", "hold.vote", "hold.approved", "hold.denied",
-/// "hold.expired", "hold.withdrawn", "hold.released", "bypass", "opt_out.requested", "opt_out.vote",
-/// "opt_out.activated", "opt_out.denied", "opt_out.withdrawn", "opt_out.lapsed", "opt_out.expired",
-/// "opt_out.revoked", "opt_out.used_up", "policy.loaded", "policy.refused", "admin.login",
-/// "admin.login_refused", "admin.action", "proxy.start", "proxy.stop".
+/// Event names: "login.accepted", "login.refused", "session.start", "session.end",
+/// "decision.denied", "decision.allowed" (log: all), "hold.opened", "hold.vote", "hold.approved",
+/// "hold.denied", "hold.expired", "hold.withdrawn", "hold.released", "bypass", "opt_out.requested",
+/// "opt_out.vote", "opt_out.activated", "opt_out.denied", "opt_out.withdrawn", "opt_out.lapsed",
+/// "opt_out.expired", "opt_out.revoked", "opt_out.used_up", "policy.loaded", "policy.refused",
+/// "admin.login", "admin.login_refused", "admin.action", "proxy.start", "proxy.stop". Live again
+/// after a restart: "opt_out.resumed", "pass.resumed". By the log itself: "checkpoint",
+/// "audit.recovered".
 struct record {
     std::string event;
     policy::instant at;
-    /// Name → value, in this order. Names are snake_case; values any UTF-8 (made valid by the encoder).
-    /// Usual names: user, address, application, session, target, rule, policy, hold, opt_out, pass,
-    /// reason, ticket, approved_by, statement (redacted), statement_sha256, effect, reasons, until.
+    /// Name → value, in this order. Names are snake_case; values any UTF-8 (made valid by the
+    /// encoder). Usual names: user, address, application, session, target, rule, policy, hold,
+    /// opt_out, pass, reason, ticket, approved_by, statement (redacted), statement_sha256, effect,
+    /// reasons, until.
     std::vector<std::pair<std::string, std::string>> fields;
 
     record& with(std::string name, std::string value) & {

@@ -21,8 +21,8 @@ class store_error : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// All calls block and run on one thread (the steward's). Each call is one durable transaction: when it
-/// returns, kill -9 loses nothing of it. Throws store_error.
+/// All calls block and run on one thread (the steward's). Each call is one durable transaction:
+/// when it returns, kill -9 loses nothing of it. Throws store_error.
 class store {
   public:
     virtual ~store() = default;
@@ -30,22 +30,25 @@ class store {
     // holds ------------------------------------------------------------------------------------
     virtual policy::hold_id add_hold(const policy::hold& h) = 0;  ///< state pending; id is assigned
     virtual void add_hold_vote(policy::hold_id id, const policy::vote& v) = 0;
-    /// Compare-and-set; false if the hold was no longer in `from`. `v`: the deciding vote, stored in
-    /// the same transaction; `granted`: the pass it grants, likewise (its id is assigned and written back).
+    /// Compare-and-set; false if the hold was no longer in `from`. `v`: the deciding vote, stored
+    /// in the same transaction; `granted`: the pass it grants, likewise (its id is assigned and
+    /// written back).
     virtual bool move_hold(policy::hold_id id, policy::hold_state from, policy::hold_state to,
                            const std::string& reason, policy::instant at, const policy::vote* v,
                            policy::pass* granted) = 0;
     virtual std::optional<policy::hold> get_hold(policy::hold_id id) = 0;
     /// Newest first. No state: all.
-    virtual std::vector<policy::hold> list_holds(std::optional<policy::hold_state> state, std::size_t limit) = 0;
+    virtual std::vector<policy::hold> list_holds(std::optional<policy::hold_state> state,
+                                                 std::size_t limit) = 0;
     /// After a restart: every pending hold becomes withdrawn; returns them.
-    virtual std::vector<policy::hold> withdraw_orphans(policy::instant at, const std::string& reason) = 0;
+    virtual std::vector<policy::hold> withdraw_orphans(policy::instant at,
+                                                       const std::string& reason) = 0;
 
     // opt-outs ---------------------------------------------------------------------------------
     virtual policy::opt_out_id add_opt_out(const policy::opt_out& o) = 0;  ///< state requested
     virtual void add_opt_out_vote(policy::opt_out_id id, const policy::vote& v) = 0;
-    /// Compare-and-set; `from`/`until` must be given (non-zero) when `to` is active: the schema refuses
-    /// an active opt-out without an end.
+    /// Compare-and-set; `from`/`until` must be given (non-zero) when `to` is active: the schema
+    /// refuses an active opt-out without an end.
     struct opt_out_change {
         policy::opt_out_state from;
         policy::opt_out_state to;
@@ -56,17 +59,39 @@ class store {
         const policy::vote* vote = nullptr;
     };
     virtual bool move_opt_out(policy::opt_out_id id, const opt_out_change& c) = 0;
-    /// Counts one use if the opt-out is active, now < until, and uses < max_uses; returns the new count,
-    /// or nullopt if it may not be used (any more).
-    virtual std::optional<std::uint64_t> use_opt_out(policy::opt_out_id id, policy::instant now) = 0;
+    /// Counts one use if the opt-out is active, now < until, and uses < max_uses; returns the new
+    /// count, or nullopt if it may not be used (any more).
+    virtual std::optional<std::uint64_t> use_opt_out(policy::opt_out_id id,
+                                                     policy::instant now) = 0;
+    /// The same for several requests in one transaction, each naming one or more opt-outs: all
+    /// opt-outs of a request are counted or none of them. One entry per request, in order: its new
+    /// counts, or nullopt.
+    virtual std::vector<std::optional<std::vector<std::uint64_t>>> use_opt_outs(
+        const std::vector<std::vector<policy::opt_out_id>>& requests, policy::instant now) = 0;
     virtual std::optional<policy::opt_out> get_opt_out(policy::opt_out_id id) = 0;
-    virtual std::vector<policy::opt_out> list_opt_outs(std::optional<policy::opt_out_state> state, std::size_t limit) = 0;
+    virtual std::vector<policy::opt_out> list_opt_outs(std::optional<policy::opt_out_state> state,
+                                                       std::size_t limit) = 0;
 
     // passes -----------------------------------------------------------------------------------
     /// Passes that end after `now`.
     virtual std::vector<policy::pass> list_passes(policy::instant now) = 0;
     /// Ends the passes of a session (scope session or transaction) at `at`.
     virtual void end_session_passes(policy::session_id session, policy::instant at) = 0;
+
+    /// Ends the passes of scope transaction of a session at `at`.
+    virtual void end_transaction_passes(policy::session_id session, policy::instant at) = 0;
+    /// Ends one pass at `at`; nothing happens when it has ended.
+    virtual void end_pass(policy::pass_id id, policy::instant at) = 0;
+    /// After a restart: passes bound to one session, transaction or statement end; only shapes live
+    /// on.
+    virtual void end_bound_passes(policy::instant at) = 0;
+
+    // upkeep -----------------------------------------------------------------------------------
+    /// Deletes passes, and holds with their votes, that ended before `before`; returns how many
+    /// rows. Opt-outs are kept: they are reviewed later. At most 1,000 of each kind in one call.
+    virtual std::size_t trim(policy::instant before) = 0;
+    /// Writes something small: throws while the storage cannot write, returns once it can again.
+    virtual void probe() = 0;
 
     // numbers ----------------------------------------------------------------------------------
     /// A start number for session ids that no earlier run of this state has used.
