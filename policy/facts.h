@@ -82,6 +82,7 @@ struct name_use {
     action what = action::prepare;
     std::string name;                    ///< as the server stores it (folded, cut to 63 bytes)
     std::shared_ptr<const facts> inner;  ///< PREPARE, DECLARE: facts of the inner statement
+    bool with_hold = false;  ///< DECLARE … WITH HOLD: outlives its transaction
 };
 
 /// One statement of a Query string.
@@ -111,6 +112,9 @@ struct facts {
     /// Literals of the text decide what it does (SET, set_config, 'x'::regclass …): texts that differ
     /// only in literals may not share these facts, and no approval may cover "the same shape".
     bool literal_sensitive = false;
+    /// Opaque for one reason only: the text is not grammatical for our parser. A server of the same
+    /// or an older major version will refuse it too, and can be asked.
+    bool syntax_error = false;
     std::string shape;     ///< hex SHA-256 of the literal-free token sequence; "" when there is none
     std::string redacted;  ///< the text without its literals, whole; for log and audit
 };
