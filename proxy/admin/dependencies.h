@@ -11,6 +11,7 @@
 #include "policy/types.h"
 #include "proxy/admin/authority.h"
 #include "proxy/approval/steward.h"
+#include "proxy/audit/read.h"
 #include "proxy/audit/record.h"
 #include "proxy/clock.h"
 #include "proxy/console.h"
@@ -27,6 +28,9 @@ struct approvals {
     std::function<void(std::optional<policy::opt_out_state>,
                        std::function<void(std::vector<policy::opt_out>)>)>
         list_opt_outs;
+    std::function<void(policy::hold_id, std::function<void(std::optional<policy::hold>)>)> get_hold;
+    std::function<void(policy::opt_out_id, std::function<void(std::optional<policy::opt_out>)>)>
+        get_opt_out;
     std::function<void(approval::steward::hold_vote, approval::steward::on_answer)> vote_hold;
     std::function<void(policy::opt_out_request, std::string surface, approval::steward::on_answer)>
         request_opt_out;
@@ -57,19 +61,12 @@ struct explain_question {
     std::string address;
 };
 
-struct audit_question {
-    std::string event;                     ///< exact, "" = any; "hold.*" = all that begin so
-    std::string user;                      ///< exact value of the field `user`, "" = any
-    std::string text;                      ///< anywhere in the line, "" = any
-    std::optional<policy::instant> from;   ///< inclusive
-    std::optional<policy::instant> until;  ///< exclusive
-    std::uint64_t after_sequence = 0;      ///< only later ones
-    std::size_t limit = 100;               ///< 1-1000; the newest that match, in the log's order
-};
-struct audit_answer {
-    std::string error;               ///< non-empty: could not be read
-    std::vector<std::string> lines;  ///< each one JSON object, as in the log
-};
+/// Reads the log: the newest matches, newest first, at most `limit`, and only lines with a sequence
+/// number below `before` unless that is 0. May block; throws std::runtime_error.
+using audit_reader = std::function<std::vector<audit::parsed_line>(
+    const audit::query&, std::size_t limit, std::uint64_t before)>;
+/// One that reads the files of this directory.
+[[nodiscard]] audit_reader audit_reader_of(std::string directory);
 
 struct reload_answer {
     bool done = false;
@@ -90,10 +87,10 @@ struct dependencies {
     approvals approval;
     session_directory* sessions = nullptr;
     std::function<policy::rule_set_ptr()> rules;
-    std::function<reload_answer()> reload;                            ///< may block
-    std::function<explained(const explain_question&)> explain;        ///< may block
-    std::function<audit_answer(const audit_question&)> audit_search;  ///< may block
-    std::function<void(audit::record)> record;                        ///< queues; never blocks
+    std::function<reload_answer()> reload;                      ///< may block
+    std::function<explained(const explain_question&)> explain;  ///< may block
+    audit_reader read_audit;                                    ///< may block
+    std::function<void(audit::record)> record;                  ///< queues; never blocks
     const clock* time = nullptr;
     role_config roles;
     std::string version;  ///< "0.1.0"

@@ -1,0 +1,127 @@
+#include "proxy/admin/authority.h"
+
+#include <algorithm>
+#include <array>
+
+namespace sallyport::proxy::admin {
+namespace {
+
+/// Who may try an action. `everyone` still means: an authenticated person.
+enum class audience : std::uint8_t { everyone, admins, auditors, admins_or_auditors };
+
+struct permission {
+    action what;
+    audience who;
+    std::string_view name;
+};
+
+// The whole table of roles. An action without a line here is refused to everybody.
+constexpr std::array permissions{
+    permission{action::see_self, audience::everyone, "see-self"},
+    permission{action::see_holds, audience::everyone, "see-holds"},
+    permission{action::vote_hold, audience::everyone, "vote-hold"},
+    permission{action::see_opt_outs, audience::everyone, "see-opt-outs"},
+    permission{action::request_opt_out, audience::everyone, "request-opt-out"},
+    permission{action::vote_opt_out, audience::everyone, "vote-opt-out"},
+    permission{action::revoke_opt_out, audience::everyone, "revoke-opt-out"},
+    permission{action::see_sessions, audience::admins_or_auditors, "see-sessions"},
+    permission{action::kill_session, audience::admins, "kill-session"},
+    permission{action::see_audit, audience::auditors, "see-audit"},
+    permission{action::see_rules, audience::everyone, "see-rules"},
+    permission{action::explain_self, audience::everyone, "explain-self"},
+    permission{action::explain_other, audience::admins_or_auditors, "explain-other"},
+    permission{action::reload, audience::admins, "reload"},
+    permission{action::see_events, audience::everyone, "see-events"},
+    permission{action::see_stats, audience::admins_or_auditors, "see-stats"},
+};
+
+bool allowed(audience who, roles r) {
+    switch (who) {
+        case audience::everyone:
+            return true;
+        case audience::admins:
+            return r.admin;
+        case audience::auditors:
+            return r.auditor;
+        case audience::admins_or_auditors:
+            return r.admin || r.auditor;
+    }
+    return false;
+}
+
+std::string_view describe(audience who) {
+    switch (who) {
+        case audience::everyone:
+            return "everybody who is logged in";
+        case audience::admins:
+            return "admins";
+        case audience::auditors:
+            return "auditors";
+        case audience::admins_or_auditors:
+            return "admins and auditors";
+    }
+    return "nobody";
+}
+
+const permission* find(action a) {
+    const auto* const at = std::find_if(permissions.begin(), permissions.end(),
+                                        [a](const permission& p) { return p.what == a; });
+    return at == permissions.end() ? nullptr : at;
+}
+
+bool has_voted(const std::vector<policy::vote>& votes, const std::string& person) {
+    return std::any_of(votes.begin(), votes.end(),
+                       [&](const policy::vote& v) { return v.person == person; });
+}
+
+bool names(const std::vector<std::string>& list, const std::string& name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+}  // namespace
+
+bool role_members::contains(const policy::principal& p) const {
+    if (p.name.empty()) return false;
+    if (names(users, p.name)) return true;
+    return std::any_of(groups.begin(), groups.end(),
+                       [&](const std::string& g) { return p.in_group(g); });
+}
+
+roles roles_of(const role_config& config, const policy::principal& who) {
+    return {.admin = config.admins.contains(who), .auditor = config.auditors.contains(who)};
+}
+
+std::string_view to_string(action a) noexcept {
+    const auto* const p = find(a);
+    return p == nullptr ? std::string_view("unknown") : p->name;
+}
+
+std::string check_action(action a, roles r) {
+    const auto* const p = find(a);
+    if (p == nullptr) return "Nobody may do this.";
+    if (allowed(p->who, r)) return {};
+    return "Only " + std::string(describe(p->who)) + " may do this (" + std::string(p->name) + ").";
+}
+
+bool may_see(const actor& a, const policy::hold& h) {
+    if (a.who.name.empty()) return false;
+    if (a.role.admin || a.role.auditor || h.person == a.who.name) return true;
+    if (has_voted(h.votes, a.who.name)) return true;
+    return policy::check_voter(h.who, a.who, h.person).empty();
+}
+
+bool may_read_statement(const actor& a, const policy::hold& h) {
+    return may_see(a, h);
+}
+
+bool may_see(const actor& a, const policy::opt_out& o, const policy::rule_set* rules) {
+    if (a.who.name.empty()) return false;
+    if (a.role.admin || a.role.auditor) return true;
+    if (o.person == a.who.name || o.requested_by == a.who.name) return true;
+    if (has_voted(o.votes, a.who.name)) return true;
+    const auto* const rule = rules == nullptr ? nullptr : rules->find_rule(o.rule);
+    return rule != nullptr && rule->opt_out &&
+           policy::check_voter(rule->opt_out->approved_by, a.who, o.person).empty();
+}
+
+}  // namespace sallyport::proxy::admin

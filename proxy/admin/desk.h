@@ -1,0 +1,96 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "proxy/admin/authority.h"
+#include "proxy/admin/dependencies.h"
+
+/// What people can do on the admin surfaces, with the checks that belong to it.
+namespace sallyport::proxy::admin {
+
+/// Some items, or why not: `answer.what` is `done` exactly when the items count.
+template <class T>
+struct listing {
+    approval::answer answer;
+    std::vector<T> items;
+};
+
+struct hold_ballot {
+    bool approve = false;
+    std::string reason;
+    policy::pass_scope scope = policy::pass_scope::statement;
+    std::optional<policy::milliseconds> for_;
+};
+
+struct opt_out_wish {
+    std::string rule;
+    policy::milliseconds duration{};
+    std::string reason;
+    std::string ticket;
+    std::string target;
+};
+
+struct statistics {
+    std::uint64_t holds_pending = 0;
+    std::uint64_t opt_outs_requested = 0;
+    std::uint64_t opt_outs_live = 0;
+    std::uint64_t sessions = 0;
+    bool healthy = false;
+};
+
+/// The one road from a surface to the steward, the sessions and the log. HTTP and console translate
+/// their own language into these calls and nothing else, so authorisation and records cannot
+/// differ. Every call checks check_action() and visibility itself, whatever its caller has checked;
+/// what is not visible is `not_found`, as if it did not exist. Calls that change something are
+/// recorded as "admin.action" with their outcome. Concurrency: any thread; callbacks come once, on
+/// any thread, possibly before the call returns.
+class desk : public std::enable_shared_from_this<desk> {
+  public:
+    using on_answer = std::function<void(approval::answer)>;
+
+    explicit desk(dependencies d);
+
+    void holds(actor a, std::optional<policy::hold_state> state,
+               std::function<void(listing<policy::hold>)> done);
+    void hold(actor a, policy::hold_id id, std::function<void(listing<policy::hold>)> done);
+    void vote(actor a, policy::hold_id id, hold_ballot b, on_answer done);
+
+    void opt_outs(actor a, std::optional<policy::opt_out_state> state,
+                  std::function<void(listing<policy::opt_out>)> done);
+    void opt_out(actor a, policy::opt_out_id id,
+                 std::function<void(listing<policy::opt_out>)> done);
+    void request(actor a, opt_out_wish w, on_answer done);
+    void vote(actor a, policy::opt_out_id id, bool approve, std::string reason, on_answer done);
+    void revoke(actor a, policy::opt_out_id id, std::string reason, on_answer done);
+
+    void sessions(actor a, std::function<void(listing<session_info>)> done);
+    void kill(actor a, policy::session_id id, std::string reason, on_answer done);
+    void stats(actor a, std::function<void(approval::answer, statistics)> done);
+
+    /// These three may block.
+    [[nodiscard]] std::pair<approval::answer, reload_answer> reload(const actor& a);
+    [[nodiscard]] std::pair<approval::answer, explained> explain(const actor& a,
+                                                                 explain_question q);
+    [[nodiscard]] listing<audit::parsed_line> audit(const actor& a, const audit::query& q,
+                                                    std::size_t limit, std::uint64_t before);
+
+    [[nodiscard]] policy::rule_set_ptr rules() const { return d_.rules ? d_.rules() : nullptr; }
+    [[nodiscard]] const dependencies& world() const noexcept { return d_; }
+    [[nodiscard]] policy::instant now() const noexcept { return d_.time->now(); }
+    void record(audit::record r) const;
+
+  private:
+    void record_action(const actor& a, const std::string& what, std::uint64_t id,
+                       const std::string& reason, const approval::answer& outcome) const;
+    [[nodiscard]] on_answer recorded(const actor& a, std::string what, std::uint64_t id,
+                                     std::string reason, on_answer done);
+
+    dependencies d_;
+};
+
+}  // namespace sallyport::proxy::admin
