@@ -1,16 +1,19 @@
 #pragma once
 
-#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "protocol/errors.h"
+#include "protocol/limits.h"
 
 namespace sallyport::protocol {
 
@@ -85,6 +88,46 @@ class reader {
     /// Everything that is left.
     bytes take_rest() noexcept { return error_ == errc::ok ? take(rest_.size()) : bytes{}; }
 
+    /// A count of items that take at least `item_bytes_min` each; 0 and a failure if they cannot
+    /// fit in what is left, so that nothing is allocated for items that are not there.
+    std::size_t count(std::size_t item_bytes_min) noexcept {
+        const std::size_t items = u16();
+        if (items * item_bytes_min <= rest_.size()) return items;
+        fail(errc::truncated);
+        return 0;
+    }
+    /// A value with its 4-byte length in front; -1 is nullopt.
+    std::optional<bytes> value() noexcept {
+        const auto length = i32();
+        if (!ok() || length == -1) return std::nullopt;
+        if (length < 0) {
+            fail(errc::bad_value);
+            return std::nullopt;
+        }
+        return take(static_cast<std::size_t>(length));
+    }
+    /// A list of format codes, 0 (text) or 1 (binary), with its count in front.
+    std::vector<std::uint16_t> formats() {
+        std::vector<std::uint16_t> codes(count(sizeof(std::uint16_t)));
+        for (auto& code : codes)
+            if ((code = u16()) > 1) fail(errc::bad_format_code);
+        return codes;
+    }
+    /// A list of values with its count in front.
+    std::vector<std::optional<bytes>> values() {
+        std::vector<std::optional<bytes>> list(count(sizeof(std::uint32_t)));
+        for (auto& v : list)
+            v = value();
+        return list;
+    }
+    /// A list of oids with its count in front.
+    std::vector<std::uint32_t> oids() {
+        std::vector<std::uint32_t> list(count(sizeof(std::uint32_t)));
+        for (auto& oid : list)
+            oid = u32();
+        return list;
+    }
+
     void fail(errc e) noexcept {
         if (error_ == errc::ok) error_ = e;
     }
@@ -127,36 +170,73 @@ class writer {
         out_.append(b, sizeof b);
     }
     void i32(std::int32_t v) { u32(static_cast<std::uint32_t>(v)); }
-    /// A text and its NUL. INVARIANT: `text` holds no NUL: it would end the field early, and what
-    /// follows would be read as other fields.
+    /// A text and its NUL.
+    /// INVARIANT: `text` holds no NUL. If it does, it is cut there: what follows would be read as
+    /// other fields.
     void cstring(std::string_view text) {
         assert(text.find('\0') == std::string_view::npos);
         out_.append(text.substr(0, text.find('\0')));
         out_.push_back('\0');
     }
+    /// A count of list items.
+    /// Errors: std::length_error above 65535; the count would wrap and the items be read as others.
+    void count(std::size_t items) {
+        if (items > std::numeric_limits<std::uint16_t>::max())
+            throw std::length_error("a protocol message cannot hold more than 65535 items");
+        u16(static_cast<std::uint16_t>(items));
+    }
+    /// A value with its 4-byte length in front; nullopt is the length -1.
+    void value(const std::optional<bytes>& v) {
+        if (!v) return i32(-1);
+        u32(static_cast<std::uint32_t>(v->size()));
+        raw(*v);
+    }
+    void formats(std::span<const std::uint16_t> codes) {
+        count(codes.size());
+        for (const auto code : codes)
+            u16(code);
+    }
+    void values(std::span<const std::optional<bytes>> list) {
+        count(list.size());
+        for (const auto& v : list)
+            value(v);
+    }
+    void oids(std::span<const std::uint32_t> list) {
+        count(list.size());
+        for (const auto oid : list)
+            u32(oid);
+    }
     void raw(bytes v) { out_.append(v); }
 
     /// Starts a tagged frame; its length is patched by end_message().
     void begin_message(char tag) {
+        const auto start = out_.size();
         out_.push_back(tag);
         begin_packet();
+        start_at_ = start;
     }
     /// Starts a packet without a tag (startup packets).
     void begin_packet() {
-        length_at_ = out_.size();
+        start_at_ = length_at_ = out_.size();
         u32(0);
     }
+    /// Patches the length that begin_message or begin_packet left open.
+    /// Errors: std::length_error above 1 GiB - 2, and the message is taken back: a length that
+    /// wraps
+    ///         would turn data into messages (CVE-2024-27304).
     void end_message() {
         const auto length = out_.size() - length_at_;
-        // INVARIANT: below 1 GiB; a longer message would need a length that wraps (smuggling).
-        assert(length <= 0x3fff'fffe);
-        const auto v = static_cast<std::uint32_t>(length);
+        if (length > limits::large_message_bytes_max) {
+            out_.resize(start_at_);
+            throw std::length_error("a protocol message cannot be larger than 1 GiB");
+        }
         for (unsigned i = 0; i < 4; ++i)
-            out_[length_at_ + i] = static_cast<char>(v >> (24 - 8 * i));
+            out_[length_at_ + i] = static_cast<char>(length >> (24 - 8 * i));
     }
 
   private:
     std::string& out_;
+    std::size_t start_at_ = 0;
     std::size_t length_at_ = 0;
 };
 
