@@ -8,14 +8,14 @@ namespace sallyport::tests {
 
 /// Where a certificate and its key were written.
 struct key_pair {
-    std::string certificate;
-    std::string key;
+    std::string certificate{};
+    std::string key{};
 };
 
 struct certificate_request {
     std::string file = "server";  ///< FILE.crt and FILE.key
     std::string common_name = "localhost";
-    std::string organisation;                                      ///< "" = none
+    std::string organisation{};                                    ///< "" = none
     std::string alternative_names = "DNS:localhost,IP:127.0.0.1";  ///< "" = none
     long valid_days = 1;                                           ///< negative: has expired
 };
@@ -33,8 +33,8 @@ class certificate_authority {
 
   private:
     struct impl;
-    std::string directory_;
-    std::string certificate_path_;
+    std::string directory_{};
+    std::string certificate_path_{};
     std::unique_ptr<impl> impl_;
 };
 

@@ -18,20 +18,21 @@ using std::chrono::milliseconds;
 inline constexpr milliseconds patience{20'000};
 
 struct command {
-    std::vector<std::string> argv;
-    std::map<std::string, std::string> env;       ///< added to the environment of the tests
-    std::string input;                            ///< run() only: its standard input
-    std::string user;                             ///< run as this user; "" = the same
-    std::string directory;                        ///< "" = the same
+    std::vector<std::string> argv{};
+    std::map<std::string, std::string> env{};     ///< added to the environment of the tests
+    std::string input{};                          ///< run() only: its standard input
+    std::string user{};                           ///< run as this user; "" = the same
+    std::string directory{};                      ///< "" = the same
     milliseconds deadline = patience * 3;         ///< run() only
     std::optional<std::size_t> file_bytes_max{};  ///< RLIMIT_FSIZE
+    bool terminal = false;  ///< child_process only: on a raw pseudo-terminal instead of pipes
 };
 
 struct command_result {
     int exit_code = -1;  ///< 128 + signal if a signal ended it
     bool timed_out = false;
-    std::string out;
-    std::string err;
+    std::string out{};
+    std::string err{};
 };
 
 /// Runs a program to its end. Errors: throws std::runtime_error if it cannot be started.

@@ -15,9 +15,9 @@ namespace sallyport::tests {
 
 struct target_options {
     std::uint16_t port = 0;
-    std::string dbname;
+    std::string dbname{};
     std::string login = "{ user: app, password_file: secrets/app }";
-    std::string tls;  ///< YAML flow map; "" = { mode: disable }
+    std::string tls{};  ///< YAML flow map; "" = { mode: disable }
 };
 
 /// A field that a test does not set has a value that does not matter to it.
@@ -81,7 +81,6 @@ class proxy_process {
     temp_dir dir_{"sallyport-proxy"};
     std::uint16_t port_ = 0;
     std::uint16_t admin_port_ = 0;
-    bool killed_ = false;
     std::unique_ptr<child_process> process_;
 };
 

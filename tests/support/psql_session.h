@@ -14,19 +14,20 @@ struct psql_options {
     std::string user = "alice";
     std::string password = "alice-password";
     std::string database = "shop";
-    std::string options;  ///< PGOPTIONS
+    std::string options{};  ///< PGOPTIONS
     std::string sslmode = "disable";
     std::map<std::string, std::string> env{};
 };
 
 /// What psql showed for one input, and the state it had afterwards.
 struct psql_answer {
-    std::string text;       ///< rows (unaligned), notices and errors as printed
-    std::string sqlstate;   ///< "00000" = fine
-    bool complete = false;  ///< false: the deadline passed before psql was done
+    std::string text{};      ///< rows (unaligned), notices and errors as printed
+    std::string sqlstate{};  ///< "00000" = fine
+    bool complete = false;   ///< false: the deadline passed before psql was done
 };
 
-/// psql kept open on a pipe: -X -A -t, verbose errors.
+/// psql kept open on a terminal (it ends a script at Ctrl-C, a session not): -X -A -t, verbose
+/// errors.
 class psql_session {
   public:
     explicit psql_session(const psql_options& o);

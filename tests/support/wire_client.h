@@ -27,7 +27,7 @@ class wire_closed : public std::runtime_error {
 
 struct message {
     char type = 0;
-    std::string body;
+    std::string body{};
     friend bool operator==(const message&, const message&) = default;
 };
 
@@ -64,16 +64,16 @@ namespace wire {
 [[nodiscard]] std::vector<std::optional<std::string>> values_of(const message& m);
 
 struct tls_client_options {
-    std::string ca;           ///< "" = do not verify
-    std::string certificate;  ///< "" = none
-    std::string key;
+    std::string ca{};           ///< "" = do not verify
+    std::string certificate{};  ///< "" = none
+    std::string key{};
 };
 
 /// What one exchange up to ReadyForQuery brought.
 struct exchange {
     std::vector<message> messages;  ///< all, in order
     std::vector<std::vector<std::optional<std::string>>> rows;
-    std::vector<std::string> tags;  ///< CommandComplete
+    std::vector<std::string> tags{};  ///< CommandComplete
     std::vector<std::map<char, std::string>> errors;
     std::vector<std::map<char, std::string>> notices;
     char status = 0;                             ///< of ReadyForQuery: I, T, E
@@ -145,10 +145,10 @@ class wire_client {
     void note(const message& m);
     tcp_socket socket_;
     std::unique_ptr<tls> tls_;
-    std::string buffer_;
+    std::string buffer_{};
     std::vector<message> skipped_;
-    std::map<std::string, std::string> server_parameters_;
-    std::string server_first_;
+    std::map<std::string, std::string> server_parameters_{};
+    std::string server_first_{};
     std::uint32_t pid_ = 0;
     std::uint32_t secret_ = 0;
 };
