@@ -64,6 +64,10 @@ std::string_view describe(errc e) noexcept {
 
 namespace {
 
+// Boost's base has a protected, non-virtual destructor on purpose: categories are never deleted
+// through it. The compiler does not see that this class is final.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 class category final : public boost::system::error_category {
   public:
     [[nodiscard]] const char* name() const noexcept override { return "sallyport.protocol"; }
@@ -71,6 +75,7 @@ class category final : public boost::system::error_category {
         return std::string(describe(static_cast<errc>(value)));
     }
 };
+#pragma GCC diagnostic pop
 
 }  // namespace
 

@@ -153,9 +153,8 @@ std::string line(const backend::copy_response<Tag>& m) {
 // Frames -----------------------------------------------------------------------------------------
 
 std::string malformed(bytes frame, std::string_view why) {
-    return "Malformed " +
-           (frame.empty() ? std::string("''") : "'" + quote(frame.substr(0, 1)) + "'") + " " +
-           std::string(why) + number("bytes", frame.size());
+    return "Malformed " + quote(frame.substr(0, 1)) + ": " + std::string(why) +
+           number("bytes", frame.size());
 }
 
 template <class Message>

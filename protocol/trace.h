@@ -8,8 +8,8 @@
 /// The language of transcripts: one stable text line per message.
 /// Shape:  no line end inside; non-printable bytes as \xHH, `"` and `\` escaped. Long texts are not
 ///         cut. Passwords, SASL data and cancel keys appear by their size only.
-/// Errors: none: any bytes give a line. What does not decode gives `Malformed 'Q' truncated 17
-/// bytes`.
+/// Errors: none: any bytes give a line. What does not decode gives
+///         `Malformed "Q": message ends inside a field bytes=17`.
 namespace sallyport::protocol {
 
 /// One whole frame from a client: `Bind portal="" statement="s1" params=2`.
