@@ -42,6 +42,8 @@ class user_directory {
 
     user_directory() = default;
     explicit user_directory(std::vector<user> users);
+    user_directory(const user_directory&) = delete;
+    user_directory& operator=(const user_directory&) = delete;
 
   private:
     std::map<std::string, user, std::less<>> users_;

@@ -130,6 +130,7 @@ class stream {
         false;  ///< after a fatal TLS error nothing more may be sent, not even close_notify
     std::uint16_t peer_port_ = 0;
     std::string peer_address_;
+    std::shared_ptr<const void> keep_alive_;  ///< the TLS snapshot whose callbacks we use
     std::unique_ptr<tls_info> info_;
 };
 
