@@ -33,7 +33,6 @@ struct compiled_rule {
 struct compiled_rules {
     std::map<std::string, std::vector<compiled_rule>, std::less<>> by_target;
     std::vector<compiled_rule> elsewhere;  ///< for targets that no resource names
-    std::vector<std::string> ids;          ///< of the rules, to notice a rule_set changed by hand
 
     [[nodiscard]] const std::vector<compiled_rule>& of(std::string_view target) const noexcept;
 };

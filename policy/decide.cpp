@@ -1,0 +1,168 @@
+#include "policy/decide.h"
+
+#include <algorithm>
+
+#include "policy/evaluate.h"
+#include "policy/match.h"
+
+namespace sallyport::policy {
+
+namespace {
+
+/// Whether a pass, live now, covers what `rule_id` holds in this session or statement.
+bool covers(const pass& x, std::string_view rule_id, const subject& s, const facts* f,
+            instant now) {
+    if (x.rule != rule_id || x.person != s.principal.name || x.target != s.target ||
+        !x.live_at(now))
+        return false;
+    switch (x.scope) {
+        case pass_scope::statement:  // used up by the release that it was granted for
+            return false;
+        case pass_scope::shape:
+            return f != nullptr && !f->literal_sensitive && !f->shape.empty() &&
+                   x.shape == f->shape;
+        case pass_scope::transaction:
+            return f != nullptr && s.session && x.session == s.session;
+        case pass_scope::session:
+            return s.session && x.session == s.session;
+    }
+    return false;
+}
+
+bool releases(const pass* x, std::string_view rule_id, const subject& s, instant now) {
+    return x != nullptr && x->rule == rule_id && x->person == s.principal.name &&
+           x->target == s.target && x->live_at(now);
+}
+
+/// One thing that holds: a rule, `opaque:` or `default:`.
+struct holder {
+    const rule* by = nullptr;
+    std::string_view id;
+    const hold_spec* hold = nullptr;
+};
+
+/// The second half of a decision: can each holder be got round?
+class grant_finder {
+  public:
+    grant_finder(const subject& s, const facts* f, const grants& g, instant now, decide_options o)
+        : s_(s), f_(f), g_(g), now_(now), o_(o) {}
+
+    bool passes(const holder& h, decision& d) const {
+        if (releases(o_.released_by, h.id, s_, now_)) return by_pass(*o_.released_by, h, d);
+        for (const auto& x : g_.passes)
+            if (covers(x, h.id, s_, f_, now_)) return by_pass(x, h, d);
+        // Opt-outs live only as long as the rule offers them, whatever was stored under older
+        // rules.
+        if (h.by == nullptr || !h.by->opt_out) return false;
+        for (const auto& x : g_.opt_outs) {
+            if (x.rule != h.id || x.person != s_.principal.name || !x.live_at(now_)) continue;
+            if (!x.target.empty() && x.target != s_.target) continue;
+            d.opt_outs.push_back(x.id);
+            d.reasons.push_back("rule " + std::string(h.id) + " lets it pass under opt-out " +
+                                std::to_string(x.id.value));
+            return true;
+        }
+        return false;
+    }
+
+  private:
+    static bool by_pass(const pass& x, const holder& h, decision& d) {
+        d.passes.push_back(x.id);
+        d.reasons.push_back("rule " + std::string(h.id) + " lets it pass under pass " +
+                            std::to_string(x.id.value) + " (" + to_string(x.scope) + ")");
+        return true;
+    }
+
+    const subject& s_;
+    const facts* f_;
+    const grants& g_;
+    instant now_;
+    decide_options o_;
+};
+
+void set_denied(const rule_set& p, const verdict& v, decision& d) {
+    d.effect = effect::deny;
+    if (v.denied_by != no_rule) {
+        d.rule = &p.rules[v.denied_by];
+        d.rule_id = d.rule->id;
+    } else {
+        const bool by_default = v.has_default && p.default_effect == effect::deny;
+        d.rule_id = by_default ? default_rule_id : opaque_rule_id;
+    }
+}
+
+/// Everything that holds, in the order of the rules; opaque and default come last.
+std::vector<holder> holders(const rule_set& p, const verdict& v) {
+    std::vector<holder> out;
+    for (std::size_t i = 0; i < v.held_by.size(); ++i) {
+        const auto& r = p.rules[v.held_by.at(i)];
+        out.push_back({&r, r.id, r.hold ? &*r.hold : nullptr});
+    }
+    if (v.has_opaque && p.opaque_effect == effect::hold)
+        out.push_back({nullptr, opaque_rule_id, p.opaque_hold ? &*p.opaque_hold : nullptr});
+    if (v.has_default && p.default_effect == effect::hold)
+        out.push_back({nullptr, default_rule_id, p.default_hold ? &*p.default_hold : nullptr});
+    return out;
+}
+
+void set_held_or_granted(const std::vector<holder>& all, const grant_finder& finder, decision& d) {
+    for (const auto& h : all) {
+        if (finder.passes(h, d) || d.effect == effect::hold) continue;
+        d.effect = effect::hold;
+        d.rule = h.by;
+        d.rule_id = h.id;
+        d.hold = h.hold;
+    }
+    if (d.effect == effect::hold) {
+        d.opt_outs.clear();  // nothing passes, so nothing was used
+        d.passes.clear();
+        return;
+    }
+    d.grant = d.opt_outs.empty() ? granted_by::pass : granted_by::opt_out;
+    d.rule = all.front().by;
+    d.rule_id = all.front().id;
+}
+
+effect strictest(const rule_set& p, const verdict& v) {
+    auto e = v.denied_by != no_rule ? effect::deny
+             : v.held_by.empty()    ? effect::allow
+                                    : effect::hold;
+    if (v.has_opaque) e = std::max(e, p.opaque_effect);
+    if (v.has_default) e = std::max(e, p.default_effect);
+    return e;
+}
+
+}  // namespace
+
+decision decide(const rule_set& p, const subject& s, const facts* f, const grants& g, instant now,
+                decide_options o) {
+    const auto made = p.compiled ? nullptr : compile(p);
+    const auto& compiled = p.compiled ? *p.compiled : *made;
+    auto v = evaluate(p, compiled, s, f, now, o.explain ? with_reasons::yes : with_reasons::no);
+    const auto e = strictest(p, v);
+
+    decision d;
+    d.effect = effect::allow;
+    if (e == effect::allow && !o.explain) {
+        d.log = v.log;
+        if (v.allowed_by != no_rule) d.rule = &p.rules[v.allowed_by];
+        if (d.log) d.rule_id = d.rule != nullptr ? d.rule->id : default_rule_id;
+        return d;
+    }
+    // Reasons cost allocations, so they are gathered by a second walk that a plain allow never
+    // takes.
+    if (!o.explain) v = evaluate(p, compiled, s, f, now, with_reasons::yes);
+    d.reasons = std::move(v.reasons);
+    if (e == effect::allow) {
+        d.log = v.log;
+        if (v.allowed_by != no_rule) d.rule = &p.rules[v.allowed_by];
+        d.rule_id = d.rule != nullptr ? d.rule->id : default_rule_id;
+    } else if (e == effect::deny) {
+        set_denied(p, v, d);
+    } else {
+        set_held_or_granted(holders(p, v), grant_finder(s, f, g, now, o), d);
+    }
+    return d;
+}
+
+}  // namespace sallyport::policy

@@ -1,0 +1,248 @@
+#include "policy/evaluate.h"
+
+#include <algorithm>
+#include <bit>
+#include <cctype>
+#include <utility>
+
+namespace sallyport::policy {
+
+namespace {
+
+constexpr std::size_t reasons_max = 64;
+
+/// A name from SQL as it may stand in a message: bounded, on one line.
+std::string shown(std::string_view name) {
+    std::string out(name.substr(0, 128));
+    for (auto& c : out)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    return out;
+}
+
+std::string object_text(const relation_use* use) {
+    if (use == nullptr) return {};
+    return " of " + (use->schema.empty() ? "" : shown(use->schema) + ".") + shown(use->name);
+}
+
+const char* verb(effect e) noexcept {
+    return e == effect::deny ? " denies " : e == effect::hold ? " holds " : " allows ";
+}
+
+/// Kinds that are about a relation in one way only; all other kinds concern every relation named.
+constexpr kind_mask access_kinds = bit(kind::read) | bit(kind::write);
+
+constexpr kind_mask access_kind(const relation_use& use) noexcept {
+    return use.how == access::read ? bit(kind::read) : bit(kind::write);
+}
+
+/// Walks pairs through the tiers. One object lives for one decision.
+class evaluator {
+  public:
+    evaluator(const rule_set& p, const std::vector<compiled_rule>& rules, const subject& s,
+              instant now, with_reasons reasons)
+        : p_(p), rules_(rules), s_(s), now_(now), reasons_(reasons == with_reasons::yes) {
+        context_.principal = &s.principal;
+        context_.application = s.application;
+        context_.address = s.address;
+        context_.search_path = &s.search_path_schemas;
+    }
+
+    void session() { judge(bit(kind::connect), nullptr, {}); }
+
+    void statement(const statement_facts& st) {
+        kind_mask kinds = 0;
+        for (const auto k : st.kinds)
+            kinds |= bit(k);
+        // A statement of no kind is one that nobody understood.
+        if (!st.opaque_reasons.empty() || kinds == 0) kinds |= bit(kind::opaque);
+        if ((kinds & bit(kind::opaque)) != 0) note_opaque(st);
+        const std::string_view command = st.command;
+
+        kind_mask paired = 0;
+        for (const auto& use : st.relations) {
+            auto of_this = (kinds & ~access_kinds) | (kinds & access_kind(use));
+            // INVARIANT: every relation is in a pair, even if the kinds forgot how it is used.
+            if (of_this == 0) of_this = access_kind(use);
+            paired |= of_this;
+            judge(of_this, &use, command);
+        }
+        // Kinds that no relation went with.
+        const auto alone = kinds & ~paired;
+        if (alone != 0) judge(alone, nullptr, command);
+    }
+
+    verdict take() {
+        if (dropped_ > 0) out_.reasons.push_back("… and " + std::to_string(dropped_) + " more");
+        return std::move(out_);
+    }
+
+  private:
+    struct tier_result {
+        kind_mask deny = 0, hold = 0, allow = 0;
+        [[nodiscard]] kind_mask all() const noexcept { return deny | hold | allow; }
+    };
+
+    /// Decides the pairs (each kind of `pending`, use) tier by tier.
+    void judge(kind_mask pending, const relation_use* use, std::string_view command) {
+        for (std::size_t i = 0; i < rules_.size() && pending != 0;) {
+            const auto tier = rules_[i].tier;
+            auto end = i;
+            tier_result found;
+            for (; end < rules_.size() && rules_[end].tier == tier; ++end) {
+                const auto matched = match(end, pending, use, command);
+                auto& slot = rules_[end].effect == effect::deny   ? found.deny
+                             : rules_[end].effect == effect::hold ? found.hold
+                                                                  : found.allow;
+                slot |= matched;
+            }
+            if (found.all() != 0) settle(i, end, found, pending, use, command);
+            pending &= ~found.all();
+            i = end;
+        }
+        if (pending != 0) unmatched(pending, use);
+    }
+
+    /// Deny beats hold beats allow, pair by pair, among the rules [from, end) of one tier.
+    void settle(std::size_t from, std::size_t end, const tier_result& found, kind_mask pending,
+                const relation_use* use, std::string_view command) {
+        const kind_mask held = found.hold & ~found.deny;
+        const kind_mask allowed = found.allow & ~found.deny & ~found.hold;
+        for (auto i = from; i < end; ++i) {
+            const auto& r = rules_[i];
+            const auto decides =
+                match(i, pending, use, command) & (r.effect == effect::deny   ? found.deny
+                                                   : r.effect == effect::hold ? held
+                                                                              : allowed);
+            if (decides == 0) continue;
+            if (r.effect == effect::deny) out_.denied_by = std::min(out_.denied_by, r.index);
+            if (r.effect == effect::hold) out_.held_by.insert(r.index);
+            if (r.effect == effect::allow) {
+                out_.allowed_by = std::min(out_.allowed_by, r.index);
+                out_.log = out_.log || r.log;
+            }
+            if (reasons_) note_rule(r, decides, use);
+        }
+    }
+
+    /// Which of the pairs (kind, use) the rule matches.
+    kind_mask match(std::size_t i, kind_mask pending, const relation_use* use,
+                    std::string_view command) {
+        const auto& r = rules_[i];
+        auto matched = r.any_action ? pending : pending & r.kinds;
+        for (const auto* word : r.commands)
+            if (word->text == command)
+                matched |= pending & (r.effect == effect::allow ? word->natural : ~kind_mask{0});
+        if (matched == 0) return 0;
+        const bool object =
+            r.whole_target || (use != nullptr && covers(r.patterns, *use, r.effect, context_));
+        return object && (r.everybody || applies(i)) ? matched : 0;
+    }
+
+    /// Who and when; asked once per rule and decision, as far as the memory of it reaches.
+    bool applies(std::size_t i) {
+        if (i < known_.size() && known_[i] != truth::unknown) return known_[i] == truth::yes;
+        const auto& compiled = rules_[i];
+        const auto& r = p_.rules[compiled.index];
+        const auto who = matches(r.who, context_);
+        auto when = r.when.empty() ? truth::yes : truth::no;
+        for (const auto& w : r.when) {
+            const auto inside = is_inside(w, now_);
+            if (inside == truth::yes) when = truth::yes;
+            if (inside == truth::unknown && when == truth::no) when = truth::unknown;
+        }
+        bool yes = who == truth::yes && when == truth::yes;
+        // What cannot be evaluated matches if it restricts, and does not if it allows.
+        if (!yes && who != truth::no && when != truth::no) yes = r.effect != effect::allow;
+        if (i < known_.size()) known_[i] = yes ? truth::yes : truth::no;
+        return yes;
+    }
+
+    void unmatched(kind_mask kinds, const relation_use* use) {
+        out_.has_default = true;
+        if (p_.default_effect == effect::allow) out_.log = out_.log || p_.log == log_mode::all;
+        if (reasons_)
+            note("no rule matches " + action_text(kinds, use) + ": default " +
+                 to_string(p_.default_effect));
+    }
+
+    void note_rule(const compiled_rule& r, kind_mask kinds, const relation_use* use) {
+        const auto& rule = p_.rules[r.index];
+        note("rule " + rule.id + " (tier " + std::to_string(rule.tier) + ")" + verb(rule.effect) +
+             action_text(kinds, use));
+    }
+
+    void note_opaque(const statement_facts& st) {
+        out_.has_opaque = true;
+        if (p_.opaque_effect == effect::allow) out_.log = out_.log || p_.log == log_mode::all;
+        if (!reasons_) return;
+        const auto why = st.opaque_reasons.empty() ? std::string("no reason given")
+                                                   : shown(st.opaque_reasons.front());
+        note("the statement cannot be analysed (" + why + "): opaque " +
+             to_string(p_.opaque_effect));
+    }
+
+    std::string action_text(kind_mask kinds, const relation_use* use) const {
+        if (kinds == bit(kind::connect)) return "opening a session on " + shown(s_.target);
+        std::string out;
+        for (std::size_t k = 0; k < kind_count; ++k) {
+            if ((kinds >> k & 1U) == 0) continue;
+            out += (out.empty() ? "" : ", ") + std::string(to_string(static_cast<kind>(k)));
+        }
+        return (out.empty() ? "the statement" : out) + object_text(use);
+    }
+
+    void note(std::string text) {
+        auto& all = out_.reasons;
+        if (std::find(all.begin(), all.end(), text) != all.end()) return;
+        if (all.size() < reasons_max) {
+            all.push_back(std::move(text));
+        } else {
+            ++dropped_;
+        }
+    }
+
+    const rule_set& p_;
+    const std::vector<compiled_rule>& rules_;
+    const subject& s_;
+    instant now_;
+    bool reasons_;
+    match_context context_;
+    std::array<truth, 64> known_ = [] {
+        std::array<truth, 64> a{};
+        a.fill(truth::unknown);
+        return a;
+    }();
+    verdict out_;
+    std::size_t dropped_ = 0;
+};
+
+}  // namespace
+
+void rule_indices::insert(std::uint32_t index) {
+    const auto few_end = few_.begin() + static_cast<std::ptrdiff_t>(size_);
+    if (std::binary_search(few_.begin(), few_end, index) ||
+        std::binary_search(more_.begin(), more_.end(), index))
+        return;
+    if (size_ == few_.size()) {
+        if (index < few_.back()) std::swap(index, few_.back());
+        std::sort(few_.begin(), few_.end());
+        more_.insert(std::upper_bound(more_.begin(), more_.end(), index), index);
+        return;
+    }
+    few_[size_++] = index;
+    std::sort(few_.begin(), few_.begin() + static_cast<std::ptrdiff_t>(size_));
+}
+
+verdict evaluate(const rule_set& p, const compiled_rules& c, const subject& s, const facts* f,
+                 instant now, with_reasons reasons) {
+    evaluator e(p, c.of(s.target), s, now, reasons);
+    if (f == nullptr) {
+        e.session();
+    } else {
+        for (const auto& st : f->statements)
+            e.statement(st);
+    }
+    return e.take();
+}
+
+}  // namespace sallyport::policy
