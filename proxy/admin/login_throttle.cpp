@@ -38,9 +38,10 @@ login_throttle::bucket& login_throttle::find(std::map<std::string, bucket>& all,
                                              policy::milliseconds refill, policy::instant now) {
     auto at = all.find(key);
     if (at == all.end() && all.size() >= entries_max) {
-        std::erase_if(all, [&](auto& e) {
-            fill(e.second, burst, refill, now);
-            return e.second.tokens >= burst;
+        std::erase_if(all, [&](const auto& e) {
+            auto b = e.second;
+            fill(b, burst, refill, now);
+            return b.tokens >= burst;
         });
     }
     if (at == all.end())

@@ -1,0 +1,193 @@
+#include "proxy/admin/api.h"
+
+#include <algorithm>
+
+#include "proxy/admin/text.h"
+
+namespace sallyport::proxy::admin {
+namespace {
+
+using refusal = std::optional<problem>;
+
+bool changes_state(std::string_view method) {
+    return method != "GET" && method != "HEAD";
+}
+
+/// A page of another site whose name was made to point at us (DNS rebinding) still sends its own
+/// name in Host.
+refusal check_host(const http_request& r, const api_options& o) {
+    if (r.header_count("host") != 1)
+        return problem{400, "host", "A request has exactly one Host header.", "Send one."};
+    const auto host = host_of(r.header("host"));
+    if (host.empty()) return problem{400, "host", "The Host header is malformed.", "Correct it."};
+    const auto named = [&](std::string_view name) { return !name.empty() && host == lower(name); };
+    const auto configured = origin_of(o.url);
+    const auto url_host =
+        configured.empty() ? std::string{} : host_of(configured.substr(configured.find("//") + 2));
+    if (named("localhost") || named("127.0.0.1") || named("[::1]") || named(url_host) ||
+        named(o.address) || named("[" + o.address + "]"))
+        return std::nullopt;
+    if (!o.loopback && configured.empty()) return std::nullopt;
+    return problem{421, "host", "This proxy is not reached under the name in the Host header.",
+                   "Use the configured address, or set the admin url in the configuration."};
+}
+
+/// What another site's page asks a browser to send is refused before anything else is looked at.
+refusal check_origin(const http_request& r, const api_options& o) {
+    if (!changes_state(r.method)) return std::nullopt;
+    const problem refused{403, "origin", "The request comes from a page of another site.",
+                          "Use the proxy's own page, or a program that sends no Origin."};
+    const auto site = r.header("sec-fetch-site");
+    if (site == "cross-site" || site == "same-site") return refused;
+    const auto origin = r.header("origin");
+    if (r.header_count("origin") == 0) return std::nullopt;
+    const auto own = std::string(o.tls ? "https://" : "http://") + lower(r.header("host"));
+    const auto configured = origin_of(o.url);
+    if (r.header_count("origin") == 1 &&
+        (lower(origin) == own || (!configured.empty() && lower(origin) == configured)))
+        return std::nullopt;
+    return refused;
+}
+
+refusal check_media_type(const http_request& r) {
+    if (r.method != "POST") return std::nullopt;
+    const auto type = lower(r.header("content-type"));
+    const auto plain = type.substr(0, type.find(';'));
+    const auto end = plain.find_last_not_of(' ');
+    if (end != std::string::npos && plain.substr(0, end + 1) == "application/json")
+        return std::nullopt;
+    return problem{415, "media-type", "The body must be JSON.",
+                   "Send Content-Type: application/json."};
+}
+
+problem not_logged_in() {
+    return {401, "not-logged-in", "There is no login with this request, or it has ended.",
+            "POST user and password to /api/v1/login and send its token."};
+}
+
+enum class credential : std::uint8_t { none, bearer, cookie };
+
+/// The token of a request. A bearer token is never sent by a browser on its own, so it wins and
+/// needs no CSRF token; two of a kind are none.
+std::pair<credential, std::string> token_of(const http_request& r, const api_context& c) {
+    const auto authorization = r.header("authorization");
+    if (r.header_count("authorization") == 1) {
+        constexpr std::string_view scheme = "bearer ";
+        if (lower(authorization.substr(0, scheme.size())) != scheme) return {};
+        return {credential::bearer, std::string(authorization.substr(scheme.size()))};
+    }
+    if (r.header_count("authorization") > 1 || r.header_count("cookie") != 1) return {};
+    auto cookie = find_cookie(r.header("cookie"), c.cookie_name());
+    if (!cookie) return {};
+    return {credential::cookie, std::move(*cookie)};
+}
+
+/// Who asks; a problem when nobody, or not allowed, or forged.
+refusal authenticate(call& c, const route& to) {
+    auto& context = *c.context;
+    auto [kind, token] = token_of(c.request, context);
+    if (kind == credential::none) return not_logged_in();
+    const auto login = context.logins.find(token, context.business->now());
+    if (!login) return not_logged_in();
+    auto person = context.world().find_user(login->user);
+    if (!person) {
+        context.logins.close_all(login->user);
+        return not_logged_in();
+    }
+    c.actor.role = roles_of(context.world().roles, *person);
+    c.actor.who = std::move(*person);
+    c.token = std::move(token);
+    c.csrf = login->csrf;
+    c.login_expires_at = login->expires_at;
+    if (auto why = check_action(to.needs, c.actor.role); !why.empty())
+        return problem{403, "role", std::move(why),
+                       "Ask somebody who may; GET /api/v1/me shows your roles."};
+    if (kind == credential::cookie && changes_state(c.request.method) &&
+        (c.request.header_count("x-csrf-token") != 1 ||
+         !same_secret(c.request.header("x-csrf-token"), login->csrf)))
+        return problem{403, "csrf", "The header X-CSRF-Token is missing or wrong.",
+                       "Send the csrf value that login and GET /api/v1/me return."};
+    return std::nullopt;
+}
+
+problem no_such_method(const std::vector<std::string>& allowed) {
+    std::string list;
+    for (const auto& m : allowed)
+        list += (list.empty() ? "" : ", ") + m;
+    return {405, "method", "This path does not have that method.", "Use " + list + "."};
+}
+
+}  // namespace
+
+std::string api_context::cookie_name() const {
+    // The prefix makes browsers insist on Secure, Path=/ and no Domain.
+    return options.tls ? "__Host-sallyport_session" : "sallyport_session";
+}
+
+void add_security_headers(http_response& r, const api_options& options) {
+    r.headers.emplace_back("Cache-Control", "no-store");
+    r.headers.emplace_back("X-Content-Type-Options", "nosniff");
+    r.headers.emplace_back("X-Frame-Options", "DENY");
+    r.headers.emplace_back("Referrer-Policy", "no-referrer");
+    r.headers.emplace_back("Cross-Origin-Resource-Policy", "same-origin");
+    r.headers.emplace_back("Cross-Origin-Opener-Policy", "same-origin");
+    r.headers.emplace_back("Content-Security-Policy",
+                           "default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
+    if (options.tls) r.headers.emplace_back("Strict-Transport-Security", "max-age=31536000");
+}
+
+api::api(std::shared_ptr<api_context> context) : context_(std::move(context)) {}
+
+void api::handle(http_request request, respond done) const {
+    const respond answer = [context = context_, done = std::move(done)](http_response r) {
+        add_security_headers(r, context->options);
+        done(std::move(r));
+    };
+    if (auto bad = check_host(request, context_->options)) return answer(to_response(*bad));
+    auto target = parse_target(request.target);
+    if (!target)
+        return answer(to_response(problem{400, "target", "The path or its query is malformed.",
+                                          "Check the percent-encoding; give each key once."}));
+    auto matched = match(routes(), request.method, target->segments);
+    if (matched.found == nullptr && !matched.allowed.empty()) {
+        auto r = to_response(no_such_method(matched.allowed));
+        for (const auto& m : matched.allowed)
+            r.headers.emplace_back("Allow", m);
+        return answer(std::move(r));
+    }
+    if (matched.found == nullptr)
+        return answer(to_response(
+            problem{404, "no-route", "There is nothing at this path.", "GET / names the routes."}));
+    if (auto bad = check_origin(request, context_->options)) return answer(to_response(*bad));
+
+    const auto& to = *matched.found;
+    call c{.context = context_,
+           .request = std::move(request),
+           .query = std::move(target->query),
+           .parameters = std::move(matched.parameters),
+           .actor = {},
+           .token = {},
+           .csrf = {},
+           .login_expires_at = {},
+           .done = answer};
+    c.actor.address = c.request.address;
+    c.actor.surface = "api";
+    if (to.guard != gate::open) {
+        if (auto bad = authenticate(c, to)) {
+            auto r = to_response(*bad);
+            if (bad->status == 401) r.headers.emplace_back("WWW-Authenticate", "Bearer");
+            return answer(std::move(r));
+        }
+    }
+    if (auto bad = check_media_type(c.request)) return answer(to_response(*bad));
+    try {
+        to.run(std::move(c));
+    } catch (const std::exception&) {
+        // Only what runs before a handler hands its work on can throw here; it has not answered
+        // yet.
+        answer(to_response(problem{500, "failure", "The request could not be carried out.",
+                                   "See the proxy's log; retry later."}));
+    }
+}
+
+}  // namespace sallyport::proxy::admin

@@ -1,0 +1,326 @@
+#include "proxy/admin/dto.h"
+
+#include <nlohmann/json.hpp>
+
+#include "proxy/admin/text.h"
+
+namespace sallyport::proxy::admin {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+std::string dump(const json& j) {
+    return j.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+/// Text of a client: any bytes.
+void put_text(json& j, const std::string& key, const std::string& text) {
+    j[key] = text;
+    if (!valid_utf8(text)) j[key + "_base64"] = base64(text);
+}
+
+json time_or_null(policy::instant t) {
+    auto text = iso_time(t);
+    return text.empty() ? json(nullptr) : json(std::move(text));
+}
+
+json number_or_null(std::uint64_t n) {
+    return n == 0 ? json(nullptr) : json(n);
+}
+
+json approvers_of(const policy::approvers& a) {
+    return {{"needed", a.approvals}, {"users", a.users}, {"groups", a.groups}};
+}
+
+json votes_of(const std::vector<policy::vote>& votes) {
+    json out = json::array();
+    for (const auto& v : votes)
+        out.push_back({{"user", v.person},
+                       {"vote", v.approve ? "approve" : "deny"},
+                       {"reason", v.reason},
+                       {"at", time_or_null(v.at)},
+                       {"surface", v.surface}});
+    return out;
+}
+
+json passes_of(const policy::pass_bounds& b, bool has_shape, bool has_transaction) {
+    json out;
+    out["statement"] = b.statement;
+    if (b.shape && has_shape) out["shape"] = format_duration(*b.shape);
+    if (b.transaction && has_transaction) out["transaction"] = format_duration(*b.transaction);
+    if (b.session) out["session"] = format_duration(*b.session);
+    return out;
+}
+
+json to_json_value(const policy::hold& h, const actor& reader) {
+    json out;
+    out["id"] = h.id.value;
+    out["kind"] = policy::to_string(h.kind);
+    out["state"] = policy::to_string(h.state);
+    out["user"] = h.person;
+    out["groups"] = h.person_groups;
+    out["target"] = h.target;
+    out["rule"] = h.rule;
+    if (may_read_statement(reader, h)) {
+        put_text(out, "statement", h.statement);
+        out["parameters"] = json::array();
+        for (const auto& p : h.parameters)
+            out["parameters"].push_back(p);
+    } else {
+        out["statement"] = nullptr;
+    }
+    out["statement_sha256"] = h.statement_sha256;
+    out["touches"] = h.touches;
+    put_text(out, "reason", h.reason);
+    out["address"] = h.address;
+    put_text(out, "application", h.application);
+    out["session"] = number_or_null(h.session.value);
+    out["in_transaction"] = h.in_transaction;
+    out["opened_at"] = time_or_null(h.opened_at);
+    out["expires_at"] = time_or_null(h.expires_at);
+    out["ended_at"] = time_or_null(h.ended_at);
+    out["ended_reason"] = h.ended_reason;
+    out["approvals"] = approvers_of(h.who);
+    out["approvals"]["votes"] = votes_of(h.votes);
+    out["pass"] = passes_of(h.pass, !h.shape.empty(), h.in_transaction);
+    if (h.state == policy::hold_state::approved) {
+        out["granted"] = policy::to_string(h.granted);
+        if (h.granted_for > policy::milliseconds::zero())
+            out["granted_for"] = format_duration(h.granted_for);
+    }
+    const auto why = h.state == policy::hold_state::pending
+                         ? policy::check_voter(h.who, reader.who, h.person)
+                         : std::string("It has ended.");
+    out["may_vote"] = why.empty();
+    if (!why.empty()) out["may_not_vote_because"] = why;
+    out["policy"] = h.policy_hash;
+    return out;
+}
+
+json to_json_value(const policy::opt_out& o, const actor& reader, const policy::rule_set* rules) {
+    json out;
+    out["id"] = o.id.value;
+    out["state"] = policy::to_string(o.state);
+    out["rule"] = o.rule;
+    out["user"] = o.person;
+    out["requested_by"] = o.requested_by;
+    out["reason"] = o.reason;
+    out["ticket"] = o.ticket;
+    out["target"] = o.target.empty() ? json(nullptr) : json(o.target);
+    out["for"] = format_duration(o.duration);
+    out["requested_at"] = time_or_null(o.requested_at);
+    out["request_expires_at"] = time_or_null(o.request_expires_at);
+    out["from"] = time_or_null(o.from);
+    out["until"] = time_or_null(o.until);
+    out["uses"] = o.uses;
+    out["max_uses"] = number_or_null(o.max_uses);
+    const auto* const rule = rules == nullptr ? nullptr : rules->find_rule(o.rule);
+    const bool known = rule != nullptr && rule->opt_out;
+    out["approvals"] = known ? approvers_of(rule->opt_out->approved_by) : json::object();
+    out["approvals"]["needed"] = o.approvals_needed;
+    out["approvals"]["votes"] = votes_of(o.votes);
+    out["may_vote"] = known && o.state == policy::opt_out_state::requested &&
+                      policy::check_voter(rule->opt_out->approved_by, reader.who, o.person).empty();
+    out["ended_reason"] = o.ended_reason;
+    out["policy"] = o.policy_hash;
+    return out;
+}
+
+json to_json_value(const policy::who& w) {
+    json out = json::object();
+    if (!w.users.empty()) out["users"] = w.users;
+    if (!w.groups.empty()) out["groups"] = w.groups;
+    if (!w.applications.empty()) out["applications"] = w.applications;
+    if (!w.addresses.empty()) out["addresses"] = w.addresses;
+    if (w.not_) out["not"] = to_json_value(*w.not_);
+    return out;
+}
+
+json to_json_value(const policy::rule& r) {
+    json out;
+    out["id"] = r.id;
+    out["tier"] = r.tier;
+    out["effect"] = policy::to_string(r.effect);
+    out["who"] = to_json_value(r.who);
+    out["on"] = r.on;
+    out["do"] = json::array();
+    for (const auto k : r.kinds)
+        out["do"].push_back(std::string(policy::to_string(k)));
+    for (const auto& c : r.commands)
+        out["do"].push_back(c);
+    out["message"] = r.message;
+    if (r.hold) {
+        out["hold"] = {
+            {"approvers", approvers_of(r.hold->who)},
+            {"wait", format_duration(r.hold->wait)},
+            {"clients", r.hold->clients == policy::hold_clients::wait ? "wait" : "refuse"},
+            {"reason_required", r.hold->reason_required},
+            {"pass", passes_of(r.hold->pass, true, true)}};
+    }
+    if (r.opt_out) {
+        const auto& o = *r.opt_out;
+        json spec;
+        spec["who"] = to_json_value(o.who);
+        spec["approvers"] = approvers_of(o.approved_by);
+        spec["max_duration"] = format_duration(o.max_duration);
+        if (o.max_uses) spec["max_uses"] = *o.max_uses;
+        if (o.max_live_per_person) spec["max_live_per_person"] = *o.max_live_per_person;
+        if (o.max_live_in_all) spec["max_live_in_all"] = *o.max_live_in_all;
+        if (o.ticket) spec["ticket"] = *o.ticket;
+        out["opt_out"] = std::move(spec);
+    }
+    return out;
+}
+
+const char* name(approval::verdict v) {
+    return v == approval::verdict::counted ? "counted" : "done";
+}
+
+}  // namespace
+
+std::string holds_json(const std::vector<policy::hold>& holds, const actor& reader) {
+    json out;
+    out["holds"] = json::array();
+    for (const auto& h : holds)
+        out["holds"].push_back(to_json_value(h, reader));
+    return dump(out);
+}
+
+std::string hold_json(const policy::hold& h, const actor& reader) {
+    return dump(to_json_value(h, reader));
+}
+
+std::string opt_outs_json(const std::vector<policy::opt_out>& all, const actor& reader,
+                          const policy::rule_set* rules) {
+    json out;
+    out["opt_outs"] = json::array();
+    for (const auto& o : all)
+        out["opt_outs"].push_back(to_json_value(o, reader, rules));
+    return dump(out);
+}
+
+std::string opt_out_json(const policy::opt_out& o, const actor& reader,
+                         const policy::rule_set* rules) {
+    return dump(to_json_value(o, reader, rules));
+}
+
+std::string sessions_json(const std::vector<session_info>& all) {
+    json out;
+    out["sessions"] = json::array();
+    for (const auto& s : all) {
+        json one;
+        one["id"] = s.id.value;
+        one["user"] = s.user;
+        one["address"] = s.address;
+        put_text(one, "application", s.application);
+        one["target"] = s.target;
+        one["state"] = s.state;
+        one["started_at"] = time_or_null(s.started_at);
+        put_text(one, "statement", s.statement);
+        one["hold"] = number_or_null(s.hold.value);
+        one["grant"] = s.grant.empty() ? json(nullptr) : json(s.grant);
+        one["server_pid"] = number_or_null(s.server_pid);
+        one["tls"] = s.tls;
+        out["sessions"].push_back(std::move(one));
+    }
+    return dump(out);
+}
+
+std::string rules_json(const policy::rule_set& rules) {
+    json out;
+    out["policy"] = rules.hash;
+    out["default"] = policy::to_string(rules.default_effect);
+    out["opaque"] = policy::to_string(rules.opaque_effect);
+    out["rules"] = json::array();
+    for (const auto& r : rules.rules)
+        out["rules"].push_back(to_json_value(r));
+    return dump(out);
+}
+
+std::string explained_json(const explained& e) {
+    json out;
+    out["effect"] = policy::to_string(e.effect);
+    out["rule"] = e.rule;
+    out["reasons"] = e.reasons;
+    out["facts"] = e.facts;
+    out["policy"] = e.policy_hash;
+    return dump(out);
+}
+
+std::string audit_json(const std::vector<audit::parsed_line>& newest_first) {
+    json out;
+    out["records"] = json::array();
+    for (const auto& line : newest_first) {
+        json one;
+        one["seq"] = line.sequence;
+        one["time"] = line.time;
+        one["event"] = line.event;
+        for (const auto& [key, value] : line.fields)
+            if (!one.contains(key)) one[key] = value;
+        out["records"].push_back(std::move(one));
+    }
+    const auto more = newest_first.empty() ? 0 : newest_first.back().sequence;
+    out["next_before"] = number_or_null(more > 1 ? more : 0);
+    return dump(out);
+}
+
+std::string reload_json(const reload_answer& r) {
+    json out;
+    if (!r.done) {
+        // A problem (http.h) with the faults beside it.
+        out["type"] = "urn:sallyport:problem:reload";
+        out["title"] = "The files have faults";
+        out["status"] = 422;
+        out["detail"] = "Nothing was changed" +
+                        (r.faults.empty() ? std::string(".") : ": " + r.faults.front());
+        out["next"] = "Correct the files and reload; `sallyport check` names every fault.";
+    }
+    out["done"] = r.done;
+    out["policy"] = r.policy_hash;
+    out["faults"] = r.faults;
+    out["warnings"] = r.warnings;
+    return dump(out);
+}
+
+std::string answer_json(const approval::answer& a) {
+    json out;
+    out["result"] = name(a.what);
+    out["id"] = number_or_null(a.id);
+    out["text"] = a.text;
+    return dump(out);
+}
+
+std::string login_json(const actor& a, const std::string& token, const std::string& csrf,
+                       policy::instant expires_at) {
+    json out;
+    out["user"] = a.who.name;
+    out["groups"] = a.who.groups;
+    out["service"] = a.who.service;
+    out["admin"] = a.role.admin;
+    out["auditor"] = a.role.auditor;
+    if (!token.empty()) out["token"] = token;
+    out["csrf"] = csrf;
+    out["expires_at"] = time_or_null(expires_at);
+    return dump(out);
+}
+
+std::string health_json(const std::vector<std::pair<std::string, bool>>& checks) {
+    json out;
+    bool all = true;
+    for (const auto& [what, good] : checks)
+        all = all && good;
+    out["status"] = all ? "ok" : "failing";
+    for (const auto& [what, good] : checks)
+        out[what] = good ? "ok" : "failing";
+    return dump(out);
+}
+
+std::string event_json(const approval::steward::change_event& e) {
+    json out;
+    out["what"] = e.what;
+    out["id"] = e.id;
+    out["state"] = e.state;
+    return dump(out);
+}
+
+}  // namespace sallyport::proxy::admin

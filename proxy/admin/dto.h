@@ -1,0 +1,67 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/admin/authority.h"
+#include "proxy/admin/desk.h"
+
+/// JSON of the API ⇄ values. The wire format of the API is defined here and nowhere else.
+///
+/// Text that is not UTF-8 (a statement in another encoding) is shown with U+FFFD in place of the
+/// bad bytes, and the exact bytes are beside it as NAME_base64. Times are RFC 3339 in UTC; a time
+/// that has not come is null.
+namespace sallyport::proxy::admin {
+
+/// A request's body, or one sentence that says what is wrong with it.
+template <class T>
+struct parsed {
+    T value{};
+    std::string error;  ///< "" exactly when `value` counts
+};
+
+struct credentials {
+    std::string user;
+    std::string password;  ///< wiped by the caller
+};
+struct reason_body {
+    std::string reason;
+};
+
+// Bodies: one JSON object; unknown and doubled members are errors, "" stands for {}.
+[[nodiscard]] parsed<credentials> parse_login(std::string_view body);
+/// {reason?, pass?, for?}
+[[nodiscard]] parsed<hold_ballot> parse_approval(std::string_view body);
+/// {reason}; `needed` no: {reason?}
+enum class reason_is : std::uint8_t { optional, needed };
+[[nodiscard]] parsed<reason_body> parse_reason(std::string_view body, reason_is needed);
+/// {rule, for, reason, ticket?, target?}
+[[nodiscard]] parsed<opt_out_wish> parse_opt_out(std::string_view body);
+/// {as?, groups?, on, sql?, application?, address?}
+[[nodiscard]] parsed<explain_question> parse_explain(std::string_view body);
+/// {}
+[[nodiscard]] parsed<reason_body> parse_nothing(std::string_view body);
+
+// Answers. Each is one JSON object as text.
+[[nodiscard]] std::string holds_json(const std::vector<policy::hold>& holds, const actor& reader);
+[[nodiscard]] std::string hold_json(const policy::hold& h, const actor& reader);
+[[nodiscard]] std::string opt_outs_json(const std::vector<policy::opt_out>& all,
+                                        const actor& reader, const policy::rule_set* rules);
+[[nodiscard]] std::string opt_out_json(const policy::opt_out& o, const actor& reader,
+                                       const policy::rule_set* rules);
+[[nodiscard]] std::string sessions_json(const std::vector<session_info>& all);
+[[nodiscard]] std::string rules_json(const policy::rule_set& rules);
+[[nodiscard]] std::string explained_json(const explained& e);
+[[nodiscard]] std::string audit_json(const std::vector<audit::parsed_line>& newest_first);
+/// A problem with `faults` when nothing was reloaded.
+[[nodiscard]] std::string reload_json(const reload_answer& r);
+[[nodiscard]] std::string answer_json(const approval::answer& a);
+/// `token` is "" except right after login.
+[[nodiscard]] std::string login_json(const actor& a, const std::string& token,
+                                     const std::string& csrf, policy::instant expires_at);
+[[nodiscard]] std::string health_json(const std::vector<std::pair<std::string, bool>>& checks);
+[[nodiscard]] std::string event_json(const approval::steward::change_event& e);
+
+}  // namespace sallyport::proxy::admin

@@ -1,0 +1,297 @@
+#include "proxy/admin/endpoints.h"
+
+#include <algorithm>
+
+#include "proxy/admin/api.h"
+#include "proxy/admin/dto.h"
+#include "proxy/admin/text.h"
+
+namespace sallyport::proxy::admin::endpoints {
+namespace {
+
+using approval::answer;
+using approval::verdict;
+
+http_response json_response(std::string body, unsigned status = 200) {
+    http_response r;
+    r.status = status;
+    r.body = std::move(body);
+    return r;
+}
+
+http_response bad_body(std::string why) {
+    return to_response(problem{400, "body", std::move(why), "Correct the body and send it again."});
+}
+
+http_response bad_query(std::string why) {
+    return to_response(problem{400, "query", std::move(why), "Correct the query."});
+}
+
+http_response busy() {
+    auto r = to_response(problem{503, "busy", "Too many requests wait already.", "Retry in 1 s."});
+    r.headers.emplace_back("Retry-After", "1");
+    return r;
+}
+
+/// Answers with what came of a change.
+desk::on_answer reply(const call& c, unsigned status = 200) {
+    return [done = c.done, status](answer a) {
+        if (a.what != verdict::done && a.what != verdict::counted) return done(to_response(a));
+        done(json_response(answer_json(a), status));
+    };
+}
+
+/// The number in the path; answers and returns nullopt when it is none.
+std::optional<std::uint64_t> number(const call& c) {
+    const auto id = parse_id(c.parameters.front());
+    if (!id)
+        c.done(to_response(problem{404, "not-found", "That is not a number of anything.",
+                                   "Use a number from the list."}));
+    return id;
+}
+
+/// "" when the query has only these keys.
+std::string check_keys(const call& c, const std::vector<std::string>& known) {
+    for (const auto& [key, value] : c.query) {
+        if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+        const auto near = nearest(key, known);
+        return "The query has a key that is not known here" +
+               (near.empty() ? std::string(".") : " (did you mean \"" + near + "\"?).");
+    }
+    return {};
+}
+
+std::string value_of(const call& c, const std::string& key) {
+    const auto at = c.query.find(key);
+    return at == c.query.end() ? std::string{} : at->second;
+}
+
+void vote_opt_out(call c, bool approve) {
+    const auto id = number(c);
+    if (!id) return;
+    auto body = parse_reason(c.request.body, approve ? reason_is::optional : reason_is::needed);
+    if (!body.error.empty()) return c.done(bad_body(body.error));
+    c.context->business->vote(c.actor, policy::opt_out_id{*id}, approve,
+                              std::move(body.value.reason), reply(c));
+}
+
+/// Runs `f`, which may block, elsewhere; its exceptions become a 500.
+void elsewhere(const call& c, std::function<http_response()> f) {
+    const bool taken = c.context->run_blocking([done = c.done, f = std::move(f)] {
+        http_response r;
+        try {
+            r = f();
+        } catch (const std::exception&) {
+            r = to_response(problem{500, "failure", "The request could not be carried out.",
+                                    "See the proxy's log; retry later."});
+        }
+        done(std::move(r));
+    });
+    if (!taken) c.done(busy());
+}
+
+}  // namespace
+
+void list_holds(call c) {
+    if (auto why = check_keys(c, {"state"}); !why.empty()) return c.done(bad_query(why));
+    std::optional<policy::hold_state> state;
+    if (const auto text = value_of(c, "state"); !text.empty() && text != "all") {
+        state.emplace();
+        if (!policy::parse_hold_state(text, *state))
+            return c.done(bad_query(
+                "\"state\" must be pending, approved, denied, expired, withdrawn or all."));
+    }
+    c.context->business->holds(c.actor, state,
+                               [done = c.done, a = c.actor](listing<policy::hold> all) {
+                                   if (all.answer.what != verdict::done)
+                                       return done(to_response(all.answer));
+                                   done(json_response(holds_json(all.items, a)));
+                               });
+}
+
+void show_hold(call c) {
+    const auto id = number(c);
+    if (!id) return;
+    c.context->business->hold(c.actor, policy::hold_id{*id},
+                              [done = c.done, a = c.actor](listing<policy::hold> found) {
+                                  if (found.answer.what != verdict::done)
+                                      return done(to_response(found.answer));
+                                  done(json_response(hold_json(found.items.front(), a)));
+                              });
+}
+
+void approve_hold(call c) {
+    const auto id = number(c);
+    if (!id) return;
+    auto body = parse_approval(c.request.body);
+    if (!body.error.empty()) return c.done(bad_body(body.error));
+    c.context->business->vote(c.actor, policy::hold_id{*id}, std::move(body.value), reply(c));
+}
+
+void deny_hold(call c) {
+    const auto id = number(c);
+    if (!id) return;
+    auto body = parse_reason(c.request.body, reason_is::needed);
+    if (!body.error.empty()) return c.done(bad_body(body.error));
+    hold_ballot ballot;
+    ballot.reason = std::move(body.value.reason);
+    c.context->business->vote(c.actor, policy::hold_id{*id}, std::move(ballot), reply(c));
+}
+
+void list_opt_outs(call c) {
+    if (auto why = check_keys(c, {"state"}); !why.empty()) return c.done(bad_query(why));
+    std::optional<policy::opt_out_state> state;
+    if (const auto text = value_of(c, "state"); !text.empty() && text != "all") {
+        state.emplace();
+        if (!policy::parse_opt_out_state(text, *state))
+            return c.done(
+                bad_query("\"state\" must be requested, active, denied, withdrawn, lapsed, "
+                          "expired, revoked, used_up or all."));
+    }
+    c.context->business->opt_outs(
+        c.actor, state,
+        [done = c.done, a = c.actor,
+         rules = c.context->business->rules()](listing<policy::opt_out> all) {
+            if (all.answer.what != verdict::done) return done(to_response(all.answer));
+            done(json_response(opt_outs_json(all.items, a, rules.get())));
+        });
+}
+
+void request_opt_out(call c) {
+    auto body = parse_opt_out(c.request.body);
+    if (!body.error.empty()) return c.done(bad_body(body.error));
+    c.context->business->request(c.actor, std::move(body.value), reply(c, 201));
+}
+
+void show_opt_out(call c) {
+    const auto id = number(c);
+    if (!id) return;
+    c.context->business->opt_out(
+        c.actor, policy::opt_out_id{*id},
+        [done = c.done, a = c.actor,
+         rules = c.context->business->rules()](listing<policy::opt_out> found) {
+            if (found.answer.what != verdict::done) return done(to_response(found.answer));
+            done(json_response(opt_out_json(found.items.front(), a, rules.get())));
+        });
+}
+
+void approve_opt_out(call c) {
+    vote_opt_out(std::move(c), true);
+}
+
+void deny_opt_out(call c) {
+    vote_opt_out(std::move(c), false);
+}
+
+void revoke_opt_out(call c) {
+    const auto id = number(c);
+    if (!id) return;
+    auto body = parse_reason(c.request.body, reason_is::needed);
+    if (!body.error.empty()) return c.done(bad_body(body.error));
+    c.context->business->revoke(c.actor, policy::opt_out_id{*id}, std::move(body.value.reason),
+                                reply(c));
+}
+
+void list_sessions(call c) {
+    c.context->business->sessions(c.actor, [done = c.done](listing<session_info> all) {
+        if (all.answer.what != verdict::done) return done(to_response(all.answer));
+        done(json_response(sessions_json(all.items)));
+    });
+}
+
+void kill_session(call c) {
+    const auto id = number(c);
+    if (!id) return;
+    auto body = parse_reason(c.request.body, reason_is::needed);
+    if (!body.error.empty()) return c.done(bad_body(body.error));
+    c.context->business->kill(c.actor, policy::session_id{*id}, std::move(body.value.reason),
+                              reply(c));
+}
+
+void search_audit(call c) {
+    if (auto why = check_keys(c, {"user", "target", "rule", "event", "hold", "opt_out", "session",
+                                  "text", "from", "to", "limit", "before"});
+        !why.empty())
+        return c.done(bad_query(why));
+    audit::query q;
+    for (const auto& [key, field] : {std::pair{"user", &q.user}, std::pair{"target", &q.target},
+                                     std::pair{"rule", &q.rule}, std::pair{"event", &q.event},
+                                     std::pair{"hold", &q.hold}, std::pair{"opt_out", &q.opt_out},
+                                     std::pair{"session", &q.session}, std::pair{"text", &q.text}})
+        *field = value_of(c, key);
+    for (const auto& [key, field] : {std::pair{"from", &q.from}, std::pair{"to", &q.to}}) {
+        const auto text = value_of(c, key);
+        *field = parse_iso_time(text);
+        if (!text.empty() && !*field)
+            return c.done(bad_query("Times look like 2026-03-01T09:30:00Z, in UTC."));
+    }
+    std::uint64_t limit = 100;
+    std::uint64_t before = 0;
+    for (const auto& [key, number_] : {std::pair{"limit", &limit}, std::pair{"before", &before}}) {
+        const auto text = value_of(c, key);
+        const auto value = parse_id(text);
+        if (!text.empty() && !value) return c.done(bad_query("limit and before are numbers."));
+        if (value) *number_ = *value;
+    }
+    if (limit > 1000) return c.done(bad_query("\"limit\" is at most 1000; page with before."));
+    elsewhere(c, [context = c.context, a = c.actor, q, limit, before] {
+        auto found = context->business->audit(a, q, limit, before);
+        if (found.answer.what != verdict::done) return to_response(found.answer);
+        return json_response(audit_json(found.items));
+    });
+}
+
+void explain(call c) {
+    auto body = parse_explain(c.request.body);
+    if (!body.error.empty()) return c.done(bad_body(body.error));
+    elsewhere(c, [context = c.context, a = c.actor, q = std::move(body.value)] {
+        auto [outcome, result] = context->business->explain(a, q);
+        if (outcome.what != verdict::done) return to_response(outcome);
+        return json_response(explained_json(result));
+    });
+}
+
+void reload(call c) {
+    if (auto body = parse_nothing(c.request.body); !body.error.empty())
+        return c.done(bad_body(body.error));
+    elsewhere(c, [context = c.context, a = c.actor] {
+        auto [outcome, result] = context->business->reload(a);
+        if (outcome.what == verdict::forbidden) return to_response(outcome);
+        auto r = json_response(reload_json(result), result.done ? 200 : 422);
+        if (!result.done) r.content_type = "application/problem+json";
+        return r;
+    });
+}
+
+void show_rules(call c) {
+    const auto rules = c.context->business->rules();
+    if (!rules)
+        return c.done(to_response(
+            problem{503, "unavailable", "No policy is loaded yet.", "Retry in a moment."}));
+    c.done(json_response(rules_json(*rules)));
+}
+
+void events(call c) {
+    auto stream = std::make_shared<event_stream>();
+    stream->still_logged_in = [context = c.context, token = c.token, user = c.actor.who.name] {
+        return context->logins.live(token, context->business->now()) &&
+               context->world().find_user(user).has_value();
+    };
+    stream->visible = [context = c.context, a = c.actor](const approval::steward::change_event& e,
+                                                         std::function<void(bool)> tell) {
+        if (a.role.admin || a.role.auditor) return tell(true);
+        if (e.what == "hold")
+            return context->business->hold(
+                a, policy::hold_id{e.id},
+                [tell](const listing<policy::hold>& found) { tell(!found.items.empty()); });
+        context->business->opt_out(
+            a, policy::opt_out_id{e.id},
+            [tell](const listing<policy::opt_out>& found) { tell(!found.items.empty()); });
+    };
+    http_response r;
+    r.content_type = "text/event-stream";
+    r.stream = std::move(stream);
+    c.done(std::move(r));
+}
+
+}  // namespace sallyport::proxy::admin::endpoints

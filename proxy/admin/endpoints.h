@@ -1,0 +1,32 @@
+#pragma once
+
+#include "proxy/admin/router.h"
+
+/// The handlers of the routes, in the order of the table. Each answers its call exactly once.
+namespace sallyport::proxy::admin::endpoints {
+
+void front(call c);
+void alive(call c);
+void ready(call c);
+void login(call c);
+void logout(call c);
+void me(call c);
+void list_holds(call c);
+void show_hold(call c);
+void approve_hold(call c);
+void deny_hold(call c);
+void list_opt_outs(call c);
+void request_opt_out(call c);
+void show_opt_out(call c);
+void approve_opt_out(call c);
+void deny_opt_out(call c);
+void revoke_opt_out(call c);
+void list_sessions(call c);
+void kill_session(call c);
+void search_audit(call c);
+void explain(call c);
+void reload(call c);
+void show_rules(call c);
+void events(call c);
+
+}  // namespace sallyport::proxy::admin::endpoints

@@ -1,0 +1,84 @@
+#include "proxy/admin/router.h"
+
+#include "proxy/admin/endpoints.h"
+
+namespace sallyport::proxy::admin {
+namespace {
+
+// Every road into the API. A line without an action, or a path without a line, is refused.
+constexpr route table[] = {
+    {"GET", "/", gate::open, action::count_, endpoints::front},
+    {"GET", "/healthz", gate::open, action::count_, endpoints::alive},
+    {"GET", "/readyz", gate::open, action::count_, endpoints::ready},
+    {"POST", "/api/v1/login", gate::open, action::count_, endpoints::login},
+    {"POST", "/api/v1/logout", gate::logged_in, action::see_self, endpoints::logout},
+    {"GET", "/api/v1/me", gate::logged_in, action::see_self, endpoints::me},
+    {"GET", "/api/v1/holds", gate::logged_in, action::see_holds, endpoints::list_holds},
+    {"GET", "/api/v1/holds/{}", gate::logged_in, action::see_holds, endpoints::show_hold},
+    {"POST", "/api/v1/holds/{}/approve", gate::logged_in, action::vote_hold,
+     endpoints::approve_hold},
+    {"POST", "/api/v1/holds/{}/deny", gate::logged_in, action::vote_hold, endpoints::deny_hold},
+    {"GET", "/api/v1/opt-outs", gate::logged_in, action::see_opt_outs, endpoints::list_opt_outs},
+    {"POST", "/api/v1/opt-outs", gate::logged_in, action::request_opt_out,
+     endpoints::request_opt_out},
+    {"GET", "/api/v1/opt-outs/{}", gate::logged_in, action::see_opt_outs, endpoints::show_opt_out},
+    {"POST", "/api/v1/opt-outs/{}/approve", gate::logged_in, action::vote_opt_out,
+     endpoints::approve_opt_out},
+    {"POST", "/api/v1/opt-outs/{}/deny", gate::logged_in, action::vote_opt_out,
+     endpoints::deny_opt_out},
+    {"POST", "/api/v1/opt-outs/{}/revoke", gate::logged_in, action::revoke_opt_out,
+     endpoints::revoke_opt_out},
+    {"GET", "/api/v1/sessions", gate::logged_in, action::see_sessions, endpoints::list_sessions},
+    {"POST", "/api/v1/sessions/{}/kill", gate::logged_in, action::kill_session,
+     endpoints::kill_session},
+    {"GET", "/api/v1/audit", gate::logged_in, action::see_audit, endpoints::search_audit},
+    {"POST", "/api/v1/decisions", gate::logged_in, action::explain_self, endpoints::explain},
+    {"POST", "/api/v1/reload", gate::logged_in, action::reload, endpoints::reload},
+    {"GET", "/api/v1/rules", gate::logged_in, action::see_rules, endpoints::show_rules},
+    {"GET", "/api/v1/events", gate::logged_in, action::see_events, endpoints::events},
+};
+
+/// Whether the segments fit the pattern; fills in what stood for each {}.
+bool fits(std::string_view pattern, const std::vector<std::string>& segments,
+          std::vector<std::string>& parameters) {
+    parameters.clear();
+    pattern.remove_prefix(1);
+    for (const auto& segment : segments) {
+        if (pattern.empty()) return false;
+        const auto slash = pattern.find('/');
+        const auto expected = pattern.substr(0, slash);
+        if (expected == "{}") {
+            parameters.push_back(segment);
+        } else if (expected != segment) {
+            return false;
+        }
+        pattern.remove_prefix(slash == std::string_view::npos ? pattern.size() : slash + 1);
+    }
+    return pattern.empty();
+}
+
+}  // namespace
+
+std::span<const route> routes() noexcept {
+    return table;
+}
+
+route_match match(std::span<const route> all, std::string_view method,
+                  const std::vector<std::string>& segments) {
+    route_match out;
+    std::vector<std::string> parameters;
+    for (const auto& r : all) {
+        if (!fits(r.pattern, segments, parameters)) continue;
+        // HEAD is GET whose body the server leaves out.
+        if (r.method == method || (method == "HEAD" && r.method == "GET")) {
+            out.found = &r;
+            out.parameters = std::move(parameters);
+            out.allowed.clear();
+            return out;
+        }
+        out.allowed.emplace_back(r.method);
+    }
+    return out;
+}
+
+}  // namespace sallyport::proxy::admin
