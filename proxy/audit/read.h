@@ -32,8 +32,8 @@ struct query {
 /// Calls `f` for each match, oldest first, until it returns false. Streams: one line in memory.
 /// Lines that cannot be parsed are skipped and counted. Safe while the log is being written.
 /// Errors: std::runtime_error if the directory cannot be read. Returns the number of lines skipped.
-std::uint64_t search(const std::string& directory, const query& q,
-                     const std::function<bool(const parsed_line&)>& f);
+std::uint64_t for_each_match(const std::string& directory, const query& q,
+                             const std::function<bool(const parsed_line&)>& f);
 
 /// The newest matches, newest first, at most `limit` (itself at most 10,000) and about 64 MiB in
 /// all. Looks at the newest file first and stops when it has enough. `before`: only lines with a
