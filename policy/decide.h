@@ -1,6 +1,6 @@
 #pragma once
 
-#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -74,10 +74,10 @@ struct decision {
 /// a plain allow or `explain` is set.
 struct decide_options {
     bool explain = false;
-    /// The pass of scope `statement` with which this very statement is being released: it covers
-    /// its rule (same person and target, live at `now`), and other holding rules still need their
-    /// own.
-    const pass* released_by = nullptr;
+    /// The passes with which this very statement is being released (scope `statement`, one for each
+    /// hold that it went through): each covers its rule (same person and target, live at `now`), and
+    /// other holding rules still need their own. Its id is named in decision::passes.
+    std::span<const pass> released_by = {};
 };
 [[nodiscard]] decision decide(const rule_set& p, const subject& s, const facts* f, const grants& g,
                               instant now, decide_options o = {});
