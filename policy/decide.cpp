@@ -29,9 +29,9 @@ bool covers(const pass& x, std::string_view rule_id, const subject& s, const fac
     return false;
 }
 
-bool releases(const pass* x, std::string_view rule_id, const subject& s, instant now) {
-    return x != nullptr && x->rule == rule_id && x->person == s.principal.name &&
-           x->target == s.target && x->live_at(now);
+bool releases(const pass& x, std::string_view rule_id, const subject& s, instant now) {
+    return x.rule == rule_id && x.person == s.principal.name && x.target == s.target &&
+           x.live_at(now);
 }
 
 /// One thing that holds: a rule, `opaque:` or `default:`.
@@ -48,7 +48,8 @@ class grant_finder {
         : s_(s), f_(f), g_(g), now_(now), o_(o) {}
 
     bool passes(const holder& h, decision& d) const {
-        if (releases(o_.released_by, h.id, s_, now_)) return by_pass(*o_.released_by, h, d);
+        for (const auto& x : o_.released_by)
+            if (releases(x, h.id, s_, now_)) return by_pass(x, h, d);
         for (const auto& x : g_.passes)
             if (covers(x, h.id, s_, f_, now_)) return by_pass(x, h, d);
         // Opt-outs live only as long as the rule offers them, whatever was stored under older
