@@ -129,7 +129,11 @@ struct policy_test {
     effect expect = effect::allow;
     std::string rule;  ///< "" = not checked
     std::optional<instant> at;
+    std::string application;
+    std::string address;
+    std::vector<std::string> search_path;
     int line = 0;
+    int column = 0;
 };
 
 struct rule_set {

@@ -1,0 +1,199 @@
+#include <algorithm>
+#include <set>
+
+#include "policy/loader.h"
+
+namespace sallyport::policy {
+
+namespace {
+
+/// The distinct persons who could vote, as far as the users file tells; nullopt: it does not.
+std::optional<std::size_t> possible_approvers(const known_names& known, const approvers& a) {
+    if (known.users.empty()) return {};
+    std::set<std::string> persons;
+    for (const auto& u : a.users)
+        if (known.users.contains(u)) persons.insert(u);
+    for (const auto& g : a.groups) {
+        if (!known.groups.contains(g)) continue;
+        const auto members = known.members.find(g);
+        if (members == known.members.end()) return {};
+        persons.insert(members->second.begin(), members->second.end());
+    }
+    for (const auto& s : known.services)
+        persons.erase(s);
+    return persons.size();
+}
+
+void warn_of_unknown(loading& l, const YAML::Node& node, const char* key,
+                     const std::set<std::string>& known, const char* what) {
+    const std::vector<std::string> words(known.begin(), known.end());
+    for (const auto& [at, text] : l.in.list(node, key))
+        if (!known.contains(text))
+            l.warn(at, std::string(what) + " " + quoted(text) + " has no user" +
+                           did_you_mean(text, words));
+}
+
+void check_staffed(loading& l, const YAML::Node& node, const std::string& where,
+                   const approvers& a) {
+    if (l.known.users.empty() && l.known.groups.empty()) return;
+    const bool someone = std::any_of(a.users.begin(), a.users.end(),
+                                     [&](const auto& u) { return l.known.users.contains(u); }) ||
+                         std::any_of(a.groups.begin(), a.groups.end(),
+                                     [&](const auto& g) { return l.known.groups.contains(g); });
+    const auto persons = possible_approvers(l.known, a);
+    if (!someone || persons == std::size_t{0}) {
+        std::vector<std::string> words(l.known.groups.begin(), l.known.groups.end());
+        const auto hint = a.groups.empty() ? std::string() : did_you_mean(a.groups.front(), words);
+        l.in.fail(node, "the approvers of " + where + " are nobody (unstaffed): no person in the " +
+                            "users file has these names or groups" + hint);
+        return;
+    }
+    const auto needed = static_cast<std::size_t>(a.approvals);
+    if (persons && needed > *persons) {
+        l.in.fail(node, "'approvals' of " + where + " is " + std::to_string(needed) +
+                            ", but only " + std::to_string(*persons) + " person(s) can approve");
+    } else if (persons && needed == *persons) {
+        l.warn(node, "the approvers of " + where + " are " + std::to_string(*persons) +
+                         " person(s) for " + std::to_string(needed) +
+                         " approval(s): what one of them asks for can never be approved");
+    }
+    if (!l.known.users.empty()) warn_of_unknown(l, node, "users", l.known.users, "approver");
+    if (!l.known.groups.empty()) warn_of_unknown(l, node, "groups", l.known.groups, "group");
+}
+
+std::optional<approvers> load_approvers(loading& l, const YAML::Node& map,
+                                        const std::string& where) {
+    const auto node = yaml_reader::member(map, "approvers");
+    if (!node.IsDefined()) {
+        l.in.fail(map, where + " lacks 'approvers'");
+        return {};
+    }
+    if (!l.in.keys(node, "the approvers of " + where, {"users", "groups", "approvals"})) return {};
+    approvers a;
+    const auto before = l.in.faults().size();
+    a.users = l.in.texts(node, "users");
+    a.groups = l.in.texts(node, "groups");
+    a.approvals = static_cast<int>(l.in.integer(node, "approvals", 1, approvals_max).value_or(1));
+    if (l.in.faults().size() != before) return {};
+    if (a.users.empty() && a.groups.empty()) {
+        l.in.fail(node, "the approvers of " + where + " are nobody: name users or groups");
+        return {};
+    }
+    if (a.groups.empty() && static_cast<std::size_t>(a.approvals) > a.users.size()) {
+        l.in.fail(node, "'approvals' of " + where + " is " + std::to_string(a.approvals) +
+                            ", but only " + std::to_string(a.users.size()) + " user(s) are named");
+        return {};
+    }
+    check_staffed(l, node, where, a);
+    return a;
+}
+
+std::optional<milliseconds> load_pass_bound(loading& l, const YAML::Node& node, const char* key) {
+    const auto member = yaml_reader::member(node, key);
+    if (member.IsDefined() && member.IsScalar() && member.Scalar() == "false") return {};
+    return duration_up_to(l.in, node, key, pass_max);
+}
+
+pass_bounds load_pass(loading& l, const YAML::Node& map, const std::string& where) {
+    pass_bounds p;
+    const auto node = yaml_reader::member(map, "pass");
+    if (!node.IsDefined()) return p;
+    if (!l.in.keys(node, "'pass' of " + where, {"statement", "shape", "transaction", "session"}))
+        return p;
+    const auto before = l.in.faults().size();
+    p.statement = l.in.boolean(node, "statement").value_or(true);
+    p.shape = load_pass_bound(l, node, "shape");
+    p.transaction = load_pass_bound(l, node, "transaction");
+    p.session = load_pass_bound(l, node, "session");
+    const bool nothing = !p.statement && !p.shape && !p.transaction && !p.session;
+    if (nothing && l.in.faults().size() == before)
+        l.in.fail(node, "'pass' of " + where + " offers nothing, so no approval could release it");
+    return p;
+}
+
+void load_max_live(loading& l, const YAML::Node& map, const std::string& where, opt_out_spec& o) {
+    const auto node = yaml_reader::member(map, "max_live");
+    if (!node.IsDefined()) return;
+    if (!l.in.keys(node, "'max_live' of " + where, {"per_person", "in_all"})) return;
+    if (const auto n = l.in.integer(node, "per_person", 1, 1'000))
+        o.max_live_per_person = static_cast<int>(*n);
+    if (const auto n = l.in.integer(node, "in_all", 1, 10'000))
+        o.max_live_in_all = static_cast<int>(*n);
+    if (o.max_live_per_person && o.max_live_in_all && *o.max_live_per_person > *o.max_live_in_all)
+        l.in.fail(node, "'per_person' is more than 'in_all'");
+}
+
+void load_ticket(loading& l, const YAML::Node& map, opt_out_spec& o) {
+    const auto pattern = l.in.text(map, "ticket");
+    std::string why;
+    if (!pattern) return;
+    if (!compile_ticket(*pattern, why)) {
+        l.in.fail(yaml_reader::member(map, "ticket"), "'ticket' is no usable pattern: " + why);
+        return;
+    }
+    o.ticket = pattern;
+}
+
+}  // namespace
+
+std::optional<std::regex> compile_ticket(const std::string& pattern, std::string& why) {
+    if (pattern.empty() || pattern.size() > ticket_pattern_bytes_max) {
+        why = "it must have 1 to " + std::to_string(ticket_pattern_bytes_max) + " bytes";
+        return {};
+    }
+    try {
+        // The breadth-first matcher: no pattern can make a request take exponential time. It knows
+        // no back-references and refuses them.
+        return std::regex(pattern, std::regex::ECMAScript | std::regex_constants::__polynomial);
+    } catch (const std::regex_error& e) {
+        why = std::string("an ECMAScript pattern without back-references is needed (") + e.what() +
+              ")";
+        return {};
+    }
+}
+
+std::optional<hold_spec> load_hold(loading& l, const YAML::Node& node, const std::string& where) {
+    const auto here = "'hold' of " + where;
+    if (!l.in.keys(node, here, {"approvers", "wait", "clients", "reason", "pass"})) return {};
+    hold_spec h;
+    if (auto a = load_approvers(l, node, here)) h.who = std::move(*a);
+    if (const auto d = duration_up_to(l.in, node, "wait", hold_wait_max)) h.wait = *d;
+    if (const auto w = l.in.word(node, "clients", {"wait", "refuse"}))
+        h.clients = *w == "wait" ? hold_clients::wait : hold_clients::refuse;
+    if (const auto w = l.in.word(node, "reason", {"required", "optional"}))
+        h.reason_required = *w == "required";
+    h.pass = load_pass(l, node, where);
+    return h;
+}
+
+std::optional<opt_out_spec> load_opt_out(loading& l, const YAML::Node& node,
+                                         const std::string& where) {
+    const auto here = "'opt_out' of " + where;
+    if (!l.in.keys(node, here,
+                   {"who", "approvers", "max_duration", "max_uses", "max_live", "ticket", "at_end",
+                    "drain_limit", "review_within", "role"}))
+        return {};
+    opt_out_spec o;
+    if (const auto w = yaml_reader::member(node, "who"); w.IsDefined())
+        o.who = load_who(l, w, here, who_fields::only_names);
+    if (auto a = load_approvers(l, node, here)) o.approved_by = std::move(*a);
+    if (const auto d = duration_up_to(l.in, node, "max_duration", opt_out_max)) {
+        o.max_duration = *d;
+    } else if (!yaml_reader::member(node, "max_duration").IsDefined()) {
+        l.in.fail(node, here + " lacks 'max_duration': there is no opt-out without an end");
+    }
+    if (const auto n = l.in.integer(node, "max_uses", 1, 1'000'000'000))
+        o.max_uses = static_cast<std::uint64_t>(*n);
+    load_max_live(l, node, here, o);
+    load_ticket(l, node, o);
+    if (const auto w = l.in.word(node, "at_end", {"hold", "drain", "kill"}))
+        o.at_end = *w == "hold" ? at_end::hold : *w == "drain" ? at_end::drain : at_end::kill;
+    if (const auto d = duration_up_to(l.in, node, "drain_limit", drain_max)) o.drain_limit = *d;
+    o.review_within = duration_up_to(l.in, node, "review_within", review_max);
+    o.role = l.in.text(node, "role").value_or("");
+    if (o.role.size() > 63)
+        l.in.fail(yaml_reader::member(node, "role"), "'role' must have at most 63 bytes");
+    return o;
+}
+
+}  // namespace sallyport::policy

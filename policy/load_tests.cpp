@@ -1,0 +1,116 @@
+#include <algorithm>
+#include <chrono>
+
+#include "policy/loader.h"
+
+namespace sallyport::policy {
+
+namespace {
+
+bool eat(std::string_view& s, char c) {
+    if (s.empty() || s.front() != c) return false;
+    s.remove_prefix(1);
+    return true;
+}
+
+/// Exactly `digits` digits.
+bool eat_number(std::string_view& s, std::size_t digits, int& out) {
+    if (s.size() < digits) return false;
+    out = 0;
+    for (std::size_t i = 0; i < digits; ++i) {
+        if (s[i] < '0' || s[i] > '9') return false;
+        out = out * 10 + (s[i] - '0');
+    }
+    s.remove_prefix(digits);
+    return true;
+}
+
+/// "Z" or "+01:00", which must be the end of the text.
+bool eat_offset(std::string_view s, std::chrono::minutes& out) {
+    int h = 0;
+    int m = 0;
+    out = std::chrono::minutes(0);
+    if (s == "Z") return true;
+    const bool west = s.starts_with('-');
+    if (!eat(s, west ? '-' : '+') || !eat_number(s, 2, h) || !eat(s, ':') || !eat_number(s, 2, m) ||
+        h > 14 || m > 59 || !s.empty())
+        return false;
+    out = std::chrono::minutes((h * 60 + m) * (west ? -1 : 1));
+    return true;
+}
+
+void load_test(loading& l, const YAML::Node& node) {
+    if (!l.in.keys(node, "a test",
+                   {"as", "groups", "on", "sql", "expect", "rule", "at", "application", "address",
+                    "search_path"}))
+        return;
+    policy_test t;
+    t.line = node.Mark().line + 1;
+    t.column = node.Mark().column + 1;
+    t.as = l.in.text(node, "as").value_or("");
+    t.groups = l.in.texts(node, "groups");
+    t.on = l.in.text(node, "on").value_or("");
+    t.sql = l.in.text(node, "sql").value_or("");
+    t.rule = l.in.text(node, "rule").value_or("");
+    t.application = l.in.text(node, "application").value_or("");
+    t.address = l.in.text(node, "address").value_or("");
+    t.search_path = l.in.texts(node, "search_path");
+    for (const auto* key : {"as", "on", "expect"})
+        if (!yaml_reader::member(node, key).IsDefined())
+            l.in.fail(node, "this test lacks " + quoted(key));
+    if (const auto w = l.in.word(node, "expect", {"allow", "hold", "deny"}))
+        t.expect = *w == "allow" ? effect::allow : *w == "hold" ? effect::hold : effect::deny;
+
+    const std::vector<std::string> targets(l.known.targets.begin(), l.known.targets.end());
+    if (!targets.empty() && !t.on.empty() && !l.known.targets.contains(t.on))
+        l.in.fail(yaml_reader::member(node, "on"),
+                  "unknown target " + quoted(t.on) + did_you_mean(t.on, targets));
+    std::vector<std::string> ids{opaque_rule_id, default_rule_id};
+    for (const auto& r : l.out.rules)
+        ids.push_back(r.id);
+    if (!t.rule.empty() && std::find(ids.begin(), ids.end(), t.rule) == ids.end())
+        l.in.fail(yaml_reader::member(node, "rule"),
+                  "unknown rule " + quoted(t.rule) + did_you_mean(t.rule, ids));
+    if (t.sql.size() > test_sql_bytes_max)
+        l.in.fail(yaml_reader::member(node, "sql"),
+                  "'sql' must have at most " + std::to_string(test_sql_bytes_max) + " bytes");
+    if (const auto at = l.in.text(node, "at")) {
+        t.at = parse_instant(*at);
+        if (!t.at)
+            l.in.fail(yaml_reader::member(node, "at"),
+                      "'at' must be an instant such as 2026-03-29T10:00:00Z or "
+                      "2026-03-29T10:00:00+01:00");
+    }
+    l.out.tests.push_back(std::move(t));
+}
+
+}  // namespace
+
+std::optional<instant> parse_instant(std::string_view s) {
+    using namespace std::chrono;
+    int y = 0, mo = 0, d = 0, h = 0, mi = 0, sec = 0;
+    minutes offset{};
+    if (!eat_number(s, 4, y) || !eat(s, '-') || !eat_number(s, 2, mo) || !eat(s, '-') ||
+        !eat_number(s, 2, d) || !eat(s, 'T') || !eat_number(s, 2, h) || !eat(s, ':') ||
+        !eat_number(s, 2, mi))
+        return {};
+    if (eat(s, ':') && !eat_number(s, 2, sec)) return {};
+    if (!eat_offset(s, offset) || h > 23 || mi > 59 || sec > 59) return {};
+    const year_month_day date{year(y), month(static_cast<unsigned>(mo)),
+                              day(static_cast<unsigned>(d))};
+    if (!date.ok()) return {};
+    return time_point_cast<milliseconds>(sys_days(date) + hours(h) + minutes(mi) +
+                                         std::chrono::seconds(sec) - offset);
+}
+
+void load_tests(loading& l, const YAML::Node& node) {
+    if (!node.IsDefined()) return;
+    if (!node.IsSequence()) {
+        l.in.fail(node, "'tests' must be a list of tests");
+        return;
+    }
+    for (const auto& t : node)
+        load_test(l, t);
+}
+
+}  // namespace sallyport::policy
