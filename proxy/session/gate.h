@@ -1,0 +1,280 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/decide.h"
+#include "policy/facts.h"
+#include "policy/hold.h"
+#include "protocol/frame.h"
+#include "protocol/frontend.h"
+#include "protocol/reply_queue.h"
+#include "proxy/approval/steward.h"
+#include "proxy/clock.h"
+#include "proxy/session/action.h"
+#include "proxy/session/names.h"
+#include "proxy/session/permit.h"
+#include "proxy/session/texts.h"
+
+/// Everything between a client's message and the server's, without I/O.
+namespace sallyport::proxy::session {
+
+/// Finds the facts of a text at once, or says that it must be looked at elsewhere (null).
+class facts_source {
+  public:
+    virtual ~facts_source() = default;
+    virtual policy::facts_ptr find(std::string_view sql, bool standard_conforming_strings) = 0;
+};
+
+struct gate_limits {
+    std::uint64_t inspect_bytes = 4u << 20;
+    std::uint64_t message_bytes = 1u << 30;
+    std::size_t prepared_statements = 1'000;
+    std::size_t lookahead_bytes = 256u << 10;  ///< of one batch, before it is decided in parts
+};
+
+/// What a gate borrows from its worker; outlives it. Rules and grants are refreshed by the worker
+/// before each step.
+struct gate_environment {
+    policy::rule_set_ptr rules;
+    policy::grants_ptr grants;
+    facts_source* facts = nullptr;
+    const clock* time = nullptr;
+    std::string approve_url;  ///< where people approve, "" = nowhere but CLI and console
+};
+
+/// The gate of one session that has an upstream.
+///
+/// Bytes in, actions out. What is not consumed stays with the caller and is given again, so a frame
+/// may be cut anywhere. Messages of the extended protocol are decided together up to their Sync,
+/// Flush or the end of what has arrived: nothing of an implicit transaction goes upstream before
+/// all of it may, where that can be known.
+///
+/// State         what it means for the client
+/// open          messages flow
+/// analysing     its statement is being parsed elsewhere
+/// draining      what it sent before must be answered before this statement is decided
+/// opening, held its statement waits for a person
+/// recording     its statement passes as soon as its record is on disk
+/// probing       the server is asked whether it finds the same syntax error as we do
+/// closed        over
+class gate {
+  public:
+    enum class state : std::uint8_t {
+        open, analysing, draining, opening, held, recording, probing, closed
+    };
+
+    gate(const gate_environment& env, policy::subject subject, gate_limits limits,
+         std::shared_ptr<const protocol::frame_limits> client_limits);
+
+    /// Bytes of the client, from the first unconsumed one; returns how many were consumed.
+    /// `waited`: the client has sent nothing more for a while; a batch without Sync is decided as it
+    /// is.
+    enum class patience : std::uint8_t { normal, waited };
+    [[nodiscard]] std::size_t on_client(protocol::bytes data, patience p, actions& out);
+    /// Bytes of the server; returns how many were consumed.
+    [[nodiscard]] std::size_t on_server(protocol::bytes data, actions& out);
+
+    void on_facts(policy::facts_ptr facts, actions& out);
+    void on_hold_opened(policy::hold_id id, const std::string& error, actions& out);
+    void on_hold_outcome(const approval::hold_outcome& outcome, actions& out);
+    void on_recorded(std::uint32_t ticket, std::unique_ptr<audit::receipt> proof,
+                     const std::string& error, actions& out);
+    /// True if the cancel was for a statement that waits here (and was withdrawn); false if it is for
+    /// the server.
+    [[nodiscard]] bool on_cancel(actions& out);
+    /// The client is gone, or the session is to end: what waits is withdrawn.
+    void on_client_gone(const std::string& why, actions& out);
+    /// A reminder for a client that waits.
+    void remind(actions& out);
+
+    /// on_client() would consume nothing now, whatever it is given.
+    [[nodiscard]] bool blocked() const noexcept { return state_ != state::open; }
+    [[nodiscard]] state current() const noexcept { return state_; }
+    /// Messages of a batch wait for their Sync: call on_client with patience::waited after a tick.
+    [[nodiscard]] bool deferring() const noexcept { return deferring_; }
+    /// In the middle of a message that is being passed on: the upstream cannot be kept if the client
+    /// goes.
+    [[nodiscard]] bool in_message() const noexcept { return client_rest_bytes_ != 0; }
+
+    [[nodiscard]] const protocol::reply_queue& replies() const noexcept { return replies_; }
+    [[nodiscard]] protocol::reply_queue& replies() noexcept { return replies_; }
+    [[nodiscard]] bool saw_fatal() const noexcept { return saw_fatal_; }
+    [[nodiscard]] policy::hold_id hold() const noexcept { return hold_; }
+    [[nodiscard]] policy::instant hold_until() const noexcept { return hold_until_; }
+    [[nodiscard]] const policy::subject& subject() const noexcept { return subject_; }
+    [[nodiscard]] policy::subject& subject() noexcept { return subject_; }
+    /// Newest statement that was decided, redacted; null before the first.
+    [[nodiscard]] const policy::facts_ptr& last_facts() const noexcept { return last_facts_; }
+    /// Opt-outs that this session has used, for when one of them ends.
+    [[nodiscard]] const std::vector<policy::opt_out_id>& used_opt_outs() const noexcept {
+        return used_opt_outs_;
+    }
+
+    // What the startup packet or SET gave.
+    void set_reason(std::string reason) { reason_ = std::move(reason); }
+    void set_refuse_holds(bool refuse) noexcept { refuse_holds_ = refuse; }
+    [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
+    /// A ParameterStatus of the upstream's login, before the gate sees its bytes.
+    void note_parameter(std::string_view name, std::string_view value);
+    void add_search_path(std::string_view value);
+
+  private:
+    enum class outcome : std::uint8_t { forward, refuse, wait, split };
+
+    /// One frame of the region under decision.
+    struct planned {
+        char tag = 0;
+        std::size_t offset = 0;
+        std::size_t bytes = 0;            ///< whole frame
+        bool partial = false;             ///< only its beginning is here; the rest is passed on
+        protocol::expected_reply reply;
+        bool answers = false;             ///< `reply` counts
+        std::size_t names_mark = 0;       ///< staged names before this frame
+        policy::facts_ptr facts;
+        permit proof = permit::none();
+    };
+    /// Something that got round a holding rule and must be on record first.
+    struct granted {
+        std::size_t frame = 0;
+        std::vector<policy::opt_out_id> opt_outs;
+        std::vector<policy::pass> passes;
+        policy::decision decision;
+        policy::facts_ptr facts;
+        text_ptr text;
+        policy::instant until{};  ///< the earliest end of what it passes by
+    };
+
+    /// What is being decided, and how to show it.
+    struct considered {
+        policy::facts_ptr facts;
+        text_ptr text;                  ///< null: `sql` is the text, not copied yet
+        std::string_view sql;
+        portal* target = nullptr;       ///< the execution it belongs to
+        const protocol::frontend::bind* bind = nullptr;
+        bool cut = false;               ///< the message was too long to be shown whole
+        [[nodiscard]] text_ptr whole_text() const {
+            return text ? text : std::make_shared<const std::string>(sql);
+        }
+    };
+
+    // client side (gate_client.cpp)
+    std::size_t pass_body(protocol::bytes data, actions& out);
+    std::size_t skip_to_sync(protocol::bytes data, actions& out);
+    bool find_region(protocol::bytes data, patience p, actions& out);
+    bool add_frame(protocol::bytes data, std::size_t offset, actions& out);
+    std::size_t run_region(protocol::bytes data, actions& out);
+    void forward_region(protocol::bytes data, std::size_t frames, actions& out);
+    void forward_frame_effects(planned& f);
+    std::size_t refuse_at(protocol::bytes data, std::size_t frame, actions& out);
+    void inject_failure(char tag, refusal why, actions& out);
+    void violation(const std::string& what, actions& out);
+    std::size_t consumed_up_to(std::size_t frames) const noexcept;
+
+    // decisions (gate_plan.cpp)
+    outcome plan(protocol::bytes data, actions& out);
+    outcome plan_frame(std::size_t i, protocol::bytes body, actions& out);
+    outcome plan_query(std::size_t i, protocol::bytes body, actions& out);
+    outcome plan_parse(std::size_t i, protocol::bytes body, actions& out);
+    outcome plan_bind(std::size_t i, protocol::bytes body, actions& out);
+    outcome plan_execute(std::size_t i, protocol::bytes body, actions& out);
+    outcome plan_call(std::size_t i, protocol::bytes body, actions& out);
+    outcome consider(std::size_t i, const considered& c, actions& out);
+    outcome hold_or_refuse(std::size_t i, const policy::decision& d, const considered& c,
+                           actions& out);
+    policy::facts_ptr facts_of(std::size_t i, std::string_view sql, actions& out);
+    policy::facts_ptr with_names(const policy::facts_ptr& f);
+    void merge_name(const policy::facts& whole, std::size_t statement, const policy::name_use& u,
+                    policy::facts& into);
+    bool exempt_in_failed_transaction(const policy::facts& f) const;
+    outcome wait_for_drain(actions& out);
+    // gate_decide.cpp
+    void record_denial(const policy::decision& d, const considered& c, actions& out) const;
+    [[nodiscard]] audit::record make_record(std::string event, const policy::decision& d,
+                                            const policy::facts& f, const text_ptr& text) const;
+    [[nodiscard]] policy::hold make_hold(const policy::decision& d, const considered& c) const;
+    void request_records(actions& out);
+    outcome refuse(std::size_t i, refusal why);
+    outcome check_name(std::size_t i, const bound_sql* found, std::string_view name,
+                       policy::facts_ptr& facts, actions& out);
+    [[nodiscard]] std::vector<policy::pass> releases_of(std::size_t i, const portal* target) const;
+    portal* fetched_cursor(const policy::facts& f);
+    bool take_recorded(std::size_t i, policy::instant now);
+    void forget_region();
+
+    // server side (gate_server.cpp)
+    void on_reply(const protocol::reply_event& e, char tag, protocol::bytes frame, actions& out);
+    void on_failed(const protocol::reply_event& e, protocol::bytes frame, actions& out);
+    void on_ready(const protocol::reply_event& e, protocol::bytes frame, actions& out);
+    void on_parameter(protocol::bytes body);
+    void answered(std::uint32_t tag, bool well);
+    void after_reply(actions& out);
+
+    // probing (gate_probe.cpp)
+    outcome probe_syntax(std::size_t i, std::string_view sql, actions& out);
+    bool probe_reply(const protocol::reply_event& e, char tag, protocol::bytes frame, actions& out);
+
+    const gate_environment* env_;
+    policy::subject subject_;
+    gate_limits limits_;
+    std::shared_ptr<const protocol::frame_limits> client_limits_;
+
+    state state_ = state::open;
+    protocol::reply_queue replies_;
+    name_table names_;
+
+    // client direction
+    std::uint64_t client_rest_bytes_ = 0;  ///< of a body that is passed on (or dropped) as it comes
+    bool drop_rest_ = false;
+    bool skip_to_sync_ = false;            ///< a refusal was injected: the rest of the batch is void
+    bool deferring_ = false;
+    std::vector<planned> region_;
+    std::vector<granted> grants_;
+    std::vector<std::pair<std::size_t, policy::facts_ptr>> found_facts_;  ///< by analysis elsewhere
+    std::vector<std::pair<std::size_t, policy::pass>> released_;          ///< approved, by frame
+    std::optional<std::pair<std::size_t, refusal>> refused_;              ///< decided, by frame
+    std::vector<std::pair<std::size_t, permit>> permits_;                 ///< recorded, by frame
+    bool region_recorded_ = false;
+    std::vector<std::pair<std::uint32_t, std::size_t>> tickets_;  ///< records asked for → frame
+    std::size_t record_error_frame_ = 0;
+    std::uint32_t next_ticket_ = 1;
+    std::string record_error_;
+    std::size_t waiting_frame_ = 0;
+
+    // the hold
+    policy::hold_id hold_;
+    policy::instant hold_until_{};
+    std::string hold_rule_;
+    std::optional<refusal> cancel_when_opened_;
+    std::unique_ptr<policy::hold> notice_;  ///< what the notices speak of; without its statement
+    bool transaction_pass_ = false;         ///< a pass ends with the transaction
+
+    // server direction
+    std::uint64_t server_rest_bytes_ = 0;
+    bool drop_server_rest_ = false;
+    bool saw_fatal_ = false;
+    bool query_failed_ = false;  ///< the Query being answered has had an error
+    std::vector<std::pair<std::uint32_t, refusal>> refusals_;  ///< errors to write, by reply tag
+    std::uint32_t next_refusal_ = 0x8000'0000u;
+
+    // probing
+    enum class probe : std::uint8_t { none, asked, refused, accepted } probe_ = probe::none;
+    bool probe_failed_ = false;
+
+    // what is known of the session
+    bool strings_conform_ = true;
+    bool lexing_touched_ = false;  ///< since the last ReadyForQuery something may have changed it
+    bool encoding_safe_ = true;
+    bool refuse_holds_ = false;
+    std::string reason_;
+    policy::facts_ptr last_facts_;
+    std::vector<policy::opt_out_id> used_opt_outs_;
+};
+[[nodiscard]] const char* to_string(gate::state s) noexcept;
+
+}  // namespace sallyport::proxy::session

@@ -1,0 +1,285 @@
+#include <algorithm>
+#include <utility>
+
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "protocol/sqlstate.h"
+#include "proxy/auth/scram.h"
+#include "proxy/session/gate.h"
+
+// From the client's bytes to regions of frames, and from decisions to bytes for the server.
+namespace sallyport::proxy::session {
+
+using protocol::bytes;
+using protocol::expect;
+using protocol::reply_action;
+
+namespace {
+
+constexpr std::size_t bind_whole_bytes_max = 1u << 20;  // longer ones are decided by their names
+
+bool is_extended(char tag) noexcept {
+    return tag == 'P' || tag == 'B' || tag == 'D' || tag == 'E' || tag == 'C';
+}
+
+std::string random_name() {
+    std::byte raw[16];
+    auth::random_bytes(raw);
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string name = "sallyport_";
+    for (const auto b : raw) {
+        name.push_back(digits[std::to_integer<unsigned>(b) >> 4]);
+        name.push_back(digits[std::to_integer<unsigned>(b) & 15]);
+    }
+    return name;
+}
+
+}  // namespace
+
+std::size_t gate::on_client(bytes data, patience p, actions& out) {
+    std::size_t used = 0;
+    deferring_ = false;
+    while (used < data.size() && state_ == state::open) {
+        const auto rest = data.substr(used);
+        std::size_t taken = 0;
+        if (client_rest_bytes_ != 0)
+            taken = pass_body(rest, out);
+        else if (skip_to_sync_ || replies_.skipping())
+            taken = skip_to_sync(rest, out);
+        else if (find_region(rest, p, out))
+            taken = run_region(rest, out);
+        if (taken == 0) break;
+        used += taken;
+    }
+    return used;
+}
+
+std::size_t gate::pass_body(bytes data, actions& out) {
+    const auto taken =
+        static_cast<std::size_t>(std::min<std::uint64_t>(client_rest_bytes_, data.size()));
+    client_rest_bytes_ -= taken;
+    if (!drop_rest_) out.send(action::type::to_server, data.substr(0, taken));
+    if (client_rest_bytes_ == 0) drop_rest_ = false;
+    return taken;
+}
+
+// The server discards everything up to Sync, or will when our refusal reaches it: so do we.
+std::size_t gate::skip_to_sync(bytes data, actions& out) {
+    const auto scan = protocol::try_read_header(data, *client_limits_);
+    if (scan.error == protocol::errc::need_more) return 0;
+    if (scan.error != protocol::errc::ok || scan.header.tag == 'p') {
+        violation(std::string(describe(scan.error)), out);
+        return 0;
+    }
+    const auto whole = scan.header.frame_bytes();
+    if (scan.header.tag == 'S' || scan.header.tag == 'X') {
+        if (data.size() < whole) return 0;
+        skip_to_sync_ = false;
+        region_.clear();
+        if (!add_frame(data, 0, out)) return 0;
+        return run_region(data, out);
+    }
+    const auto taken = std::min(whole, data.size());
+    client_rest_bytes_ = whole - taken;
+    drop_rest_ = client_rest_bytes_ != 0;
+    return taken;
+}
+
+// A region is what is decided together: one Query or FunctionCall, or the messages of the extended
+// protocol up to their Sync or Flush.
+bool gate::find_region(bytes data, patience p, actions& out) {
+    region_.clear();
+    std::size_t at = 0;
+    for (;;) {
+        const auto scan = protocol::try_read_header(data.substr(at), *client_limits_);
+        if (scan.error == protocol::errc::need_more) break;
+        const char tag = scan.header.tag;
+        if (scan.error != protocol::errc::ok || tag == 'p') {
+            if (!region_.empty()) return true;  // what came before it is decided first
+            violation(scan.error == protocol::errc::ok ? "a password message after the login"
+                                                       : std::string(describe(scan.error)),
+                      out);
+            return false;
+        }
+        const bool ends = tag == 'S' || tag == 'H';
+        if (!is_extended(tag) && !ends) {
+            if (!region_.empty()) return true;
+            return add_frame(data, 0, out);
+        }
+        if (data.size() - at < scan.header.frame_bytes()) {
+            if (!region_.empty() && scan.header.frame_bytes() > limits_.lookahead_bytes) return true;
+            if (region_.empty()) return add_frame(data, 0, out);
+            break;
+        }
+        if (!add_frame(data, at, out)) return false;
+        at += scan.header.frame_bytes();
+        if (ends || at > limits_.lookahead_bytes) return true;
+    }
+    if (region_.empty()) return false;
+    if (p == patience::waited) return true;
+    deferring_ = true;
+    return false;
+}
+
+// False if the frame has to be whole and is not yet.
+bool gate::add_frame(bytes data, std::size_t offset, actions&) {
+    const auto header = protocol::try_read_header(data.substr(offset), *client_limits_).header;
+    planned f;
+    f.tag = header.tag;
+    f.offset = offset;
+    f.bytes = header.frame_bytes();
+    f.partial = data.size() - offset < f.bytes;
+    if (f.partial) {
+        const auto here = data.size() - offset;
+        std::size_t enough = f.bytes;
+        if (f.tag == 'd') enough = protocol::frame_header_bytes;
+        if (f.tag == 'B' && f.bytes > bind_whole_bytes_max) enough = 256;
+        if (f.tag == 'F' && f.bytes > bind_whole_bytes_max) enough = 16;
+        if ((f.tag == 'Q' || f.tag == 'P') && f.bytes > limits_.inspect_bytes + 256) enough = 256;
+        if (here < enough) return false;
+    }
+    region_.push_back(std::move(f));
+    return true;
+}
+
+std::size_t gate::consumed_up_to(std::size_t frames) const noexcept {
+    if (frames == 0) return 0;
+    const auto& last = region_[frames - 1];
+    return last.offset + last.bytes;
+}
+
+std::size_t gate::run_region(bytes data, actions& out) {
+    const auto what = plan(data, out);
+    if (what == outcome::wait) return 0;
+    if (!grants_.empty() && !region_recorded_) {  // also for what goes before a refused frame
+        request_records(out);
+        return 0;
+    }
+    if (what == outcome::refuse) return refuse_at(data, waiting_frame_, out);
+    if (what == outcome::split) {
+        // Its meaning depends on the answer to what comes before it.
+        const auto used = std::min(consumed_up_to(waiting_frame_), data.size());
+        forward_region(data, waiting_frame_, out);
+        static_cast<void>(wait_for_drain(out));
+        return used;
+    }
+    const auto used = std::min(consumed_up_to(region_.size()), data.size());
+    if (probe_ == probe::refused)  // the server has answered this Query in our place
+        forget_region();
+    else
+        forward_region(data, region_.size(), out);
+    return used;
+}
+
+// INVARIANT: every frame here was planned with outcome forward and carries its permit.
+void gate::forward_region(bytes data, std::size_t frames, actions& out) {
+    for (std::size_t i = 0; i < frames; ++i) {
+        auto& f = region_[i];
+        const permit proof = std::move(f.proof);
+        if (!proof) {
+            violation("a message without its permit", out);
+            return;
+        }
+        if (f.answers && !replies_.push(f.reply)) names_.drop(f.reply.tag);
+        forward_frame_effects(f);
+        const auto here = std::min(f.bytes, data.size() - f.offset);
+        out.send(action::type::to_server, data.substr(f.offset, here));
+        client_rest_bytes_ = f.bytes - here;
+        if (f.tag == 'X') {
+            state_ = state::closed;
+            out.add(action::type::close).text = "client terminated";
+            return;
+        }
+    }
+    for (const auto& g : grants_)
+        for (const auto id : g.opt_outs)
+            if (std::find(used_opt_outs_.begin(), used_opt_outs_.end(), id) == used_opt_outs_.end())
+                used_opt_outs_.push_back(id);
+    forget_region();
+}
+
+void gate::forward_frame_effects(planned& f) {
+    if (f.tag == 'Q') names_.simple_query_sent();
+    if (f.tag == 'Q' || f.tag == 'S' || f.tag == 'F') names_.sync_sent();
+    if (!f.facts) return;
+    if (f.tag == 'E' || f.tag == 'Q' || f.tag == 'F') {
+        last_facts_ = f.facts;
+        for (const auto& s : f.facts->statements) {
+            if (s.has(policy::kind::opaque) || s.has(policy::kind::execute_code)) {
+                names_.lose_trust();
+                lexing_touched_ = true;
+            }
+            if (!s.functions.empty() || !s.settings.empty()) lexing_touched_ = true;
+            for (const auto& c : s.settings) {
+                if (c.name == "search_path") add_search_path(c.value);
+                if (c.name == "sallyport.reason") reason_ = c.value;
+                if (c.name == "sallyport.on_hold") refuse_holds_ = c.value == "refuse";
+            }
+        }
+    }
+}
+
+// Puts an erroring message in the place of frame `i`: the server itself then computes what a failed
+// statement does to the transaction. Only the error's words are ours.
+std::size_t gate::refuse_at(bytes data, std::size_t i, actions& out) {
+    const char tag = region_[i].tag;
+    const auto offset = region_[i].offset;
+    const auto whole = region_[i].bytes;
+    auto why = std::move(refused_->second);
+    forward_region(data, i, out);
+    if (state_ == state::closed) return 0;
+    const auto here = std::min(whole, data.size() - offset);
+    inject_failure(tag, std::move(why), out);
+    client_rest_bytes_ = whole - here;
+    drop_rest_ = client_rest_bytes_ != 0;
+    forget_region();
+    return offset + here;
+}
+
+void gate::inject_failure(char tag, refusal why, actions& out) {
+    std::string frame;
+    protocol::expected_reply reply;
+    reply.action = reply_action::rewrite;
+    reply.tag = next_refusal_++;
+    if (next_refusal_ == 0) next_refusal_ = 0x8000'0000u;
+    if (tag == 'Q') {
+        const auto text = "sallyport refused " + random_name() + ";";
+        protocol::frontend::query{text}.encode(frame);
+        reply.what = expect::query;
+        names_.simple_query_sent();
+        names_.sync_sent();
+    } else if (tag == 'F') {
+        protocol::frontend::function_call{}.encode(frame);
+        reply.what = expect::function_call;
+        names_.sync_sent();
+    } else {
+        const auto portal = random_name();
+        protocol::frontend::execute{portal, 0}.encode(frame);
+        reply.what = expect::execute;
+        skip_to_sync_ = true;
+    }
+    if (!replies_.push(reply)) return;  // the server skips to Sync: it has failed already
+    refusals_.emplace_back(reply.tag, std::move(why));
+    out.send_owned(action::type::to_server, std::move(frame));
+}
+
+void gate::violation(const std::string& what, actions& out) {
+    state_ = state::closed;
+    out.send_owned(action::type::to_client,
+                   fatal_frame({std::string(protocol::sqlstate::protocol_violation),
+                                "protocol violation: " + what, "", ""}));
+    out.add(action::type::close).text = "protocol violation: " + what;
+}
+
+void gate::forget_region() {
+    grants_.clear();
+    found_facts_.clear();
+    released_.clear();
+    refused_.reset();
+    permits_.clear();
+    region_recorded_ = false;
+    record_error_.clear();
+    probe_ = probe::none;
+}
+
+}  // namespace sallyport::proxy::session

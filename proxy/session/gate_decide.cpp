@@ -1,0 +1,383 @@
+#include <algorithm>
+#include <utility>
+
+#include "policy/sha256.h"
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "protocol/sqlstate.h"
+#include "proxy/session/gate.h"
+
+// Decisions and what follows from them: records, holds, refusals.
+namespace sallyport::proxy::session {
+
+using policy::effect;
+using policy::granted_by;
+
+namespace {
+
+// A statement pass ends soon, so that an approval is not used later for something else; the
+// execution it released may go on (fetching a portal) as long as the portal lives.
+constexpr auto continued_for = std::chrono::hours(24);
+
+std::vector<std::string> shown_parameters(const protocol::frontend::bind& b) {
+    constexpr std::size_t value_bytes_max = 4096;
+    std::vector<std::string> shown;
+    for (std::size_t i = 0; i < b.parameters.size() && i < 1000; ++i) {
+        const auto& p = b.parameters[i];
+        const auto format = b.parameter_formats.empty()       ? 0
+                            : b.parameter_formats.size() == 1 ? b.parameter_formats[0]
+                                                              : b.parameter_formats[i];
+        if (!p)
+            shown.emplace_back("NULL");
+        else if (format == 0)
+            shown.push_back(protocol::backend::sanitize_text(*p, value_bytes_max));
+        else {
+            std::string hex = "binary 0x";
+            for (const char c : p->substr(0, value_bytes_max / 2)) {
+                static constexpr char digits[] = "0123456789abcdef";
+                hex.push_back(digits[static_cast<unsigned char>(c) >> 4]);
+                hex.push_back(digits[static_cast<unsigned char>(c) & 15]);
+            }
+            shown.push_back(std::move(hex));
+        }
+    }
+    return shown;
+}
+
+template <class Ids>
+std::string join_ids(const Ids& ids) {
+    std::string text;
+    for (const auto id : ids) {
+        if (!text.empty()) text += ',';
+        text += std::to_string(id.value);
+    }
+    return text;
+}
+
+std::string join(const std::vector<std::string>& parts, std::string_view by) {
+    std::string text;
+    for (const auto& p : parts) {
+        if (!text.empty()) text += by;
+        text += p;
+    }
+    return text;
+}
+
+}  // namespace
+
+std::vector<policy::pass> gate::releases_of(std::size_t i, const portal* target) const {
+    std::vector<policy::pass> passes;
+    for (const auto& [frame, p] : released_)
+        if (frame == i) passes.push_back(p);
+    if (target != nullptr)
+        passes.insert(passes.end(), target->released_by.begin(), target->released_by.end());
+    return passes;
+}
+
+bool gate::take_recorded(std::size_t i, policy::instant now) {
+    for (const auto& g : grants_)
+        if (g.frame == i && now >= g.until) return false;
+    for (auto p = permits_.begin(); p != permits_.end(); ++p) {
+        if (p->first != i) continue;
+        region_[i].proof = std::move(p->second);
+        return static_cast<bool>(region_[i].proof);
+    }
+    return false;
+}
+
+gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
+    auto& f = region_[i];
+    if (exempt_in_failed_transaction(*c.facts)) return outcome::forward;  // the server refuses it
+    f.proof = permit::none();
+    for (const auto& s : c.facts->statements)
+        for (const auto& u : s.names)
+            if (names_.in_doubt(u.name)) return wait_for_drain(out);
+    const auto facts = with_names(c.facts);
+    const auto now = env_->time->now();
+    if (region_recorded_ && take_recorded(i, now)) return outcome::forward;
+
+    const auto releases = releases_of(i, c.target);
+    policy::decide_options options;
+    options.released_by = releases;
+    auto d = policy::decide(*env_->rules, subject_, facts.get(), *env_->grants, now, options);
+    const bool call = f.tag == 'F';  // runs any function by number: only a rule can allow that
+    if (call && d.effect == effect::allow && d.rule == nullptr) {
+        d.effect = effect::deny;
+        d.rule_id = policy::default_rule_id;
+        d.reasons.emplace_back("a FunctionCall message passes only where a rule allows fastpath");
+    }
+    if (d.effect == effect::deny) {
+        record_denial(d, {facts, c.text, c.sql, nullptr, nullptr, false}, out);
+        return refuse(i, denied_by_rule(d, env_->rules->hash));
+    }
+    if (d.effect == effect::hold)
+        return hold_or_refuse(i, d, {facts, c.text, c.sql, c.target, c.bind, c.cut}, out);
+    if (d.grant == granted_by::nothing) {
+        if (d.log && f.tag != 'B') {  // a Bind is followed by its Execute
+            auto& a = out.add(action::type::record);
+            a.record = std::make_unique<audit::record>(
+                make_record("decision.allowed", d, *facts, c.whole_text()));
+        }
+        f.proof = permit::plain(d);
+        return outcome::forward;
+    }
+    if (c.target != nullptr && c.target->recorded) {
+        f.proof = permit::continued();
+        return outcome::forward;
+    }
+    granted g;
+    g.frame = i;
+    g.opt_outs = d.opt_outs;
+    g.until = policy::instant::max();
+    for (const auto& o : env_->grants->opt_outs)
+        if (std::find(d.opt_outs.begin(), d.opt_outs.end(), o.id) != d.opt_outs.end())
+            g.until = std::min(g.until, o.until);
+    for (const auto* from : {&env_->grants->passes, &releases})
+        for (const auto& p : *from)
+            if (std::find(d.passes.begin(), d.passes.end(), p.id) != d.passes.end()) {
+                g.until = std::min(g.until, p.until);
+                g.passes.push_back(p);
+            }
+    if (c.target != nullptr) {
+        c.target->recorded = true;
+        c.target->released_by = releases;
+        for (auto& p : c.target->released_by) p.until = now + continued_for;
+        names_.carry(f.reply.tag, c.target->released_by);
+    } else if (f.reply.tag != 0) {
+        auto kept = releases;
+        for (auto& p : kept) p.until = now + continued_for;
+        names_.carry(f.reply.tag, kept);
+    }
+    g.facts = facts;
+    g.text = c.whole_text();
+    g.decision = std::move(d);
+    grants_.push_back(std::move(g));
+    return outcome::forward;
+}
+
+gate::outcome gate::hold_or_refuse(std::size_t i, const policy::decision& d, const considered& c,
+                                   actions& out) {
+    // What was sent before decides whether this can run at all, and whether locks are held.
+    if (!replies_.empty()) return wait_for_drain(out);
+    const auto& hash = env_->rules->hash;
+    if (c.cut && d.rule_id == policy::opaque_rule_id) {
+        record_denial(d, c, out);
+        return refuse(i, {std::string(protocol::sqlstate::program_limit_exceeded),
+                          "the statement is longer than this proxy inspects (limits.inspect_bytes)",
+                          "rule=opaque policy=" + hash,
+                          "Split it, or use COPY for bulk data."});
+    }
+    if (d.hold == nullptr) {
+        record_denial(d, c, out);
+        return refuse(i, nobody_approves(d, hash));
+    }
+    if (d.hold->reason_required && reason_.empty()) {
+        record_denial(d, c, out);
+        return refuse(i, reason_required(d, hash));
+    }
+    if (refuse_holds_ || d.hold->clients == policy::hold_clients::refuse) {
+        record_denial(d, c, out);
+        return refuse(i, approval_required(d, hash));
+    }
+    auto h = make_hold(d, c);
+    notice_ = std::make_unique<policy::hold>(h);
+    notice_->statement.clear();
+    notice_->parameters.clear();
+    hold_rule_ = d.rule_id;
+    hold_until_ = env_->time->now() + d.hold->wait;
+    notice_->expires_at = hold_until_;
+    state_ = state::opening;
+    auto& a = out.add(action::type::open_hold);
+    a.wait = d.hold->wait;
+    a.hold = std::make_unique<policy::hold>(std::move(h));
+    return outcome::wait;
+}
+
+void gate::record_denial(const policy::decision& d, const considered& c, actions& out) const {
+    auto& a = out.add(action::type::record);
+    a.record = std::make_unique<audit::record>(
+        make_record("decision.denied", d, *c.facts, c.whole_text()));
+}
+
+audit::record gate::make_record(std::string event, const policy::decision& d,
+                                const policy::facts& f, const text_ptr& text) const {
+    audit::record r;
+    r.event = std::move(event);
+    r.at = env_->time->now();
+    r.with("user", subject_.principal.name)
+        .with("address", subject_.address)
+        .with("application", subject_.application)
+        .with("session", std::to_string(subject_.session.value))
+        .with("target", subject_.target)
+        .with("rule", d.rule_id)
+        .with("effect", policy::to_string(d.effect))
+        .with("policy", env_->rules->hash);
+    if (!d.passes.empty()) r.with("pass", join_ids(d.passes));
+    if (!d.reasons.empty()) r.with("reasons", join(d.reasons, "; "));
+    if (!reason_.empty()) r.with("reason", reason_);
+    r.with("statement", env_->rules->log_literals ? *text : f.redacted);
+    r.with("statement_sha256", policy::sha256_hex(*text));
+    return r;
+}
+
+policy::hold gate::make_hold(const policy::decision& d, const considered& c) const {
+    policy::hold h;
+    h.kind = policy::hold_kind::statement;
+    h.person = subject_.principal.name;
+    h.person_groups = subject_.principal.groups;
+    h.target = subject_.target;
+    h.rule = d.rule_id;
+    const auto text = c.whole_text();
+    h.statement = *text;
+    h.statement_sha256 = policy::sha256_hex(*text);
+    if (c.bind != nullptr) h.parameters = shown_parameters(*c.bind);
+    if (c.cut) h.parameters.emplace_back("(too long to show)");
+    if (!c.facts->literal_sensitive) h.shape = c.facts->shape;
+    for (const auto& s : c.facts->statements) {
+        for (const auto& u : s.relations)
+            h.touches.push_back(std::string(u.how == policy::access::write ? "write " : "read ") +
+                                (u.schema.empty() ? u.name : u.schema + "." + u.name) + " (" +
+                                u.place + ")");
+        for (const auto& why : s.opaque_reasons) h.touches.push_back("opaque: " + why);
+    }
+    h.reason = reason_;
+    h.address = subject_.address;
+    h.application = subject_.application;
+    h.session = subject_.session;
+    h.in_transaction = replies_.status() != protocol::transaction_status::idle;
+    h.who = d.hold->who;
+    h.pass = d.hold->pass;
+    h.policy_hash = env_->rules->hash;
+    return h;
+}
+
+// Nothing that got round a holding rule goes upstream before its record is on disk.
+void gate::request_records(actions& out) {
+    record_error_.clear();
+    permits_.clear();
+    for (const auto& g : grants_) {
+        const auto ticket = next_ticket_++;
+        if (next_ticket_ == 0) next_ticket_ = 1;
+        tickets_.emplace_back(ticket, g.frame);
+        if (!g.opt_outs.empty()) {
+            auto& a = out.add(action::type::use_opt_outs);
+            a.ticket = ticket;
+            a.bypass = std::make_unique<approval::bypass_request>();
+            a.bypass->opt_outs = g.opt_outs;
+            a.bypass->record = make_record("bypass", g.decision, *g.facts, g.text);
+            continue;
+        }
+        auto& a = out.add(action::type::record);
+        a.ticket = ticket;
+        a.record = std::make_unique<audit::record>(
+            make_record("hold.released", g.decision, *g.facts, g.text));
+        std::string by;
+        for (const auto& p : g.passes) {
+            if (p.from_hold) a.record->with("hold", std::to_string(p.from_hold.value));
+            if (!p.approved_by.empty()) by += (by.empty() ? "" : ",") + p.approved_by;
+        }
+        if (!by.empty()) a.record->with("approved_by", by);
+    }
+    state_ = state::recording;
+}
+
+void gate::on_recorded(std::uint32_t ticket, std::unique_ptr<audit::receipt> proof,
+                       const std::string& error, actions&) {
+    const auto at = std::find_if(tickets_.begin(), tickets_.end(),
+                                 [&](const auto& t) { return t.first == ticket; });
+    if (at == tickets_.end()) return;
+    const auto frame = at->second;
+    tickets_.erase(at);
+    if (state_ != state::recording) return;
+    if (proof == nullptr) {
+        if (record_error_.empty()) {
+            record_error_ = error.empty() ? "the record could not be written" : error;
+            record_error_frame_ = frame;
+        }
+    } else {
+        permits_.emplace_back(frame, permit::recorded(std::move(proof)));
+    }
+    if (!tickets_.empty()) return;
+    state_ = state::open;
+    if (record_error_.empty()) {
+        region_recorded_ = true;
+        return;
+    }
+    // Nothing of this region may pass on the strength of a record that failed.
+    const auto why = not_recorded(record_error_);
+    const auto where = record_error_frame_;
+    forget_region();
+    refused_.emplace(where, why);
+}
+
+void gate::on_hold_opened(policy::hold_id id, const std::string& error, actions& out) {
+    if (state_ == state::closed || cancel_when_opened_) {
+        if (id) {
+            auto& a = out.add(action::type::withdraw_hold);
+            a.hold_number = id;
+            a.text = state_ == state::closed ? "client left" : "cancelled by the client";
+        }
+        if (state_ == state::closed) return;
+        refused_.emplace(waiting_frame_, std::move(*cancel_when_opened_));
+        cancel_when_opened_.reset();
+        state_ = state::open;
+        return;
+    }
+    if (state_ != state::opening) return;
+    if (!id) {
+        refused_.emplace(waiting_frame_, not_recorded(error));
+        state_ = state::open;
+        return;
+    }
+    hold_ = id;
+    notice_->id = id;
+    state_ = state::held;
+    out.send_owned(action::type::to_client, hold_notice(*notice_, env_->approve_url));
+}
+
+void gate::on_hold_outcome(const approval::hold_outcome& o, actions& out) {
+    if (o.id != hold_ || state_ != state::held) return;
+    hold_ = {};
+    state_ = state::open;
+    if (o.state == policy::hold_state::approved && o.pass) {
+        released_.emplace_back(waiting_frame_, *o.pass);
+        released_.back().second.scope = policy::pass_scope::statement;
+        if (o.pass->scope == policy::pass_scope::transaction) transaction_pass_ = true;
+        out.send_owned(action::type::to_client, released_notice(o.id, o.decided_by, *o.pass));
+        return;
+    }
+    refused_.emplace(waiting_frame_, hold_ended(o, hold_rule_, env_->rules->hash));
+}
+
+bool gate::on_cancel(actions& out) {
+    if (state_ == state::opening) {
+        cancel_when_opened_ = cancelled({});
+        return true;
+    }
+    if (state_ != state::held) return false;
+    auto& a = out.add(action::type::withdraw_hold);
+    a.hold_number = hold_;
+    a.text = "cancelled by the client";
+    refused_.emplace(waiting_frame_, cancelled(hold_));
+    hold_ = {};
+    state_ = state::open;
+    return true;
+}
+
+void gate::on_client_gone(const std::string& why, actions& out) {
+    if (state_ == state::held) {
+        auto& a = out.add(action::type::withdraw_hold);
+        a.hold_number = hold_;
+        a.text = why;
+        hold_ = {};
+    }
+    state_ = state::closed;
+}
+
+void gate::remind(actions& out) {
+    if (state_ != state::held) return;
+    out.send_owned(action::type::to_client,
+                   reminder_notice(hold_, hold_rule_, env_->time->now(), hold_until_));
+}
+
+}  // namespace sallyport::proxy::session

@@ -1,0 +1,414 @@
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "protocol/sqlstate.h"
+#include "proxy/session/gate.h"
+
+// What may happen to each frame of a region. Planning changes nothing that cannot be taken back: it
+// is done again from the start after every wait, with the rules and the time of then.
+namespace sallyport::proxy::session {
+
+using protocol::bytes;
+using protocol::expect;
+using protocol::reply_action;
+
+namespace {
+
+policy::facts_ptr opaque_facts(const char* command, std::string reason) {
+    auto f = std::make_shared<policy::facts>();
+    auto& s = f->statements.emplace_back();
+    s.command = command;
+    s.kinds.push_back(policy::kind::opaque);
+    s.opaque_reasons.push_back(std::move(reason));
+    f->literal_sensitive = true;
+    f->redacted = s.opaque_reasons.front();
+    return f;
+}
+
+const policy::facts_ptr& function_call_facts() {
+    static const policy::facts_ptr f = [] {
+        auto made = std::make_shared<policy::facts>();
+        auto& s = made->statements.emplace_back();
+        s.command = "function call";
+        s.kinds.push_back(policy::kind::fastpath);
+        made->literal_sensitive = true;
+        made->redacted = "<FunctionCall>";
+        return made;
+    }();
+    return f;
+}
+
+// Text whose tokens depend on settings that an earlier message may have changed.
+bool reads_differently(std::string_view sql) noexcept {
+    return std::any_of(sql.begin(), sql.end(), [](char c) {
+        return c == '\\' || static_cast<unsigned char>(c) >= 0x80;
+    });
+}
+
+bool has_high_bytes(std::string_view sql) noexcept {
+    return std::any_of(sql.begin(), sql.end(),
+                       [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+}
+
+refusal malformed(const boost::system::error_code& e) {
+    return {std::string(protocol::sqlstate::protocol_violation),
+            "invalid message format: " + e.message(), "", "The client library sent it."};
+}
+
+bool uses_names(const policy::facts& f) noexcept {
+    return std::any_of(f.statements.begin(), f.statements.end(), [](const auto& s) {
+        return std::any_of(s.names.begin(), s.names.end(), [](const policy::name_use& u) {
+            return u.what == policy::name_use::action::execute ||
+                   u.what == policy::name_use::action::fetch;
+        });
+    });
+}
+
+std::vector<policy::name_use> changes_of(const policy::facts& f) {
+    std::vector<policy::name_use> uses;
+    for (const auto& s : f.statements)
+        for (const auto& u : s.names)
+            if (u.what != policy::name_use::action::execute &&
+                u.what != policy::name_use::action::fetch)
+                uses.push_back(u);
+    return uses;
+}
+
+}  // namespace
+
+gate::outcome gate::refuse(std::size_t i, refusal why) {
+    refused_.emplace(i, std::move(why));
+    return outcome::refuse;
+}
+
+gate::outcome gate::plan(bytes data, actions& out) {
+    if (!region_recorded_) grants_.clear();
+    const auto mark = names_.mark();
+    auto what = outcome::forward;
+    std::size_t i = 0;
+    for (; i < region_.size() && what == outcome::forward; ++i) {
+        auto& f = region_[i];
+        f.names_mark = names_.mark();
+        waiting_frame_ = i;
+        const auto here = std::min(f.bytes, data.size() - f.offset);
+        const auto body = data.substr(f.offset + protocol::frame_header_bytes,
+                                      here - protocol::frame_header_bytes);
+        what = refused_ && refused_->first == i ? outcome::refuse : plan_frame(i, body, out);
+    }
+    if (what == outcome::wait || (!grants_.empty() && !region_recorded_))
+        names_.unstage(mark);
+    else if (what != outcome::forward)
+        names_.unstage(region_[waiting_frame_].names_mark);
+    return what;
+}
+
+gate::outcome gate::plan_frame(std::size_t i, bytes body, actions& out) {
+    auto& f = region_[i];
+    f.proof = permit::harmless();
+    switch (f.tag) {
+        case 'Q': return plan_query(i, body, out);
+        case 'P': return plan_parse(i, body, out);
+        case 'B': return plan_bind(i, body, out);
+        case 'E': return plan_execute(i, body, out);
+        case 'F': return plan_call(i, body, out);
+        case 'D': {
+            const auto d = protocol::frontend::describe::decode(body);
+            if (!d) return refuse(i, malformed(d.error()));
+            f.reply.what = d->kind == protocol::frontend::named_kind::statement
+                               ? expect::describe_statement
+                               : expect::describe_portal;
+            f.answers = true;
+            return outcome::forward;
+        }
+        case 'C': {
+            const auto c = protocol::frontend::close::decode(body);
+            if (!c) return refuse(i, malformed(c.error()));
+            name_table::staged s;
+            s.what = c->kind == protocol::frontend::named_kind::statement
+                         ? name_table::change::close_statement
+                         : name_table::change::close_portal;
+            s.name = c->name;
+            f.reply = {expect::close, reply_action::forward, names_.stage(std::move(s))};
+            f.answers = true;
+            return outcome::forward;
+        }
+        case 'S': f.reply = {expect::sync, reply_action::forward, 0}; f.answers = true; break;
+        case 'c':
+        case 'f': f.reply = {expect::copy_end, reply_action::forward, 0}; f.answers = true; break;
+        default: break;  // Flush, CopyData, Terminate
+    }
+    return outcome::forward;
+}
+
+gate::outcome gate::plan_query(std::size_t i, bytes body, actions& out) {
+    auto& f = region_[i];
+    if (replies_.copy_in()) {
+        violation("a query while COPY data is being sent", out);
+        return outcome::wait;
+    }
+    text_ptr text;
+    policy::facts_ptr facts;
+    if (f.partial) {
+        facts = opaque_facts("query", "longer than limits.inspect_bytes");
+        text = std::make_shared<const std::string>();
+    } else {
+        const auto q = protocol::frontend::query::decode(body);
+        if (!q) return refuse(i, malformed(q.error()));
+        facts = facts_of(i, q->sql, out);
+        if (!facts) return outcome::wait;
+        f.reply = {expect::query, reply_action::forward, 0};
+        f.answers = true;
+        f.facts = facts;
+        if (facts->statements.empty()) return outcome::forward;
+        if (facts->syntax_error && probe_ != probe::accepted) return probe_syntax(i, q->sql, out);
+        auto uses = changes_of(*facts);
+        if (!uses.empty()) {
+            text = std::make_shared<const std::string>(q->sql);
+            name_table::staged s;
+            s.what = name_table::change::sql;
+            s.uses = std::move(uses);
+            s.text = text;
+            s.several = facts->statements.size() > 1;
+            f.reply.tag = names_.stage(std::move(s));
+        }
+        return consider(i, {facts, text, q->sql, fetched_cursor(*facts), nullptr, false}, out);
+    }
+    f.reply.what = expect::query;
+    f.answers = true;
+    f.facts = facts;
+    return consider(i, {facts, text, {}, nullptr, nullptr, true}, out);
+}
+
+gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
+    auto& f = region_[i];
+    if (replies_.copy_in()) {
+        violation("a Parse while COPY data is being sent", out);
+        return outcome::wait;
+    }
+    name_table::staged s;
+    s.what = name_table::change::parse;
+    if (f.partial) {
+        const auto end = body.find('\0');
+        if (end == bytes::npos || end > 63)
+            return refuse(i, {"42622", "a prepared statement's name has more than 63 bytes", "", ""});
+        s.name = body.substr(0, end);
+        s.sql.facts = opaque_facts("parse", "longer than limits.inspect_bytes");
+        s.sql.text = std::make_shared<const std::string>();
+    } else {
+        const auto p = protocol::frontend::parse::decode(body);
+        if (!p) return refuse(i, malformed(p.error()));
+        s.sql.facts = facts_of(i, p->sql, out);
+        if (!s.sql.facts) return outcome::wait;
+        s.name = p->statement;
+        s.sql.text = std::make_shared<const std::string>(p->sql);
+    }
+    if (!s.name.empty() && names_.full() && names_.find_statement(s.name) == nullptr)
+        return refuse(i, {std::string(protocol::sqlstate::program_limit_exceeded),
+                          "too many prepared statements in this session",
+                          "", "Close some, or raise limits.prepared_statements."});
+    f.reply = {expect::parse, reply_action::forward, names_.stage(std::move(s))};
+    f.answers = true;
+    return outcome::forward;
+}
+
+// What a name stands for may be unknown (wait), certain, or only known to be unknown (opaque).
+gate::outcome gate::check_name(std::size_t i, const bound_sql* found, std::string_view name,
+                               policy::facts_ptr& facts, actions& out) {
+    if (found == nullptr || !found->facts) {
+        facts = opaque_facts("execute", "the name \"" +
+                                            protocol::backend::sanitize_text(name, 80) +
+                                            "\" is not one that this session prepared");
+        return outcome::forward;
+    }
+    facts = found->facts;
+    if (facts->syntax_error && names_.anything_staged()) {
+        // The server may find the same fault: then nothing needs to be asked of anybody.
+        if (i > 0) return outcome::split;
+        if (!replies_.empty()) return wait_for_drain(out);
+    }
+    if (!name.empty() && found->epoch != names_.epoch()) {
+        auto doubtful = std::make_shared<policy::facts>(*facts);
+        auto& s = doubtful->statements.emplace_back();
+        s.command = "execute";
+        s.kinds.push_back(policy::kind::opaque);
+        s.opaque_reasons.emplace_back(
+            "something of unknown effect ran since it was prepared and may have replaced it");
+        doubtful->literal_sensitive = true;
+        facts = std::move(doubtful);
+    }
+    return outcome::forward;
+}
+
+gate::outcome gate::plan_bind(std::size_t i, bytes body, actions& out) {
+    auto& f = region_[i];
+    if (replies_.copy_in()) {
+        violation("a Bind while COPY data is being sent", out);
+        return outcome::wait;
+    }
+    std::string portal_name;
+    std::string statement;
+    protocol::frontend::bind whole;
+    if (f.partial) {
+        const auto p = protocol::frontend::bind_prefix::decode(body);
+        if (!p) return refuse(i, malformed(p.error()));
+        portal_name = p->portal;
+        statement = p->statement;
+    } else {
+        auto b = protocol::frontend::bind::decode(body);
+        if (!b) return refuse(i, malformed(b.error()));
+        portal_name = b->portal;
+        statement = b->statement;
+        whole = std::move(*b);
+    }
+    if (names_.in_doubt(statement)) return wait_for_drain(out);
+    const auto* found = names_.find_statement(statement);
+    policy::facts_ptr facts;
+    if (const auto o = check_name(i, found, statement, facts, out); o != outcome::forward) return o;
+    const auto text = found != nullptr && found->text
+                          ? found->text
+                          : std::make_shared<const std::string>();
+
+    name_table::staged s;
+    s.what = name_table::change::bind;
+    s.name = std::move(portal_name);
+    s.made = std::make_unique<portal>();
+    s.made->sql = {facts, text, names_.epoch()};
+    auto* target = s.made.get();
+    f.reply = {expect::bind, reply_action::forward, names_.stage(std::move(s))};
+    f.answers = true;
+    f.facts = facts;
+    return consider(i, {facts, text, {}, target, f.partial ? nullptr : &whole, f.partial}, out);
+}
+
+gate::outcome gate::plan_execute(std::size_t i, bytes body, actions& out) {
+    auto& f = region_[i];
+    if (replies_.copy_in()) {
+        violation("an Execute while COPY data is being sent", out);
+        return outcome::wait;
+    }
+    const auto e = protocol::frontend::execute::decode(body);
+    if (!e) return refuse(i, malformed(e.error()));
+    if (names_.in_doubt(e->portal)) return wait_for_drain(out);
+    auto* target = names_.find_portal(e->portal);
+    policy::facts_ptr facts;
+    const bound_sql* found = target == nullptr ? nullptr : &target->sql;
+    if (const auto o = check_name(i, found, e->portal, facts, out); o != outcome::forward) return o;
+    const auto text = found != nullptr && found->text
+                          ? found->text
+                          : std::make_shared<const std::string>();
+    f.reply = {expect::execute, reply_action::forward, 0};
+    f.answers = true;
+    f.facts = facts;
+    auto uses = changes_of(*facts);
+    if (!uses.empty()) {
+        name_table::staged s;
+        s.what = name_table::change::sql;
+        s.uses = std::move(uses);
+        s.text = text;
+        f.reply.tag = names_.stage(std::move(s));
+    }
+    return consider(i, {facts, text, {}, target, nullptr, false}, out);
+}
+
+gate::outcome gate::plan_call(std::size_t i, bytes, actions& out) {
+    auto& f = region_[i];
+    if (replies_.copy_in()) {
+        violation("a FunctionCall while COPY data is being sent", out);
+        return outcome::wait;
+    }
+    f.reply = {expect::function_call, reply_action::forward, 0};
+    f.answers = true;
+    f.facts = function_call_facts();
+    return consider(i, {f.facts, nullptr, "<FunctionCall>", nullptr, nullptr, false}, out);
+}
+
+policy::facts_ptr gate::facts_of(std::size_t i, std::string_view sql, actions& out) {
+    for (const auto& [frame, facts] : found_facts_)
+        if (frame == i) return facts;
+    if ((lexing_touched_ || !encoding_safe_) && reads_differently(sql)) {
+        if (!replies_.empty()) {
+            static_cast<void>(wait_for_drain(out));
+            return nullptr;
+        }
+        if (lexing_touched_)
+            return opaque_facts("query", "what ran before it may have changed how it is read");
+        if (!encoding_safe_ && has_high_bytes(sql))
+            return opaque_facts("query", "client_encoding hides where its characters end");
+    }
+    if (auto f = env_->facts->find(sql, strings_conform_)) return f;
+    auto& a = out.add(action::type::analyse);
+    a.text = sql;
+    state_ = state::analysing;
+    return nullptr;
+}
+
+gate::outcome gate::wait_for_drain(actions& out) {
+    if (replies_.unsynced()) {
+        std::string flush;
+        protocol::frontend::flush{}.encode(flush);
+        out.send_owned(action::type::to_server, std::move(flush));
+    }
+    if (!replies_.empty()) state_ = state::draining;
+    return outcome::wait;
+}
+
+bool gate::exempt_in_failed_transaction(const policy::facts& f) const {
+    if (!replies_.empty() || replies_.status() != protocol::transaction_status::failed) return false;
+    return std::all_of(f.statements.begin(), f.statements.end(), [](const auto& s) {
+        return s.transaction == policy::statement_facts::transaction_control::none;
+    });
+}
+
+// EXECUTE and FETCH are what their names stand for.
+policy::facts_ptr gate::with_names(const policy::facts_ptr& f) {
+    if (!uses_names(*f)) return f;
+    auto merged = std::make_shared<policy::facts>(*f);
+    for (std::size_t k = 0; k < f->statements.size(); ++k)
+        for (const auto& u : f->statements[k].names) merge_name(*f, k, u, *merged);
+    merged->literal_sensitive = true;
+    return merged;
+}
+
+void gate::merge_name(const policy::facts& whole, std::size_t statement, const policy::name_use& u,
+                      policy::facts& into) {
+    using what = policy::name_use::action;
+    if (u.what != what::execute && u.what != what::fetch) return;
+    const auto maker = u.what == what::execute ? what::prepare : what::declare;
+    policy::facts_ptr inner;
+    for (std::size_t k = 0; k < statement; ++k)
+        for (const auto& made : whole.statements[k].names)
+            if (made.what == maker && made.name == u.name) inner = made.inner;
+    std::string doubt;
+    if (!inner) {
+        const bound_sql* found = nullptr;
+        if (u.what == what::execute) {
+            found = names_.find_statement(u.name);
+        } else if (const auto* p = names_.find_portal(u.name)) {
+            found = &p->sql;
+        }
+        if (found != nullptr) inner = found->facts;
+        if (inner && found->epoch != names_.epoch())
+            doubt = "something of unknown effect ran since \"" + u.name + "\" was made";
+        if (!inner) doubt = "\"" + u.name + "\" is not a name that this session made";
+    }
+    if (inner)
+        into.statements.insert(into.statements.end(), inner->statements.begin(),
+                               inner->statements.end());
+    if (doubt.empty()) return;
+    auto& s = into.statements.emplace_back();
+    s.command = u.what == what::execute ? "execute" : "fetch";
+    s.kinds.push_back(policy::kind::opaque);
+    s.opaque_reasons.push_back(std::move(doubt));
+}
+
+portal* gate::fetched_cursor(const policy::facts& f) {
+    if (f.statements.size() != 1 || f.statements[0].names.size() != 1) return nullptr;
+    const auto& u = f.statements[0].names[0];
+    if (u.what != policy::name_use::action::fetch) return nullptr;
+    return names_.find_portal(u.name);
+}
+
+}  // namespace sallyport::proxy::session

@@ -1,0 +1,205 @@
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+#include "protocol/backend.h"
+#include "protocol/sqlstate.h"
+#include "proxy/session/gate.h"
+
+// From the server's bytes to the client, and what they say of names and of the transaction.
+namespace sallyport::proxy::session {
+
+using protocol::bytes;
+using protocol::expect;
+using protocol::reply_action;
+using protocol::reply_event;
+
+namespace {
+
+// Whole messages are needed of these; all others are passed on as they come.
+bool needs_whole(char tag) noexcept { return tag == 'E' || tag == 'S' || tag == 'Z'; }
+
+constexpr std::size_t error_bytes_max = 1u << 20;  // a longer ErrorResponse is passed on unread
+
+std::string upper(std::string_view text) {
+    std::string out(text);
+    for (char& c : out) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return out;
+}
+
+}  // namespace
+
+std::size_t gate::on_server(bytes data, actions& out) {
+    std::size_t used = 0;
+    while (used < data.size()) {
+        if (server_rest_bytes_ != 0) {
+            const auto taken = static_cast<std::size_t>(
+                std::min<std::uint64_t>(server_rest_bytes_, data.size() - used));
+            if (!drop_server_rest_) out.send(action::type::to_client, data.substr(used, taken));
+            server_rest_bytes_ -= taken;
+            used += taken;
+            continue;
+        }
+        const auto rest = data.substr(used);
+        const auto scan = protocol::try_read_header(rest, protocol::backend_limits);
+        if (scan.error == protocol::errc::need_more) break;
+        if (scan.error != protocol::errc::ok) {
+            violation("the server sent " + std::string(describe(scan.error)), out);
+            return used;
+        }
+        const char tag = scan.header.tag;
+        const auto whole = scan.header.frame_bytes();
+        const bool read = needs_whole(tag) && (tag != 'E' || whole <= error_bytes_max);
+        if (read && rest.size() < whole) break;
+        const auto here = std::min(whole, rest.size());
+        const char status = tag == 'Z' && whole == 6 ? rest[5] : '\0';
+        const auto event = replies_.on_backend(
+            tag, status, [this](const protocol::expected_reply& e) { answered(e.tag, false); });
+        drop_server_rest_ = false;
+        server_rest_bytes_ = whole - here;
+        on_reply(event, tag, rest.substr(0, here), out);
+        used += here;
+        if (state_ == state::closed) return used;
+    }
+    return used;
+}
+
+void gate::answered(std::uint32_t tag, bool well) {
+    if (tag == 0) return;
+    if (well)
+        names_.confirm(tag);
+    else
+        names_.drop(tag);
+}
+
+void gate::on_reply(const reply_event& e, char tag, bytes frame, actions& out) {
+    using type = reply_event::type;
+    if (e.what == type::violation) {
+        violation(std::string("the server sent a message of type '") +
+                      protocol::backend::sanitize_text(std::string_view(&tag, 1), 4) +
+                      "' that answers nothing",
+                  out);
+        return;
+    }
+    if (probe_ == probe::asked && e.what != type::async && e.what != type::stray &&
+        probe_reply(e, tag, frame, out))
+        return;
+    switch (e.what) {
+        case type::failed: on_failed(e, frame, out); break;
+        case type::ready: on_ready(e, frame, out); break;
+        case type::stray:
+            saw_fatal_ = true;
+            out.send(action::type::to_client, frame);
+            break;
+        case type::completed:
+            if (e.who.what != expect::query) answered(e.who.tag, tag != 's');
+            [[fallthrough]];
+        case type::async:
+        case type::progress:
+        case type::violation:
+            if (tag == 'S') on_parameter(frame.substr(protocol::frame_header_bytes));
+            if (e.who.action == reply_action::suppress) {
+                drop_server_rest_ = true;
+                break;
+            }
+            out.send(action::type::to_client, frame);
+            break;
+    }
+    after_reply(out);
+}
+
+void gate::on_failed(const reply_event& e, bytes frame, actions& out) {
+    const auto report =
+        protocol::backend::error_response::decode(frame.substr(protocol::frame_header_bytes));
+    const bool fatal = report && (report->severity() == "FATAL" || report->severity() == "PANIC");
+    if (fatal) saw_fatal_ = true;
+    if (e.who.what == expect::query) query_failed_ = true;
+    if (e.who.what != expect::query) answered(e.who.tag, false);
+    const auto ours = std::find_if(refusals_.begin(), refusals_.end(),
+                                   [&](const auto& r) { return r.first == e.who.tag; });
+    if (ours == refusals_.end() || fatal) {
+        out.send(action::type::to_client, frame);
+        return;
+    }
+    // INVARIANT: what we injected cannot succeed, and nothing else can fail in its place.
+    out.send_owned(action::type::to_client, error_frame(ours->second));
+    drop_server_rest_ = true;
+    refusals_.erase(ours);
+}
+
+void gate::on_ready(const reply_event& e, bytes frame, actions& out) {
+    if (e.who.what == expect::query) {
+        if (e.who.tag != 0 && e.who.tag < 0x8000'0000u) {
+            if (query_failed_)
+                names_.doubt(e.who.tag);
+            else
+                names_.confirm(e.who.tag);
+        }
+        query_failed_ = false;
+    }
+    lexing_touched_ = false;
+    if (replies_.status() == protocol::transaction_status::idle) {
+        names_.transaction_ended();
+        if (transaction_pass_) {
+            transaction_pass_ = false;
+            out.add(action::type::end_transaction);
+        }
+    }
+    if (e.who.action != reply_action::suppress) out.send(action::type::to_client, frame);
+}
+
+void gate::on_parameter(bytes body) {
+    const auto p = protocol::backend::parameter_status::decode(body);
+    if (p) note_parameter(p->name, p->value);
+}
+
+void gate::note_parameter(std::string_view name, std::string_view value) {
+    if (name == "standard_conforming_strings") strings_conform_ = value == "on";
+    if (name == "application_name") subject_.application = value;
+    if (name == "client_encoding") {
+        // Encodings in which a byte below 0x80 can be part of another character: a quote or a
+        // backslash that we see need not be one for the server.
+        static constexpr std::string_view unsafe[] = {"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK",
+                                                      "UHC",  "GB18030",        "JOHAB"};
+        const auto encoding = upper(value);
+        encoding_safe_ = std::find(std::begin(unsafe), std::end(unsafe), encoding) ==
+                         std::end(unsafe);
+    }
+}
+
+// Every schema that the session ever put on its path counts: which of them is in force when a
+// statement runs depends on transactions that may yet be rolled back.
+void gate::add_search_path(std::string_view value) {
+    constexpr std::size_t schemas_max = 64;
+    auto& schemas = subject_.search_path_schemas;
+    std::size_t at = 0;
+    while (at <= value.size() && schemas.size() < schemas_max) {
+        const auto end = std::min(value.find(',', at), value.size());
+        auto name = value.substr(at, end - at);
+        while (!name.empty() && (name.front() == ' ' || name.front() == '\'')) name.remove_prefix(1);
+        while (!name.empty() && (name.back() == ' ' || name.back() == '\'')) name.remove_suffix(1);
+        std::string folded;
+        if (name.size() >= 2 && name.front() == '"' && name.back() == '"')
+            folded = name.substr(1, name.size() - 2);
+        else
+            for (const char c : name)
+                folded.push_back(
+                    static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
+        if (folded == "$user") folded = subject_.principal.name;
+        if (!folded.empty() && std::find(schemas.begin(), schemas.end(), folded) == schemas.end())
+            schemas.push_back(std::move(folded));
+        at = end + 1;
+    }
+}
+
+void gate::after_reply(actions&) {
+    if (state_ == state::draining && replies_.empty()) state_ = state::open;
+}
+
+void gate::on_facts(policy::facts_ptr facts, actions&) {
+    if (state_ != state::analysing) return;
+    found_facts_.emplace_back(waiting_frame_, std::move(facts));
+    state_ = state::open;
+}
+
+}  // namespace sallyport::proxy::session

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "policy/facts.h"
+#include "policy/opt_out.h"
+
+/// Which statement a name stands for, as far as the server has confirmed it.
+namespace sallyport::proxy::session {
+
+using text_ptr = std::shared_ptr<const std::string>;
+
+/// What a prepared statement or a portal runs.
+struct bound_sql {
+    policy::facts_ptr facts;  ///< null: no such thing
+    text_ptr text;            ///< exact SQL, for approvers and records
+    std::uint32_t epoch = 0;  ///< name_table::epoch() when it was made
+};
+
+/// A portal or SQL cursor: one execution, perhaps fetched in parts.
+struct portal {
+    bound_sql sql;
+    bool from_sql = false;   ///< DECLARE: seen by FETCH, may outlive its transaction if `with_hold`
+    bool with_hold = false;
+    bool recorded = false;   ///< its bypass or release is on record: fetching on needs no second one
+    std::vector<policy::pass> released_by;  ///< statement passes this execution was released with
+};
+
+/// Statements and portals of one session.
+///
+/// A change is staged when its message goes upstream and takes effect when the server confirms it;
+/// if the server skips or refuses the message, the old meaning stays, as it does on the server.
+/// SQL PREPARE, DECLARE, DEALLOCATE, CLOSE share the tables with the protocol's messages.
+class name_table {
+  public:
+    enum class change : std::uint8_t { parse, bind, close_statement, close_portal, sql };
+    struct staged {
+        std::uint32_t tag = 0;
+        change what = change::parse;
+        std::uint32_t batch = 0;
+        std::string name;
+        bound_sql sql;
+        std::unique_ptr<portal> made;             // bind
+        std::vector<policy::name_use> uses;       // sql
+        text_ptr text;                            // sql: the whole text
+        bool several = false;                     // sql: one of several statements of a Query
+        bool recorded = false;                    // sql: DECLARE that is on record …
+        std::vector<policy::pass> released_by;    // … and was released with these
+    };
+
+    explicit name_table(std::size_t statements_max) : statements_max_(statements_max) {}
+
+    /// The statement as the next message would find it; null if unknown.
+    [[nodiscard]] const bound_sql* find_statement(std::string_view name) const;
+    [[nodiscard]] portal* find_portal(std::string_view name);
+    /// A change to this name was sent before the last Sync and is not answered yet: wait.
+    [[nodiscard]] bool in_doubt(std::string_view name) const noexcept;
+    [[nodiscard]] bool anything_staged() const noexcept { return !staged_.empty(); }
+
+    [[nodiscard]] std::uint32_t stage(staged s);
+    [[nodiscard]] std::size_t mark() const noexcept { return staged_.size(); }
+    /// Takes back what was staged after mark(): it was not sent.
+    void unstage(std::size_t mark) noexcept;
+
+    void confirm(std::uint32_t tag);
+    void drop(std::uint32_t tag);
+    /// The Query that held these changes failed somewhere: whatever it touched is unknown now.
+    void doubt(std::uint32_t tag);
+    /// A DECLARE that passes by grants: what its cursor may go on with.
+    void carry(std::uint32_t tag, const std::vector<policy::pass>& released_by);
+    void sync_sent() noexcept { ++batch_; }
+    /// ReadyForQuery 'I': portals and cursors without hold are gone.
+    void transaction_ended();
+    void simple_query_sent() { unnamed_ = {}; }
+
+    /// Something ran whose effects are not known: what named statements mean is not certain.
+    void lose_trust() noexcept { ++epoch_; }
+    [[nodiscard]] std::uint32_t epoch() const noexcept { return epoch_; }
+    [[nodiscard]] bool full() const noexcept { return statements_.size() >= statements_max_; }
+
+  private:
+    void apply_sql(const staged& s);
+    void apply_use(const policy::name_use& u, const staged& from);
+
+    std::size_t statements_max_;
+    std::unordered_map<std::string, bound_sql> statements_;
+    std::unordered_map<std::string, portal> portals_;
+    bound_sql unnamed_;
+    std::unique_ptr<portal> unnamed_portal_;
+    std::vector<staged> staged_;
+    std::uint32_t next_tag_ = 1;
+    std::uint32_t batch_ = 1;
+    std::uint32_t epoch_ = 0;
+};
+
+}  // namespace sallyport::proxy::session

@@ -1,0 +1,204 @@
+#include "proxy/session/texts.h"
+
+#include <ctime>
+
+#include "policy/yaml_reader.h"
+#include "protocol/backend.h"
+#include "protocol/sqlstate.h"
+
+namespace sallyport::proxy::session {
+
+namespace sqlstate = protocol::sqlstate;
+using protocol::backend::report_text;
+using protocol::backend::severity;
+
+namespace {
+
+std::string frame(severity level, const refusal& r) {
+    std::string out;
+    protocol::backend::append_report(out, {level, r.sqlstate, r.message, r.detail, r.hint});
+    return out;
+}
+
+std::string detail(policy::hold_id id, const std::string& rule, const std::string& policy_hash) {
+    std::string text;
+    if (id) text = "hold=" + std::to_string(id.value) + " ";
+    return text + "rule=" + rule + " policy=" + policy_hash;
+}
+
+std::string join(const std::vector<std::string>& names) {
+    std::string text;
+    for (const auto& n : names) text += (text.empty() ? "" : ", ") + n;
+    return text;
+}
+
+std::string people(const policy::approvers& a) {
+    std::string text;
+    if (!a.groups.empty())
+        text = (a.groups.size() == 1 ? "group " : "groups ") + join(a.groups);
+    if (!a.users.empty()) text += (text.empty() ? "" : " or ") + join(a.users);
+    if (text.empty()) text = "nobody";
+    return text;
+}
+
+std::string first_reason(const policy::decision& d) {
+    return d.reasons.empty() ? std::string() : d.reasons.front();
+}
+
+}  // namespace
+
+std::string error_frame(const refusal& r) { return frame(severity::error, r); }
+std::string fatal_frame(const refusal& r) { return frame(severity::fatal, r); }
+
+std::string format_instant(policy::instant at) {
+    const auto t = std::chrono::system_clock::to_time_t(at);
+    std::tm tm{};
+    gmtime_r(&t, &tm);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &tm);
+    return text;
+}
+
+refusal denied_by_rule(const policy::decision& d, const std::string& policy_hash) {
+    refusal r{std::string(sqlstate::insufficient_privilege), "", "", ""};
+    const bool own = d.rule != nullptr && !d.rule->message.empty();
+    r.message = own ? d.rule->message : "denied by rule " + d.rule_id;
+    r.detail = detail({}, d.rule_id, policy_hash);
+    r.hint = own ? "Rule " + d.rule_id + " denies this." : first_reason(d);
+    return r;
+}
+
+refusal approval_required(const policy::decision& d, const std::string& policy_hash) {
+    refusal r{std::string(sqlstate::approval_required), "", "", ""};
+    r.message = "approval required by rule " + d.rule_id;
+    r.detail = detail({}, d.rule_id, policy_hash);
+    r.hint = "This connection does not wait for approvals. Run it where somebody can wait (SET "
+             "sallyport.on_hold = 'wait'), or ask " +
+             (d.hold != nullptr ? people(d.hold->who) : "an admin") + " for an opt-out.";
+    return r;
+}
+
+refusal reason_required(const policy::decision& d, const std::string& policy_hash) {
+    refusal r{std::string(sqlstate::approval_required), "", "", ""};
+    r.message = "rule " + d.rule_id + " asks for a reason";
+    r.detail = detail({}, d.rule_id, policy_hash);
+    r.hint = "Say why, then run it again: SET sallyport.reason = 'why, and which ticket';";
+    return r;
+}
+
+refusal nobody_approves(const policy::decision& d, const std::string& policy_hash) {
+    refusal r{std::string(sqlstate::insufficient_privilege), "", "", ""};
+    r.message = "held by rule " + d.rule_id + ", and nobody may approve it";
+    r.detail = detail({}, d.rule_id, policy_hash);
+    r.hint = first_reason(d);
+    return r;
+}
+
+refusal hold_ended(const approval::hold_outcome& o, const std::string& rule,
+                   const std::string& policy_hash) {
+    refusal r;
+    r.detail = detail(o.id, rule, policy_hash);
+    const auto number = std::to_string(o.id.value);
+    switch (o.state) {
+        case policy::hold_state::denied:
+            r.sqlstate = sqlstate::insufficient_privilege;
+            r.message = "hold " + number + " was denied" +
+                        (o.decided_by.empty() ? "" : " by " + o.decided_by) +
+                        (o.reason.empty() ? "" : ": " + o.reason);
+            r.hint = "Talk to " + (o.decided_by.empty() ? "the approver" : o.decided_by) + ".";
+            break;
+        case policy::hold_state::expired:
+            r.sqlstate = sqlstate::hold_expired;
+            r.message = "hold " + number + " was not decided in time";
+            r.hint = "Run it again to ask again, and tell an approver.";
+            break;
+        case policy::hold_state::withdrawn:
+            if (o.reason.find("writ") != std::string::npos) {
+                r = not_recorded(o.reason);
+                r.detail = detail(o.id, rule, policy_hash);
+                break;
+            }
+            r.sqlstate = sqlstate::access_ended;
+            r.message = "hold " + number + " was withdrawn" +
+                        (o.reason.empty() ? "" : ": " + o.reason);
+            r.hint = "Run it again to ask again.";
+            break;
+        case policy::hold_state::approved:
+        case policy::hold_state::pending:
+            r.sqlstate = sqlstate::internal_error;
+            r.message = "hold " + number + " ended without a pass";
+            r.hint = "Run it again to ask again.";
+            break;
+    }
+    return r;
+}
+
+refusal cancelled(policy::hold_id id) {
+    refusal r;
+    r.sqlstate = sqlstate::query_canceled;
+    r.message = "canceling statement due to user request";
+    if (id) {
+        r.detail = "hold=" + std::to_string(id.value);
+        r.hint = "The request for approval was withdrawn.";
+    }
+    return r;
+}
+
+refusal not_recorded(const std::string& why) {
+    return {std::string(sqlstate::io_error),
+            "this needs a record that cannot be written now: " + why, "",
+            "Nothing was sent to the server. Statements that need no approval go on; try this one "
+            "again when the proxy's audit log and state can be written."};
+}
+
+refusal access_ended(const std::string& why) {
+    return {std::string(sqlstate::access_ended), "access ended: " + why, "",
+            "Connect again, or ask for access."};
+}
+
+std::string hold_notice(const policy::hold& h, const std::string& url) {
+    const auto number = std::to_string(h.id.value);
+    const bool session = h.kind == policy::hold_kind::session;
+    std::string message = std::string(session ? "this session" : "this statement") +
+                          " waits for approval: hold " + number + ", rule " + h.rule;
+    std::string more = std::to_string(h.who.approvals) + " approval" +
+                       (h.who.approvals == 1 ? "" : "s") + " by " + people(h.who) +
+                       ", until " + format_instant(h.expires_at) + ".";
+    if (h.in_transaction && !session) more += " Your open transaction keeps its locks meanwhile.";
+    std::string hint = "Approve with: sallyport approve " + number;
+    if (!url.empty()) hint += "  at " + url;
+    hint += "  (or APPROVE " + number + "; in database sallyport). ";
+    hint += session ? "Closing the connection withdraws it." : "Ctrl-C withdraws it.";
+    std::string out;
+    protocol::backend::append_report(
+        out, {severity::notice, sqlstate::warning, message, more, hint});
+    return out;
+}
+
+std::string reminder_notice(policy::hold_id id, const std::string& rule, policy::instant now,
+                            policy::instant until) {
+    const auto left = std::max(policy::milliseconds(0), until - now);
+    const auto whole = std::chrono::ceil<std::chrono::seconds>(left);
+    std::string out;
+    protocol::backend::append_report(
+        out, {severity::notice, sqlstate::warning,
+              "still waiting for approval: hold " + std::to_string(id.value) + ", rule " + rule +
+                  ", " + policy::format_duration(whole) + " left",
+              "", ""});
+    return out;
+}
+
+std::string released_notice(policy::hold_id id, const std::string& by,
+                            const policy::pass& granted) {
+    std::string message = "hold " + std::to_string(id.value) + " was approved" +
+                          (by.empty() ? "" : " by " + by);
+    if (granted.scope != policy::pass_scope::statement)
+        message += std::string(" for this ") + policy::to_string(granted.scope) + ", until " +
+                   format_instant(granted.until);
+    std::string out;
+    protocol::backend::append_report(out,
+                                     {severity::notice, sqlstate::warning, message, "", ""});
+    return out;
+}
+
+}  // namespace sallyport::proxy::session
