@@ -36,11 +36,12 @@ std::string failure(const policy_test& t, const decision& d) {
 std::vector<fault> run_policy_tests(const rule_set& rules, instant now) {
     std::vector<fault> out;
     const grants none;
+    decide_options options;
+    options.explain = true;
     for (const auto& t : rules.tests) {
         facts_ptr f;
         if (!t.sql.empty()) f = sql::analyse(t.sql, {});
-        const auto d =
-            decide(rules, subject_of(t), f.get(), none, t.at.value_or(now), {true, nullptr});
+        const auto d = decide(rules, subject_of(t), f.get(), none, t.at.value_or(now), options);
         const bool rule_is_right = t.rule.empty() || t.rule == d.rule_id;
         if (d.effect != t.expect || !rule_is_right)
             out.push_back({rules.path, t.line, t.column, failure(t, d)});
