@@ -271,8 +271,8 @@ std::string reload_json(const reload_answer& r) {
         out["type"] = "urn:sallyport:problem:reload";
         out["title"] = "The files have faults";
         out["status"] = 422;
-        out["detail"] = "Nothing was changed" +
-                        (r.faults.empty() ? std::string(".") : ": " + r.faults.front());
+        out["detail"] =
+            "Nothing was changed" + (r.faults.empty() ? std::string(".") : ": " + r.faults.front());
         out["next"] = "Correct the files and reload; `sallyport check` names every fault.";
     }
     out["done"] = r.done;
