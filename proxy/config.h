@@ -88,19 +88,32 @@ struct settings {
 };
 using settings_ptr = std::shared_ptr<const settings>;
 
+/// Whether files that hold secrets are opened at load: passwords, TLS keys and certificates.
+/// skip is for checking a configuration on a machine that is not to serve it.
+enum class secrets : std::uint8_t { read, skip };
+
 struct loaded_settings {
     settings_ptr config;                ///< null when there are faults
     std::vector<policy::fault> faults;  ///< in file order
     std::vector<policy::fault> warnings;
+
     // What could be read even when there are faults, so that the other files are checked too.
     std::string users_path;
     std::string policy_path;
     std::set<std::string> target_names;
+    /// A user or a group that roles: names; only the users file can confirm it.
+    struct role_name {
+        std::string name;
+        bool is_group = false;
+        policy::fault at;  ///< its place; `what` is empty
+    };
+    std::vector<role_name> role_names;
 };
 
-/// Reads sallyport.yaml and the password files it names. Never throws for content.
-[[nodiscard]] loaded_settings load_settings(const std::string& path);
-[[nodiscard]] loaded_settings load_settings_text(std::string_view text, const std::string& path);
+/// Reads sallyport.yaml and the secrets it names. Never throws for content.
+[[nodiscard]] loaded_settings load_settings(const std::string& path, secrets s = secrets::read);
+[[nodiscard]] loaded_settings load_settings_text(std::string_view text, const std::string& path,
+                                                 secrets s = secrets::read);
 
 /// Configuration, users and policy together, with the faults of all three files.
 struct loaded_all {
@@ -111,6 +124,6 @@ struct loaded_all {
     std::vector<policy::fault> warnings;
     [[nodiscard]] bool ok() const noexcept { return faults.empty(); }
 };
-[[nodiscard]] loaded_all load_all(const std::string& config_path);
+[[nodiscard]] loaded_all load_all(const std::string& config_path, secrets s = secrets::read);
 
 }  // namespace sallyport::proxy

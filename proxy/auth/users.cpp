@@ -153,8 +153,7 @@ class loader {
                          "make a line with: sallyport passwd " +
                              shown(u.principal.name));
         for (const auto& [at, group] : reader_.list(node, "groups")) {
-            if (const auto fault = word_fault(group, "the group's name"); !fault.empty())
-                reader_.fail(at, fault);
+            if (const auto fault = group_name_fault(group); !fault.empty()) reader_.fail(at, fault);
             u.principal.groups.push_back(group);
         }
         u.principal.service = reader_.boolean(node, "service").value_or(false);
@@ -282,6 +281,10 @@ std::string user_name_fault(std::string_view name) {
     if (std::find(reserved_names.begin(), reserved_names.end(), lower) != reserved_names.end())
         return "the name " + lower + " is reserved";
     return {};
+}
+
+std::string group_name_fault(std::string_view name) {
+    return word_fault(name, "the group's name");
 }
 
 loaded_users load_users_text(std::string_view text, const std::string& path) {

@@ -70,5 +70,7 @@ struct loaded_users {
 /// comma (lists of persons are comma-separated), no blank at either end, none of the reserved
 /// words.
 [[nodiscard]] std::string user_name_fault(std::string_view name);
+/// The same for a group's name, without reserved words.
+[[nodiscard]] std::string group_name_fault(std::string_view name);
 
 }  // namespace sallyport::proxy::auth

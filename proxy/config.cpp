@@ -1,0 +1,100 @@
+#include "proxy/config.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "policy/address.h"
+#include "policy/yaml_reader.h"
+#include "proxy/config_reader.h"
+#include "proxy/file.h"
+
+namespace sallyport::proxy {
+namespace {
+
+constexpr std::size_t config_bytes_max = 1u << 20;
+
+void append(std::vector<policy::fault>& to, std::vector<policy::fault> from) {
+    std::move(from.begin(), from.end(), std::back_inserter(to));
+}
+
+// A role given to nobody is a slip of the pen; one given to a group that is empty today may be
+// meant.
+void check_role_names(const loaded_settings& config, const auth::user_directory& users,
+                      loaded_all& out) {
+    const auto names = users.names();
+    const auto groups = users.groups();
+    for (const auto& role : config.role_names) {
+        if (role.is_group ? groups.contains(role.name) : names.contains(role.name)) continue;
+        auto f = role.at;
+        const auto& known = role.is_group ? groups : names;
+        f.what = (role.is_group ? "no user is in group '" : "there is no user '") + role.name +
+                 "'" + policy::did_you_mean(role.name, {known.begin(), known.end()});
+        (role.is_group ? out.warnings : out.faults).push_back(std::move(f));
+    }
+}
+
+}  // namespace
+
+bool role_settings::has(const policy::principal& p) const {
+    return std::find(users.begin(), users.end(), p.name) != users.end() ||
+           std::any_of(groups.begin(), groups.end(),
+                       [&](const auto& group) { return p.in_group(group); });
+}
+
+bool is_loopback(std::string_view host) {
+    if (host == "localhost") return true;
+    const auto address = policy::parse_address(host);
+    if (!address) return false;
+    if (!address->v6) return address->bytes[0] == 127;
+    return std::all_of(address->bytes.begin(), address->bytes.end() - 1,
+                       [](auto byte) { return byte == 0; }) &&
+           address->bytes.back() == 1;
+}
+
+loaded_settings load_settings_text(std::string_view text, const std::string& path, secrets s) {
+    return config_reader(text, path, s).run();
+}
+
+loaded_settings load_settings(const std::string& path, secrets s) {
+    std::string error;
+    const auto text = read_file(path, config_bytes_max, error);
+    if (text) return load_settings_text(*text, path, s);
+    loaded_settings out;
+    out.faults.push_back({path, 1, 1, "the configuration cannot be read: " + error});
+    return out;
+}
+
+loaded_all load_all(const std::string& config_path, secrets s) {
+    loaded_all out;
+    auto config = load_settings(config_path, s);
+    append(out.faults, std::move(config.faults));
+    append(out.warnings, std::move(config.warnings));
+
+    policy::known_names known;
+    known.targets = config.target_names;
+    auth::loaded_users users;
+    if (!config.users_path.empty()) {
+        users = auth::load_users(config.users_path);
+        if (users.users) {
+            check_role_names(config, *users.users, out);
+            known.users = users.users->names();
+            known.groups = users.users->groups();
+        }
+        append(out.faults, std::move(users.faults));
+        append(out.warnings, std::move(users.warnings));
+    }
+    policy::loaded_policy rules;
+    if (!config.policy_path.empty()) {
+        rules = policy::load_policy(config.policy_path, known);
+        append(out.faults, std::move(rules.faults));
+        append(out.warnings, std::move(rules.warnings));
+    }
+    if (!out.faults.empty()) return out;
+    out.config = std::move(config.config);
+    out.users = std::move(users.users);
+    out.rules = std::move(rules.rules);
+    return out;
+}
+
+}  // namespace sallyport::proxy

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "policy/yaml_reader.h"
+#include "proxy/config.h"
+
+/// The parts of reading sallyport.yaml; private to config*.cpp.
+namespace sallyport::proxy {
+
+/// Reads one text into settings; each member reads one block and records its faults.
+class config_reader {
+  public:
+    config_reader(std::string_view text, const std::string& path, secrets s);
+    [[nodiscard]] loaded_settings run();
+
+  private:
+    void read_root();
+    void read_listen(const YAML::Node& root);
+    void read_listener(const YAML::Node& node, const char* where, listen_settings& out);
+    void read_server_tls(const YAML::Node& node, bool is_admin, net::server_tls_options& out);
+    void check_exposure(const YAML::Node& node, bool is_admin, const listen_settings& l);
+    void read_admin_url(const YAML::Node& root);
+    void read_state(const YAML::Node& root);
+    void read_audit(const YAML::Node& root);
+    void read_limits(const YAML::Node& root);
+    void read_roles(const YAML::Node& root);
+    role_settings read_role(const YAML::Node& roles, const char* key);
+    void read_log(const YAML::Node& root);
+    void read_times(const YAML::Node& root);
+
+    // config_targets.cpp
+    void read_targets(const YAML::Node& root);
+    void read_target(const YAML::Node& key, const YAML::Node& node);
+    void read_client_tls(const YAML::Node& target, target_settings& out);
+    login_settings read_login(const YAML::Node& node, std::string_view where);
+    std::optional<secret> read_password(const YAML::Node& login, std::string_view where);
+    std::optional<secret> password_from_file(const YAML::Node& at, const std::string& path);
+
+    /// A member that must be there; a fault at `map` otherwise.
+    std::string required_text(const YAML::Node& map, const char* key, std::string_view meaning);
+    std::string required_path(const YAML::Node& map, const char* key, std::string_view meaning);
+    /// Relative to the configuration's folder; "" stays "".
+    [[nodiscard]] std::string resolve(const std::string& path) const;
+    void count(const YAML::Node& map, const char* key, std::int64_t min, std::int64_t max,
+               std::size_t& out);
+    void size(const YAML::Node& map, const char* key, std::uint64_t min, std::uint64_t max,
+              std::uint64_t& out);
+    void time(const YAML::Node& map, const char* key, policy::milliseconds min,
+              policy::milliseconds max, policy::milliseconds& out);
+    void warn(const YAML::Node& at, std::string what);
+
+    std::string path_;
+    secrets secrets_;
+    policy::yaml_reader reader_;
+    settings settings_;
+    loaded_settings out_;
+};
+
+/// True for 127.0.0.0/8, ::1 and "localhost".
+[[nodiscard]] bool is_loopback(std::string_view host);
+
+}  // namespace sallyport::proxy
