@@ -1,0 +1,161 @@
+#include "proxy/store/rows.h"
+
+#include <nlohmann/json.hpp>
+
+#include "proxy/store/store.h"
+
+namespace sallyport::proxy::store {
+
+namespace {
+
+using nlohmann::json;
+using policy::milliseconds;
+
+json bound_json(const std::optional<milliseconds>& b) {
+    return b ? json(b->count()) : json(nullptr);
+}
+
+std::optional<milliseconds> bound_from(const json& j) {
+    if (j.is_null()) return std::nullopt;
+    return milliseconds(j.get<std::int64_t>());
+}
+
+template <class State, class Parse>
+State parsed(const std::string& text, Parse parse) {
+    State s{};
+    if (!parse(text, s))
+        throw store_error("state: a row has the unknown value \"" + text +
+                          "\"; the file was written by another program");
+    return s;
+}
+
+}  // namespace
+
+const char* const hold_select =
+    "SELECT id, kind, state, person, target, rule, session_id, opened_at, expires_at, ended_at, "
+    "ended_reason, approvals_needed, granted, granted_for, statement, shape, details FROM holds ";
+const char* const opt_out_select =
+    "SELECT id, state, rule, person, requested_by, reason, ticket, target, duration, requested_at, "
+    "request_expires_at, live_from, live_until, uses, max_uses, approvals_needed, ended_reason, "
+    "policy_hash, role FROM opt_outs ";
+const char* const pass_select =
+    "SELECT id, hold_id, scope, rule, person, target, shape, session_id, until, approved_by "
+    "FROM passes ";
+
+std::string hold_details(const policy::hold& h) {
+    json j;
+    j["person_groups"] = h.person_groups;
+    j["redacted"] = h.redacted;
+    j["statement_sha256"] = h.statement_sha256;
+    j["parameters"] = h.parameters;
+    j["touches"] = h.touches;
+    j["reason"] = h.reason;
+    j["address"] = h.address;
+    j["application"] = h.application;
+    j["in_transaction"] = h.in_transaction;
+    j["approver_users"] = h.who.users;
+    j["approver_groups"] = h.who.groups;
+    j["pass_statement"] = h.pass.statement;
+    j["pass_shape"] = bound_json(h.pass.shape);
+    j["pass_transaction"] = bound_json(h.pass.transaction);
+    j["pass_session"] = bound_json(h.pass.session);
+    j["policy_hash"] = h.policy_hash;
+    // Bytes that are not UTF-8 (a client in LATIN1) become U+FFFD; the statement itself is kept
+    // exactly.
+    return j.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+policy::hold read_hold(const statement& row) {
+    policy::hold h;
+    h.id.value = to_number(row.integer(0));
+    h.kind = row.text(1) == "session" ? policy::hold_kind::session : policy::hold_kind::statement;
+    h.state = parsed<policy::hold_state>(row.text(2), policy::parse_hold_state);
+    h.person = row.text(3);
+    h.target = row.text(4);
+    h.rule = row.text(5);
+    h.session.value = to_number(row.integer(6));
+    h.opened_at = to_instant(row.integer(7));
+    h.expires_at = to_instant(row.integer(8));
+    h.ended_at = to_instant(row.integer(9));
+    h.ended_reason = row.text(10);
+    h.who.approvals = static_cast<int>(row.integer(11));
+    h.granted = parsed<policy::pass_scope>(row.text(12), policy::parse_pass_scope);
+    h.granted_for = milliseconds(row.integer(13));
+    h.statement = row.text(14);
+    h.shape = row.text(15);
+    try {
+        const auto j = json::parse(row.text(16));
+        j.at("person_groups").get_to(h.person_groups);
+        j.at("redacted").get_to(h.redacted);
+        j.at("statement_sha256").get_to(h.statement_sha256);
+        j.at("parameters").get_to(h.parameters);
+        j.at("touches").get_to(h.touches);
+        j.at("reason").get_to(h.reason);
+        j.at("address").get_to(h.address);
+        j.at("application").get_to(h.application);
+        j.at("in_transaction").get_to(h.in_transaction);
+        j.at("approver_users").get_to(h.who.users);
+        j.at("approver_groups").get_to(h.who.groups);
+        j.at("pass_statement").get_to(h.pass.statement);
+        h.pass.shape = bound_from(j.at("pass_shape"));
+        h.pass.transaction = bound_from(j.at("pass_transaction"));
+        h.pass.session = bound_from(j.at("pass_session"));
+        j.at("policy_hash").get_to(h.policy_hash);
+    } catch (const json::exception& e) {
+        throw store_error("state: the details of hold " + std::to_string(h.id.value) +
+                          " cannot be read (" + e.what() +
+                          "); the file was changed by another program");
+    }
+    return h;
+}
+
+policy::opt_out read_opt_out(const statement& row) {
+    policy::opt_out o;
+    o.id.value = to_number(row.integer(0));
+    o.state = parsed<policy::opt_out_state>(row.text(1), policy::parse_opt_out_state);
+    o.rule = row.text(2);
+    o.person = row.text(3);
+    o.requested_by = row.text(4);
+    o.reason = row.text(5);
+    o.ticket = row.text(6);
+    o.target = row.text(7);
+    o.duration = milliseconds(row.integer(8));
+    o.requested_at = to_instant(row.integer(9));
+    o.request_expires_at = to_instant(row.integer(10));
+    o.from = to_instant(row.integer(11));
+    o.until = to_instant(row.integer(12));
+    o.uses = to_number(row.integer(13));
+    o.max_uses = to_number(row.integer(14));
+    o.approvals_needed = static_cast<int>(row.integer(15));
+    o.ended_reason = row.text(16);
+    o.policy_hash = row.text(17);
+    o.role = row.text(18);
+    return o;
+}
+
+policy::pass read_pass(const statement& row) {
+    policy::pass p;
+    p.id.value = to_number(row.integer(0));
+    p.from_hold.value = to_number(row.integer(1));
+    p.scope = parsed<policy::pass_scope>(row.text(2), policy::parse_pass_scope);
+    p.rule = row.text(3);
+    p.person = row.text(4);
+    p.target = row.text(5);
+    p.shape = row.text(6);
+    p.session.value = to_number(row.integer(7));
+    p.until = to_instant(row.integer(8));
+    p.approved_by = row.text(9);
+    return p;
+}
+
+policy::vote read_vote(const statement& row) {
+    policy::vote v;
+    v.person = row.text(0);
+    v.approve = row.integer(1) != 0;
+    v.reason = row.text(2);
+    v.at = to_instant(row.integer(3));
+    v.surface = row.text(4);
+    return v;
+}
+
+}  // namespace sallyport::proxy::store

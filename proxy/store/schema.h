@@ -1,0 +1,231 @@
+#pragma once
+
+#include <array>
+
+/// The tables of the embedded state, as steps from one version to the next (PRAGMA user_version).
+///
+/// What may not happen is refused here, not only in C++: transitions are rows of a table, and
+/// triggers hold every road in (also a shell on the file) to them. A released step is never edited;
+/// a change is a new step. Instants and durations are milliseconds (UTC since 1970); 64-bit ids are
+/// stored as signed integers.
+namespace sallyport::proxy::store::schema {
+
+inline constexpr const char* version_1 = R"sql(
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+
+-- holds ----------------------------------------------------------------------------------------------
+CREATE TABLE hold_transition (
+    from_state TEXT NOT NULL, to_state TEXT NOT NULL, PRIMARY KEY (from_state, to_state)
+) STRICT, WITHOUT ROWID;
+INSERT INTO hold_transition VALUES
+    ('pending', 'approved'), ('pending', 'denied'), ('pending', 'expired'), ('pending', 'withdrawn');
+
+CREATE TABLE holds (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('session', 'statement')),
+    state TEXT NOT NULL
+        CHECK (state IN ('pending', 'approved', 'denied', 'expired', 'withdrawn')),
+    person TEXT NOT NULL CHECK (person <> ''),
+    target TEXT NOT NULL,
+    rule TEXT NOT NULL CHECK (rule <> ''),
+    session_id INTEGER NOT NULL,
+    opened_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL CHECK (expires_at >= opened_at),
+    ended_at INTEGER NOT NULL DEFAULT 0,
+    ended_reason TEXT NOT NULL DEFAULT '',
+    approvals_needed INTEGER NOT NULL CHECK (approvals_needed >= 1),
+    granted TEXT NOT NULL DEFAULT 'statement'
+        CHECK (granted IN ('statement', 'shape', 'transaction', 'session')),
+    granted_for INTEGER NOT NULL DEFAULT 0,
+    statement TEXT NOT NULL,
+    shape TEXT NOT NULL,
+    details TEXT NOT NULL,  -- JSON of what nothing is searched by: groups, parameters, bounds …
+    CHECK ((state = 'pending') = (ended_at = 0))
+) STRICT;
+CREATE INDEX holds_by_state ON holds (state, id);
+
+CREATE TABLE hold_votes (
+    hold_id INTEGER NOT NULL REFERENCES holds (id) ON DELETE CASCADE,
+    person TEXT NOT NULL CHECK (person <> ''),
+    approve INTEGER NOT NULL CHECK (approve IN (0, 1)),
+    reason TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    surface TEXT NOT NULL,
+    PRIMARY KEY (hold_id, person)
+) STRICT;
+
+CREATE TRIGGER hold_is_born_pending BEFORE INSERT ON holds WHEN NEW.state <> 'pending'
+BEGIN SELECT RAISE(ABORT, 'a hold begins as pending'); END;
+
+CREATE TRIGGER hold_moves_by_the_table BEFORE UPDATE OF state ON holds
+WHEN NOT EXISTS (SELECT 1 FROM hold_transition
+                 WHERE from_state = OLD.state AND to_state = NEW.state)
+BEGIN SELECT RAISE(ABORT, 'illegal transition of a hold'); END;
+
+CREATE TRIGGER hold_is_approved_by_votes BEFORE UPDATE OF state ON holds
+WHEN NEW.state = 'approved'
+     AND ((SELECT count(*) FROM hold_votes WHERE hold_id = OLD.id AND approve = 1)
+              < OLD.approvals_needed
+          OR EXISTS (SELECT 1 FROM hold_votes WHERE hold_id = OLD.id AND approve = 0))
+BEGIN SELECT RAISE(ABORT, 'a hold is approved by the votes it needs and no deny'); END;
+
+CREATE TRIGGER hold_facts_do_not_change
+BEFORE UPDATE OF id, kind, person, target, rule, session_id, opened_at, expires_at,
+                 approvals_needed, statement, shape, details ON holds
+BEGIN SELECT RAISE(ABORT, 'what a hold is about does not change'); END;
+
+CREATE TRIGGER hold_pending_is_not_deleted BEFORE DELETE ON holds WHEN OLD.state = 'pending'
+BEGIN SELECT RAISE(ABORT, 'a pending hold cannot be deleted'); END;
+
+CREATE TRIGGER hold_vote_is_legal BEFORE INSERT ON hold_votes
+WHEN NOT EXISTS (SELECT 1 FROM holds WHERE id = NEW.hold_id AND state = 'pending'
+                                       AND person <> NEW.person)
+BEGIN SELECT RAISE(ABORT, 'a vote needs a pending hold of another person'); END;
+
+CREATE TRIGGER hold_vote_does_not_change BEFORE UPDATE ON hold_votes
+BEGIN SELECT RAISE(ABORT, 'a vote does not change'); END;
+
+CREATE TRIGGER hold_vote_stays BEFORE DELETE ON hold_votes
+WHEN EXISTS (SELECT 1 FROM holds WHERE id = OLD.hold_id)
+BEGIN SELECT RAISE(ABORT, 'a vote stays as long as its hold'); END;
+
+-- passes ---------------------------------------------------------------------------------------------
+CREATE TABLE passes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    hold_id INTEGER NOT NULL UNIQUE REFERENCES holds (id) ON DELETE CASCADE,
+    scope TEXT NOT NULL CHECK (scope IN ('statement', 'shape', 'transaction', 'session')),
+    rule TEXT NOT NULL,
+    person TEXT NOT NULL,
+    target TEXT NOT NULL,
+    shape TEXT NOT NULL,
+    session_id INTEGER NOT NULL,
+    until INTEGER NOT NULL CHECK (until > 0),
+    approved_by TEXT NOT NULL CHECK (approved_by <> ''),
+    CHECK (scope <> 'shape' OR shape <> ''),
+    CHECK (scope NOT IN ('session', 'transaction') OR session_id <> 0)
+) STRICT;
+CREATE INDEX passes_by_until ON passes (until);
+CREATE INDEX passes_by_session ON passes (session_id);
+
+CREATE TRIGGER pass_needs_an_approved_hold BEFORE INSERT ON passes
+WHEN NOT EXISTS (SELECT 1 FROM holds WHERE id = NEW.hold_id AND state = 'approved'
+                   AND person = NEW.person AND rule = NEW.rule AND target = NEW.target)
+BEGIN SELECT RAISE(ABORT, 'a pass needs an approved hold of the same person, rule and target'); END;
+
+CREATE TRIGGER pass_only_gets_shorter BEFORE UPDATE ON passes
+WHEN NEW.until > OLD.until OR NEW.id <> OLD.id OR NEW.hold_id <> OLD.hold_id
+     OR NEW.scope <> OLD.scope OR NEW.rule <> OLD.rule OR NEW.person <> OLD.person
+     OR NEW.target <> OLD.target OR NEW.shape <> OLD.shape
+     OR NEW.session_id <> OLD.session_id OR NEW.approved_by <> OLD.approved_by
+BEGIN SELECT RAISE(ABORT, 'a pass can only be made shorter'); END;
+
+-- opt-outs -------------------------------------------------------------------------------------------
+CREATE TABLE opt_out_transition (
+    from_state TEXT NOT NULL, to_state TEXT NOT NULL, PRIMARY KEY (from_state, to_state)
+) STRICT, WITHOUT ROWID;
+INSERT INTO opt_out_transition VALUES
+    ('requested', 'active'), ('requested', 'denied'), ('requested', 'withdrawn'),
+    ('requested', 'lapsed'),
+    ('active', 'expired'), ('active', 'revoked'), ('active', 'used_up');
+
+CREATE TABLE opt_outs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    state TEXT NOT NULL CHECK (state IN ('requested', 'active', 'denied', 'withdrawn', 'lapsed',
+                                         'expired', 'revoked', 'used_up')),
+    rule TEXT NOT NULL CHECK (rule <> ''),
+    person TEXT NOT NULL CHECK (person <> ''),
+    requested_by TEXT NOT NULL CHECK (requested_by <> ''),
+    reason TEXT NOT NULL,
+    ticket TEXT NOT NULL,
+    target TEXT NOT NULL,
+    duration INTEGER NOT NULL CHECK (duration > 0),
+    requested_at INTEGER NOT NULL,
+    request_expires_at INTEGER NOT NULL,
+    live_from INTEGER NOT NULL DEFAULT 0,
+    live_until INTEGER NOT NULL DEFAULT 0,
+    uses INTEGER NOT NULL DEFAULT 0 CHECK (uses >= 0),
+    max_uses INTEGER NOT NULL CHECK (max_uses >= 0),
+    approvals_needed INTEGER NOT NULL CHECK (approvals_needed >= 1),
+    ended_at INTEGER NOT NULL DEFAULT 0,
+    ended_reason TEXT NOT NULL DEFAULT '',
+    policy_hash TEXT NOT NULL,
+    role TEXT NOT NULL,
+    CHECK (max_uses = 0 OR uses <= max_uses),
+    CHECK (state <> 'active' OR (live_from > 0 AND live_until > live_from
+                                 AND live_until - live_from <= duration)),
+    CHECK (state NOT IN ('requested', 'denied', 'withdrawn', 'lapsed')
+           OR (live_from = 0 AND live_until = 0 AND uses = 0))
+) STRICT;
+CREATE INDEX opt_outs_by_state ON opt_outs (state, id);
+
+CREATE TABLE opt_out_votes (
+    opt_out_id INTEGER NOT NULL REFERENCES opt_outs (id),
+    person TEXT NOT NULL CHECK (person <> ''),
+    approve INTEGER NOT NULL CHECK (approve IN (0, 1)),
+    reason TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    surface TEXT NOT NULL,
+    PRIMARY KEY (opt_out_id, person)
+) STRICT;
+
+CREATE TRIGGER opt_out_is_born_requested BEFORE INSERT ON opt_outs WHEN NEW.state <> 'requested'
+BEGIN SELECT RAISE(ABORT, 'an opt-out begins as requested'); END;
+
+CREATE TRIGGER opt_out_moves_by_the_table BEFORE UPDATE OF state ON opt_outs
+WHEN NOT EXISTS (SELECT 1 FROM opt_out_transition
+                 WHERE from_state = OLD.state AND to_state = NEW.state)
+BEGIN SELECT RAISE(ABORT, 'illegal transition of an opt-out'); END;
+
+CREATE TRIGGER opt_out_is_activated_by_votes BEFORE UPDATE OF state ON opt_outs
+WHEN NEW.state = 'active'
+     AND ((SELECT count(*) FROM opt_out_votes WHERE opt_out_id = OLD.id AND approve = 1)
+              < OLD.approvals_needed
+          OR EXISTS (SELECT 1 FROM opt_out_votes WHERE opt_out_id = OLD.id AND approve = 0))
+BEGIN SELECT RAISE(ABORT, 'an opt-out is activated by the votes it needs and no deny'); END;
+
+CREATE TRIGGER opt_out_facts_do_not_change
+BEFORE UPDATE OF id, rule, person, requested_by, reason, ticket, target, duration, requested_at,
+                 request_expires_at, max_uses, approvals_needed, policy_hash, role ON opt_outs
+BEGIN SELECT RAISE(ABORT, 'what an opt-out is about does not change'); END;
+
+CREATE TRIGGER opt_out_window_is_set_once BEFORE UPDATE OF live_from, live_until ON opt_outs
+WHEN (NEW.live_from <> OLD.live_from OR NEW.live_until <> OLD.live_until)
+     AND NOT (OLD.state = 'requested' AND NEW.state = 'active')
+BEGIN SELECT RAISE(ABORT, 'the window of an opt-out is set once, when it is activated'); END;
+
+CREATE TRIGGER opt_out_uses_only_grow BEFORE UPDATE OF uses ON opt_outs
+WHEN NEW.uses <> OLD.uses + 1 OR OLD.state <> 'active' OR NEW.state <> 'active'
+BEGIN SELECT RAISE(ABORT, 'uses are counted one by one, while active'); END;
+
+CREATE TRIGGER opt_out_is_not_deleted BEFORE DELETE ON opt_outs
+BEGIN SELECT RAISE(ABORT, 'an opt-out is kept'); END;
+
+CREATE TRIGGER opt_out_vote_is_legal BEFORE INSERT ON opt_out_votes
+WHEN NOT EXISTS (SELECT 1 FROM opt_outs WHERE id = NEW.opt_out_id AND state = 'requested'
+                   AND person <> NEW.person AND requested_by <> NEW.person)
+BEGIN SELECT RAISE(ABORT, 'a vote needs a requested opt-out of another person'); END;
+
+CREATE TRIGGER opt_out_vote_does_not_change BEFORE UPDATE ON opt_out_votes
+BEGIN SELECT RAISE(ABORT, 'a vote does not change'); END;
+
+CREATE TRIGGER opt_out_vote_stays BEFORE DELETE ON opt_out_votes
+BEGIN SELECT RAISE(ABORT, 'a vote stays'); END;
+
+CREATE TRIGGER hold_transitions_do_not_change BEFORE DELETE ON hold_transition
+BEGIN SELECT RAISE(ABORT, 'the transitions are part of the schema'); END;
+CREATE TRIGGER opt_out_transitions_do_not_change BEFORE DELETE ON opt_out_transition
+BEGIN SELECT RAISE(ABORT, 'the transitions are part of the schema'); END;
+CREATE TRIGGER hold_transitions_do_not_grow BEFORE INSERT ON hold_transition
+BEGIN SELECT RAISE(ABORT, 'the transitions are part of the schema'); END;
+CREATE TRIGGER opt_out_transitions_do_not_grow BEFORE INSERT ON opt_out_transition
+BEGIN SELECT RAISE(ABORT, 'the transitions are part of the schema'); END;
+CREATE TRIGGER hold_transitions_are_fixed BEFORE UPDATE ON hold_transition
+BEGIN SELECT RAISE(ABORT, 'the transitions are part of the schema'); END;
+CREATE TRIGGER opt_out_transitions_are_fixed BEFORE UPDATE ON opt_out_transition
+BEGIN SELECT RAISE(ABORT, 'the transitions are part of the schema'); END;
+)sql";
+
+/// steps[i] leads from version i to version i + 1.
+inline constexpr std::array steps{version_1};
+
+}  // namespace sallyport::proxy::store::schema
