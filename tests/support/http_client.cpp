@@ -84,9 +84,7 @@ http_response admin_session::login(const std::string& user, const std::string& p
     const auto cookie = r.headers.find("set-cookie");
     if (cookie != r.headers.end()) cookie_ = cookie->second.substr(0, cookie->second.find(';'));
     const auto answer = nlohmann::json::parse(r.body, nullptr, false);
-    for (const char* name : {"csrf_token", "csrf"}) {
-        if (answer.is_object() && answer.contains(name)) token_ = answer[name].get<std::string>();
-    }
+    if (answer.is_object()) token_ = answer.value("csrf", "");
     return r;
 }
 

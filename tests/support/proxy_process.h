@@ -27,6 +27,7 @@ struct proxy_options {
     std::string postgres_tls{};                  ///< YAML flow map; "" = { mode: disable }
     std::string limits{};                        ///< YAML flow map; "" = {}
     std::string audit_directory{};               ///< "" = var/audit in the folder
+    std::string more{};                          ///< further lines of sallyport.yaml
     std::map<std::string, std::string> users{};  ///< further users: name → YAML flow map
     std::map<std::string, std::string> env{};
     std::optional<std::size_t> file_bytes_max{};
