@@ -30,7 +30,7 @@ enum class errc : int {
     bad_format_code = 24,  ///< a format code other than 0 and 1, or a wrong number of them
     bad_count = 25,        ///< a count that its message cannot hold
     name_too_long = 26,    ///< a name that the server would truncate to 63 bytes
-    bad_value = 27,        ///< a field outside of its documented values
+    bad_value = 27,        ///< a field outside of its documented values (`USER` for `user` too)
 
     // startup packets
     bad_startup_layout = 40,  ///< no final empty key, an early one, or a key without a value

@@ -156,7 +156,7 @@ result<server_first> server_first::parse(std::string_view text) {
     const auto digits = in.take('i');
     const auto* const end = digits.data() + digits.size();
     const auto [stop, error] = std::from_chars(digits.data(), end, m.iterations);
-    if (in.ok() && (error != std::errc{} || stop != end || m.iterations == 0 ||
+    if (in.ok() && (error != std::errc{} || stop != end || digits.front() == '0' ||
                     m.iterations > limits::scram_iterations_max))
         in.fail(errc::sasl_iterations);
     if (const auto e = in.finish(); e != errc::ok) return e;

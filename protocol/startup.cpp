@@ -1,6 +1,7 @@
 #include "protocol/startup.h"
 
 #include <algorithm>
+#include <array>
 #include <unordered_set>
 
 #include "protocol/limits.h"
@@ -40,6 +41,15 @@ bool is_blank(char c) noexcept {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/// The keys that the server compares exactly, in another letter case: no setting has such a name,
+/// so it can only be meant to be read as one key here and as another there.
+bool is_disguised_key(std::string_view name) noexcept {
+    constexpr std::array<std::string_view, 4> keys = {"user", "database", "options", "replication"};
+    return std::any_of(keys.begin(), keys.end(), [&](std::string_view key) {
+        return name != key && equal_ignoring_case(name, key);
+    });
+}
+
 errc check_name(std::string_view name) noexcept {
     if (name.size() > limits::name_bytes_max) return errc::name_too_long;
     if (has_control_character(name)) return errc::control_character;
@@ -56,6 +66,7 @@ errc read_parameters(reader& in, std::vector<parameter>& out) {
         const auto value = in.cstring();
         if (!in.ok()) return errc::bad_startup_layout;
         if (has_control_character(name)) return errc::control_character;
+        if (is_disguised_key(name)) return errc::bad_value;
         // The server takes the last of two, others the first: whoever was authorised must be who
         // logs in. Names of settings ignore letter case there.
         if (!seen.insert(lower(name)).second) return errc::duplicate_parameter;
