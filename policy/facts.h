@@ -46,6 +46,10 @@ inline constexpr std::size_t kind_count = static_cast<std::size_t>(kind::count_)
 
 enum class access : std::uint8_t { read, write };
 
+/// The only entry of relation_use::columns when a statement names a table but none of its columns:
+/// `select count(*) from t`. No rule on columns matches it.
+inline constexpr const char* no_column = "(none)";
+
 /// A table-like thing that a statement names, and how it is used.
 struct relation_use {
     std::string schema;  ///< empty: unqualified, so it may be in any schema
