@@ -88,7 +88,9 @@ class steward {
     steward(dependencies d, policy::rule_set_ptr rules);
     ~steward();  ///< stops and joins; waiting holds are withdrawn ("proxy is stopping")
 
-    /// Withdraws orphans, ends what ended while down, publishes the grants, starts the thread.
+    /// Withdraws orphans, ends what ended while down, starts the thread, records and publishes the
+    /// grants that live on; returns when they are published. What cannot be recorded is tried again
+    /// later. Errors: store_error when the state cannot be read or written.
     void start();
     void set_rules(policy::rule_set_ptr rules);
     void subscribe_ended(on_ended f);    ///< before start()
@@ -105,6 +107,9 @@ class steward {
     void time_moved();
     /// Store and audit could both write when last tried.
     [[nodiscard]] bool healthy() const noexcept;
+    /// What the store or the audit log last failed with, for operators (names paths); "" if
+    /// nothing.
+    [[nodiscard]] std::string trouble() const;
 
     // For sessions -----------------------------------------------------------------------------
     /// Stores the hold (id, times are filled in), records hold.opened, then `opened`; later
