@@ -71,10 +71,12 @@ tls_context_ptr make_tls(const server_options& o) {
     context->set_password_callback(
         [](std::size_t, asio::ssl::context::password_purpose) { return std::string(); });
     error_code error;
-    if (context->use_certificate_chain_file(o.tls.certificate, error))
+    context->use_certificate_chain_file(o.tls.certificate, error);
+    if (error)
         throw std::runtime_error("cannot read the admin certificate " + o.tls.certificate + ": " +
                                  error.message() + "; it must be a PEM chain");
-    if (context->use_private_key_file(o.tls.key, asio::ssl::context::pem, error))
+    context->use_private_key_file(o.tls.key, asio::ssl::context::pem, error);
+    if (error)
         throw std::runtime_error("cannot read the admin key " + o.tls.key + ": " + error.message() +
                                  "; it must be the certificate's, in PEM");
     ERR_clear_error();

@@ -1,40 +1,17 @@
 #include "proxy/admin/text.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <limits>
 
 #include "policy/yaml_reader.h"
+#include "proxy/visible.h"
 
 namespace sallyport::proxy::admin {
 namespace {
-
-/// Length of the well-formed sequence at `at`, 0 when there is none (overlong, surrogate, beyond
-/// U+10FFFF and truncated ones included).
-std::size_t sequence_length(std::string_view text, std::size_t at) noexcept {
-    const auto byte = [&](std::size_t i) -> unsigned {
-        return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U;
-    };
-    const auto tail = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
-    const unsigned lead = byte(0);
-    if (lead < 0x80) return 1;
-    if (lead >= 0xC2 && lead <= 0xDF) return tail(1) ? 2 : 0;
-    if (lead >= 0xE0 && lead <= 0xEF) {
-        if (!tail(1) || !tail(2)) return 0;
-        if (lead == 0xE0 && byte(1) < 0xA0) return 0;
-        if (lead == 0xED && byte(1) > 0x9F) return 0;
-        return 3;
-    }
-    if (lead >= 0xF0 && lead <= 0xF4) {
-        if (!tail(1) || !tail(2) || !tail(3)) return 0;
-        if (lead == 0xF0 && byte(1) < 0x90) return 0;
-        if (lead == 0xF4 && byte(1) > 0x8F) return 0;
-        return 4;
-    }
-    return 0;
-}
 
 struct calendar {
     int year = 0;
@@ -83,9 +60,9 @@ int take(std::string_view& text, std::size_t digits, char after) {
 
 bool valid_utf8(std::string_view text) noexcept {
     for (std::size_t at = 0; at < text.size();) {
-        const auto length = sequence_length(text, at);
-        if (length == 0) return false;
-        at += length;
+        const auto c = decode_utf8(text, at);
+        if (!c.valid) return false;
+        at += c.bytes;
     }
     return true;
 }
