@@ -120,6 +120,17 @@ class gate {
     void set_reason(std::string reason) { reason_ = std::move(reason); }
     void set_refuse_holds(bool refuse) noexcept { refuse_holds_ = refuse; }
     [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
+    [[nodiscard]] bool strings_conform() const noexcept { return strings_conform_; }
+    /// What let the session itself in, on record since then: rules that speak of the session find
+    /// these at every statement, without a further record.
+    void admit(std::vector<policy::pass> passes, std::vector<policy::opt_out_id> opt_outs) {
+        admissions_ = std::move(passes);
+        admitted_by_ = std::move(opt_outs);
+    }
+    /// An opt-out has ended and its rule lets the open transaction finish until `until`.
+    void drain(policy::opt_out_id id, std::string rule, policy::instant until) {
+        draining_.push_back({id, std::move(rule), until});
+    }
     /// A ParameterStatus of the upstream's login, before the gate sees its bytes.
     void note_parameter(std::string_view name, std::string_view value);
     void add_search_path(std::string_view value);
@@ -148,6 +159,7 @@ class gate {
         policy::facts_ptr facts;
         text_ptr text;
         policy::instant until{};  ///< the earliest end of what it passes by
+        bool drained = false;     ///< by an opt-out that ended inside the open transaction
     };
 
     /// What is being decided, and how to show it.
@@ -204,6 +216,9 @@ class gate {
                        policy::facts_ptr& facts, actions& out);
     [[nodiscard]] std::vector<policy::pass> releases_of(std::size_t i, const portal* target) const;
     portal* fetched_cursor(const policy::facts& f);
+    [[nodiscard]] bool only_admitted(const policy::decision& d) const;
+    bool pass_by_drain(std::size_t i, const policy::decision& d, const considered& c,
+                       policy::instant now);
     bool take_recorded(std::size_t i, policy::instant now);
     void forget_region();
 
@@ -274,6 +289,14 @@ class gate {
     std::string reason_;
     policy::facts_ptr last_facts_;
     std::vector<policy::opt_out_id> used_opt_outs_;
+    std::vector<policy::pass> admissions_;
+    std::vector<policy::opt_out_id> admitted_by_;
+    struct drained {
+        policy::opt_out_id id;
+        std::string rule;
+        policy::instant until;
+    };
+    std::vector<drained> draining_;
 };
 [[nodiscard]] const char* to_string(gate::state s) noexcept;
 

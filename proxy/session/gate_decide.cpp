@@ -71,7 +71,38 @@ std::vector<policy::pass> gate::releases_of(std::size_t i, const portal* target)
         if (frame == i) passes.push_back(p);
     if (target != nullptr)
         passes.insert(passes.end(), target->released_by.begin(), target->released_by.end());
+    passes.insert(passes.end(), admissions_.begin(), admissions_.end());
     return passes;
+}
+
+// The session was let in by these, on record; the rules that they got round speak of the session.
+bool gate::only_admitted(const policy::decision& d) const {
+    const bool passes = std::all_of(d.passes.begin(), d.passes.end(), [&](policy::pass_id id) {
+        return std::any_of(admissions_.begin(), admissions_.end(),
+                           [&](const policy::pass& p) { return p.id == id; });
+    });
+    return passes && std::all_of(d.opt_outs.begin(), d.opt_outs.end(), [&](policy::opt_out_id id) {
+               return std::find(admitted_by_.begin(), admitted_by_.end(), id) != admitted_by_.end();
+           });
+}
+
+bool gate::pass_by_drain(std::size_t i, const policy::decision& d, const considered& c,
+                         policy::instant now) {
+    if (replies_.status() != protocol::transaction_status::open) return false;
+    for (const auto& ended : draining_) {
+        if (ended.rule != d.rule_id || now >= ended.until) continue;
+        granted g;
+        g.frame = i;
+        g.opt_outs = {ended.id};
+        g.decision = d;
+        g.facts = c.facts;
+        g.text = c.whole_text();
+        g.until = ended.until;
+        g.drained = true;
+        grants_.push_back(std::move(g));
+        return true;
+    }
+    return false;
 }
 
 bool gate::take_recorded(std::size_t i, policy::instant now) {
@@ -110,6 +141,9 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
         record_denial(d, {facts, c.text, c.sql, nullptr, nullptr, false}, out);
         return refuse(i, denied_by_rule(d, env_->rules->hash));
     }
+    if (d.effect == effect::hold && pass_by_drain(i, d, {facts, c.text, c.sql, nullptr, nullptr,
+                                                          false}, now))
+        return outcome::forward;
     if (d.effect == effect::hold)
         return hold_or_refuse(i, d, {facts, c.text, c.sql, c.target, c.bind, c.cut}, out);
     if (d.grant == granted_by::nothing) {
@@ -121,7 +155,7 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
         f.proof = permit::plain(d);
         return outcome::forward;
     }
-    if (c.target != nullptr && c.target->recorded) {
+    if ((c.target != nullptr && c.target->recorded) || only_admitted(d)) {
         f.proof = permit::continued();
         return outcome::forward;
     }
@@ -259,7 +293,7 @@ void gate::request_records(actions& out) {
         const auto ticket = next_ticket_++;
         if (next_ticket_ == 0) next_ticket_ = 1;
         tickets_.emplace_back(ticket, g.frame);
-        if (!g.opt_outs.empty()) {
+        if (!g.opt_outs.empty() && !g.drained) {
             auto& a = out.add(action::type::use_opt_outs);
             a.ticket = ticket;
             a.bypass = std::make_unique<approval::bypass_request>();
@@ -270,7 +304,9 @@ void gate::request_records(actions& out) {
         auto& a = out.add(action::type::record);
         a.ticket = ticket;
         a.record = std::make_unique<audit::record>(
-            make_record("hold.released", g.decision, *g.facts, g.text));
+            make_record(g.drained ? "bypass" : "hold.released", g.decision, *g.facts, g.text));
+        if (g.drained)
+            a.record->with("opt_out", join_ids(g.opt_outs)).with("drained", "open transaction");
         std::string by;
         for (const auto& p : g.passes) {
             if (p.from_hold) a.record->with("hold", std::to_string(p.from_hold.value));

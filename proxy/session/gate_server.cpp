@@ -140,6 +140,7 @@ void gate::on_ready(const reply_event& e, bytes frame, actions& out) {
     lexing_touched_ = false;
     if (replies_.status() == protocol::transaction_status::idle) {
         names_.transaction_ended();
+        draining_.clear();
         if (transaction_pass_) {
             transaction_pass_ = false;
             out.add(action::type::end_transaction);

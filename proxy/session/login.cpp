@@ -1,0 +1,556 @@
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include <boost/asio/redirect_error.hpp>
+#include <spdlog/spdlog.h>
+
+#include "protocol/backend.h"
+#include "protocol/frame.h"
+#include "protocol/frontend.h"
+#include "protocol/limits.h"
+#include "protocol/sqlstate.h"
+#include "proxy/session/session.h"
+#include "proxy/session/wire.h"
+
+// From accept to the first ReadyForQuery.
+namespace sallyport::proxy::session {
+
+namespace asio = net::asio;
+namespace backend = protocol::backend;
+namespace sqlstate = protocol::sqlstate;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::uint32_t own_number_bit = 0x4000'0000u;  // above any process id of a server
+constexpr const char* console_name = "sallyport";
+
+refusal plain(std::string_view state, std::string message, std::string hint = {}) {
+    return {std::string(state), std::move(message), {}, std::move(hint)};
+}
+
+}  // namespace
+
+asio::awaitable<void> session::send(std::string bytes) { co_await write_all(client_, bytes); }
+
+asio::awaitable<void> session::refuse(refusal why, const std::string& reason) {
+    end(reason, fatal_frame(why));
+    co_return;
+}
+
+audit::record session::session_record(std::string event) const {
+    audit::record r;
+    r.event = std::move(event);
+    r.at = home_.shared.time->now();
+    r.with("user", subject_.principal.name)
+        .with("address", subject_.address)
+        .with("application", subject_.application)
+        .with("session", std::to_string(id_.value))
+        .with("target", target_name_);
+    return r;
+}
+
+void session::record_login(bool accepted, const std::string& reason) {
+    auto r = session_record(accepted ? "login.accepted" : "login.refused");
+    if (!reason.empty()) r.with(accepted ? "method" : "reason", reason);
+    r.with("tls", client_.is_tls() ? "true" : "false");
+    home_.shared.audit->append(std::move(r), {});
+}
+
+asio::awaitable<void> session::run_login() {
+    const auto self = shared_from_this();
+    try {
+        auto message = co_await negotiate();
+        if (!message) co_return;
+        auto principal = co_await authenticate(*message);
+        if (!principal) co_return;
+        subject_.principal = std::move(*principal);
+        ticket_.authenticated();
+        login_deadline_ = steady_clock::time_point::max();
+        if (message->database == console_name) {
+            co_await run_console();
+            co_return;
+        }
+        const auto target = configuration_->config->targets.find(message->database);
+        if (target == configuration_->config->targets.end()) {
+            co_await refuse(plain(sqlstate::invalid_catalog_name,
+                                  "target \"" + backend::sanitize_text(message->database, 63) +
+                                      "\" does not exist",
+                                  "Targets are named in Sallyport's configuration; the database "
+                                  "\"sallyport\" is the console."),
+                            "unknown target");
+            co_return;
+        }
+        target_name_ = target->first;
+        subject_.target = target_name_;
+        recorded_start_ = true;
+        home_.shared.audit->append(session_record("session.start"), {});
+        if (!co_await admit(target->second)) co_return;
+        if (!co_await connect(target->second)) co_return;
+    } catch (const boost::system::system_error& e) {
+        end(phase_ == phase::login ? "left during the login" : "client closed", {});
+    } catch (const std::exception& e) {
+        spdlog::error("session {}: {}", id_.value, e.what());
+        end("internal error", fatal_frame(plain(sqlstate::internal_error, "internal error",
+                                                "The proxy's log has more.")));
+    }
+}
+
+// TLS, versions, and the packets without a tag -----------------------------------------------------------
+
+asio::awaitable<std::string> session::read_startup_packet() {
+    std::string packet;
+    co_await read_exactly(client_, packet, 4);
+    const auto bytes = protocol::startup_packet_bytes(packet);
+    if (!bytes) co_return std::string();  // no PostgreSQL client: nothing to say to it
+    co_await read_exactly(client_, packet, *bytes - 4);
+    co_return packet;
+}
+
+asio::awaitable<bool> session::answer_ssl_request() {
+    const auto tls = configuration_->server_tls;
+    if (!tls) {
+        co_await send("N");
+        co_return true;
+    }
+    if (client_.buffered_plain_bytes() > 0) {
+        co_await refuse(plain(sqlstate::protocol_violation,
+                              "received unencrypted data after SSL request"),
+                        "bytes stuffed behind an SSLRequest");
+        co_return false;
+    }
+    co_await send("S");
+    client_.start_tls_server(tls);
+    const auto why = co_await handshake(client_);
+    if (!why.empty()) {
+        spdlog::info("session {}: TLS with {} failed: {}", id_.value, subject_.address,
+                     backend::sanitize_text(why, 200));
+        end("TLS failed", {});
+        co_return false;
+    }
+    co_return true;
+}
+
+asio::awaitable<void> session::answer_cancel(protocol::cancel_request request) {
+    // Answered by closing, once the server has been told; a wrong key by closing, too.
+    asio::steady_timer told(home_.io, std::chrono::seconds(6));
+    const auto self = shared_from_this();
+    const bool known = home_.shared.cancels->cancel(
+        request.process_id, request.key, [self, &told]() { asio::post(self->home_.io, [self, &told] {
+            if (self->phase_ == phase::login) told.cancel();
+        }); });
+    wipe(request.key);
+    if (known) {
+        boost::system::error_code ec;
+        co_await told.async_wait(asio::redirect_error(use_awaitable, ec));
+    }
+    end("cancel request", {});
+}
+
+asio::awaitable<std::optional<protocol::startup_message>> session::negotiate() {
+    bool asked_ssl = false;
+    bool asked_gss = false;
+    for (;;) {
+        const auto packet = co_await read_startup_packet();
+        if (packet.empty()) {
+            end("no startup packet", {});
+            co_return std::nullopt;
+        }
+        auto decoded = protocol::decode_startup(packet);
+        if (!decoded) {
+            const bool no_user = decoded.error() == protocol::errc::missing_user;
+            co_await refuse(plain(no_user ? sqlstate::invalid_authorization
+                                          : sqlstate::protocol_violation,
+                                  "invalid startup packet: " + decoded.error().message()),
+                            "invalid startup packet");
+            co_return std::nullopt;
+        }
+        if (auto* cancel = std::get_if<protocol::cancel_request>(&*decoded)) {
+            co_await answer_cancel(std::move(*cancel));
+            co_return std::nullopt;
+        }
+        if (std::holds_alternative<protocol::ssl_request>(*decoded)) {
+            if (asked_ssl || client_.is_tls()) {
+                co_await refuse(plain(sqlstate::protocol_violation, "a second SSLRequest"),
+                                "a second SSLRequest");
+                co_return std::nullopt;
+            }
+            asked_ssl = true;
+            if (!co_await answer_ssl_request()) co_return std::nullopt;
+            continue;
+        }
+        if (std::holds_alternative<protocol::gssenc_request>(*decoded)) {
+            if (asked_gss || client_.is_tls()) {
+                co_await refuse(plain(sqlstate::protocol_violation, "a second GSSENCRequest"),
+                                "a second GSSENCRequest");
+                co_return std::nullopt;
+            }
+            asked_gss = true;
+            if (client_.buffered_plain_bytes() > 0) {
+                co_await refuse(plain(sqlstate::protocol_violation,
+                                      "received unencrypted data after GSSAPI encryption request"),
+                                "bytes stuffed behind a GSSENCRequest");
+                co_return std::nullopt;
+            }
+            co_await send("N");
+            continue;
+        }
+        if (const auto* v = std::get_if<protocol::unsupported_version>(&*decoded)) {
+            co_await refuse(plain(sqlstate::feature_not_supported,
+                                  "unsupported frontend protocol " + std::to_string(v->major) +
+                                      "." + std::to_string(v->minor) +
+                                      ": Sallyport supports 3.0"),
+                            "unsupported protocol version");
+            co_return std::nullopt;
+        }
+        co_return std::move(std::get<protocol::startup_message>(*decoded));
+    }
+}
+
+asio::awaitable<std::optional<policy::principal>> session::authenticate(
+    const protocol::startup_message& m) {
+    const auto& tls = configuration_->server_tls;
+    const bool mutual = tls && tls->mode() == net::server_tls_mode::mutual;
+    target_name_ = backend::sanitize_text(m.database, 63);
+    subject_.principal.name = m.user;
+    if (tls && !client_.is_tls() && (mutual || tls->mode() == net::server_tls_mode::require)) {
+        record_login(false, "TLS required");
+        co_await refuse(plain(sqlstate::invalid_authorization, "this port requires TLS",
+                              "Connect with sslmode=require or stricter."),
+                        "TLS required");
+        co_return std::nullopt;
+    }
+    const auto extensions = m.protocol_extensions();
+    if (m.minor > 0 || !extensions.empty()) {
+        backend::negotiate_protocol_version v;
+        for (const auto& e : extensions) v.unrecognized.emplace_back(e);
+        std::string frame;
+        v.encode(frame);
+        co_await send(std::move(frame));
+    }
+    settings_ = sort_parameters(m);
+    subject_.application = backend::sanitize_text(settings_.application, 63);
+    const auto now = home_.shared.time->now();
+    const auto wait = home_.shared.failures->retry_after(subject_.address, m.user, now);
+    if (wait.count() > 0) {
+        record_login(false, "too many failures");
+        co_await refuse(plain(sqlstate::invalid_password, "too many failed logins; try again later",
+                              "Wait a minute."),
+                        "too many failures");
+        co_return std::nullopt;
+    }
+    auth::login_request request;
+    request.user = m.user;
+    request.now = now;
+    request.certificate_required = mutual;
+    if (const auto* info = client_.tls())
+        request.certificate = auth::certificate_identity{info->verified, info->subject};
+    auth::authenticator machine(configuration_->users, home_.shared.mock_secret,
+                                std::move(request));
+    auto step = machine.start();
+    std::string buffer;
+    while (step.what == auth::login_step::kind::send) {
+        co_await send(std::move(step.bytes));
+        buffer.clear();
+        co_await read_exactly(client_, buffer, protocol::frame_header_bytes);
+        const auto scan = protocol::try_read_header(buffer, protocol::frontend_limits);
+        if (scan.error != protocol::errc::ok || scan.header.tag != 'p') {
+            record_login(false, "protocol violation");
+            co_await refuse(plain(sqlstate::protocol_violation,
+                                  "expected a password message during authentication"),
+                            "protocol violation");
+            co_return std::nullopt;
+        }
+        co_await read_exactly(client_, buffer, scan.header.body_bytes());
+        step = machine.step(std::string_view(buffer).substr(protocol::frame_header_bytes));
+        wipe(buffer);
+    }
+    if (step.what == auth::login_step::kind::refused) {
+        home_.shared.failures->failed(subject_.address, m.user, now);
+        record_login(false, step.reason);
+        co_await refuse({step.sqlstate, step.message, "", ""}, "login refused");
+        co_return std::nullopt;
+    }
+    home_.shared.failures->succeeded(subject_.address, m.user);
+    subject_.principal = step.principal;
+    record_login(true, step.method);
+    co_await send(std::move(step.bytes));
+    if (!settings_.fault.empty()) {
+        co_await refuse(plain(sqlstate::insufficient_privilege, settings_.fault, settings_.hint),
+                        "startup parameter refused");
+        co_return std::nullopt;
+    }
+    co_return step.principal;
+}
+
+// May this session be opened? -----------------------------------------------------------------------------
+
+asio::awaitable<bool> session::admit(const target_settings&) {
+    for (;;) {
+        home_.refresh();
+        const auto rules = home_.environment.rules;
+        const auto now = home_.shared.time->now();
+        policy::decide_options options;
+        options.released_by = admissions_;
+        const auto d = policy::decide(*rules, subject_, nullptr, *home_.environment.grants, now,
+                                      options);
+        if (d.effect == policy::effect::deny) {
+            home_.shared.audit->append(session_record("decision.denied")
+                                           .with("rule", d.rule_id)
+                                           .with("effect", "deny")
+                                           .with("policy", rules->hash),
+                                       {});
+            co_await refuse(denied_by_rule(d, rules->hash), "denied by rule " + d.rule_id);
+            co_return false;
+        }
+        if (d.effect == policy::effect::allow) {
+            if (d.grant == policy::granted_by::nothing) co_return true;
+            co_return co_await record_admission(d);
+        }
+        if (d.hold == nullptr) {
+            co_await refuse(nobody_approves(d, rules->hash), "nobody approves");
+            co_return false;
+        }
+        const bool no_reason = d.hold->reason_required && settings_.reason.empty();
+        if (no_reason || settings_.refuse_holds ||
+            d.hold->clients == policy::hold_clients::refuse) {
+            home_.shared.audit->append(session_record("decision.denied")
+                                           .with("rule", d.rule_id)
+                                           .with("effect", "hold")
+                                           .with("policy", rules->hash),
+                                       {});
+            auto why = approval_required(d, rules->hash);
+            if (no_reason) {
+                why = reason_required(d, rules->hash);
+                why.hint = "Say why when you connect: PGOPTIONS=\"-c sallyport.reason=…\"";
+            }
+            co_await refuse(std::move(why), "approval required");
+            co_return false;
+        }
+        if (!co_await hold_session(d)) co_return false;
+    }
+}
+
+void session::send_key(std::uint32_t number, std::string& out) {
+    if (key_number_ != 0) return;  // one key for a session's life
+    key_number_ = number;
+    const std::weak_ptr<session> weak = shared_from_this();
+    auto& io = home_.io;
+    const auto secret = home_.shared.cancels->add(
+        number, id_, [weak, &io](std::function<void()> done) {
+            asio::post(io, [weak, done = std::move(done)] {
+                if (const auto self = weak.lock())
+                    self->cancel_requested(done);
+                else
+                    done();
+            });
+        });
+    backend::backend_key_data{number, secret}.encode(out);
+}
+
+asio::awaitable<bool> session::hold_session(const policy::decision& d) {
+    const auto self = shared_from_this();
+    phase_ = phase::held;
+    std::string greeting;
+    backend::parameter_status{"client_encoding", "UTF8"}.encode(greeting);
+    // An id of ours: there is no server yet whose process id this could be.
+    send_key(own_number_bit | static_cast<std::uint32_t>(id_.value & 0x3fff'ffffu), greeting);
+    co_await send(std::move(greeting));
+
+    policy::hold h;
+    h.kind = policy::hold_kind::session;
+    h.person = subject_.principal.name;
+    h.person_groups = subject_.principal.groups;
+    h.target = target_name_;
+    h.rule = d.rule_id;
+    h.touches.push_back("open a session on " + target_name_);
+    h.reason = settings_.reason;
+    h.address = subject_.address;
+    h.application = subject_.application;
+    h.session = id_;
+    h.who = d.hold->who;
+    h.pass = d.hold->pass;
+    h.policy_hash = home_.environment.rules->hash;
+    auto shown = h;
+    shown.expires_at = home_.shared.time->now() + d.hold->wait;
+    session_hold_rule_ = d.rule_id;
+    session_hold_until_ = shown.expires_at;
+    outcome_.reset();
+    opened_ = false;
+    open_error_.clear();
+    if (!waker_) waker_.emplace(home_.io);
+    home_.shared.steward->open_hold(
+        std::move(h), d.hold->wait,
+        [self](policy::hold_id id, std::string error) {
+            asio::post(self->home_.io, [self, id, error = std::move(error)] {
+                if (self->phase_ != phase::held && id) {
+                    self->home_.shared.steward->withdraw(id, "client left");
+                    return;
+                }
+                self->session_hold_ = id;
+                self->open_error_ = error;
+                self->opened_ = true;
+                self->waker_->cancel();
+            });
+        },
+        [self](approval::hold_outcome o) {
+            asio::post(self->home_.io, [self, o = std::move(o)] {
+                self->outcome_ = o;
+                if (self->waker_) self->waker_->cancel();
+            });
+        });
+    boost::system::error_code ignored;
+    while (!opened_ && phase_ == phase::held) {
+        waker_->expires_after(std::chrono::hours(24));
+        co_await waker_->async_wait(asio::redirect_error(use_awaitable, ignored));
+    }
+    if (phase_ != phase::held) co_return false;
+    if (!session_hold_) {
+        co_await refuse(not_recorded(open_error_), "hold not recorded");
+        co_return false;
+    }
+    shown.id = session_hold_;
+    next_reminder_ = steady_clock::now() + configuration_->config->hold_remind;
+    co_await send(hold_notice(shown, home_.environment.approve_url));
+    while (!outcome_ && phase_ == phase::held) {
+        waker_->expires_after(std::chrono::hours(24));
+        co_await waker_->async_wait(asio::redirect_error(use_awaitable, ignored));
+    }
+    if (phase_ != phase::held) co_return false;
+    const auto o = std::move(*outcome_);
+    session_hold_ = {};
+    if (o.state != policy::hold_state::approved || !o.pass) {
+        co_await refuse(hold_ended(o, session_hold_rule_, home_.environment.rules->hash),
+                        "hold " + std::string(policy::to_string(o.state)));
+        co_return false;
+    }
+    auto p = *o.pass;
+    if (p.scope == policy::pass_scope::statement)
+        // "This" is the session: until it ends, or as long as the rule lets a session pass last.
+        p.until = shown.pass.session ? home_.shared.time->now() + *shown.pass.session
+                                     : policy::instant::max();
+    p.scope = policy::pass_scope::statement;
+    admissions_.push_back(std::move(p));
+    co_await send(released_notice(o.id, o.decided_by, *o.pass));
+    co_return true;
+}
+
+// What let the session in is on disk before there is an upstream.
+asio::awaitable<bool> session::record_admission(const policy::decision& d) {
+    const auto self = shared_from_this();
+    const auto before = phase_;
+    phase_ = phase::held;
+    if (!waker_) waker_.emplace(home_.io);
+    waiting_answer_ = true;
+    auto granted = std::make_shared<bool>(false);
+    auto error = std::make_shared<std::string>();
+    const auto done = [self, granted, error](bool ok, std::string why) {
+        asio::post(self->home_.io, [self, granted, error, ok, why = std::move(why)] {
+            *granted = ok;
+            *error = why;
+            self->waiting_answer_ = false;
+            self->waker_->cancel();
+        });
+    };
+    auto r = session_record(d.opt_outs.empty() ? "hold.released" : "bypass")
+                 .with("rule", d.rule_id)
+                 .with("effect", "allow")
+                 .with("policy", home_.environment.rules->hash);
+    if (!settings_.reason.empty()) r.with("reason", settings_.reason);
+    for (const auto& p : admissions_)
+        r.with("hold", std::to_string(p.from_hold.value)).with("approved_by", p.approved_by);
+    if (d.opt_outs.empty())
+        home_.shared.audit->append(
+            std::move(r), [done](std::unique_ptr<audit::receipt> proof, std::error_code ec) {
+                done(proof != nullptr, ec ? ec.message() : std::string());
+            });
+    else
+        home_.shared.steward->use(
+            {d.opt_outs, std::move(r)},
+            [done](std::unique_ptr<audit::receipt> proof, std::string why) {
+                done(proof != nullptr, std::move(why));
+            });
+    boost::system::error_code ignored;
+    while (waiting_answer_ && phase_ == phase::held) {
+        waker_->expires_after(std::chrono::hours(24));
+        co_await waker_->async_wait(asio::redirect_error(use_awaitable, ignored));
+    }
+    if (phase_ != phase::held) co_return false;
+    phase_ = before;
+    if (!*granted) {
+        co_await refuse(not_recorded(*error), "not recorded");
+        co_return false;
+    }
+    admitted_by_ = d.opt_outs;
+    for (const auto& p : home_.environment.grants->passes)
+        if (std::find(d.passes.begin(), d.passes.end(), p.id) != d.passes.end())
+            admissions_.push_back(p);
+    co_return true;
+}
+
+// While the session is held the client may only leave; what else it sends waits, within a bound.
+void session::read_while_held() {
+    const auto now = steady_clock::now();
+    const auto bound = configuration_->config->limits.pipeline_bytes;
+    auto& buffer = *home_.client_buffer;
+    while (client_in_.size() < bound) {
+        const auto r = client_.read_some(buffer);
+        if (r.status == net::io_status::ok) {
+            client_in_.append(protocol::as_bytes(std::span(buffer.data(), r.bytes)));
+            continue;
+        }
+        if (r.status == net::io_status::eof || r.status == net::io_status::error)
+            return end("client closed", {});
+        break;
+    }
+    if (client_.peer_closed() || terminate_waits()) return end("client closed", {});
+    if (session_hold_ && now >= next_reminder_) {
+        next_reminder_ = now + configuration_->config->hold_remind;
+        const auto text = reminder_notice(session_hold_, session_hold_rule_,
+                                          home_.shared.time->now(), session_hold_until_);
+        const auto r = client_.write_some(std::as_bytes(std::span(text.data(), text.size())));
+        // Half a message cannot be taken back, and this client does not read.
+        if (r.status == net::io_status::ok && r.bytes < text.size()) end("client does not read", {});
+    }
+}
+
+asio::awaitable<bool> session::connect(const target_settings& t) {
+    phase_ = phase::connecting;
+    login_deadline_ = steady_clock::now() + t.connect_timeout;
+    upstream_request request;
+    request.target = &t;
+    request.configuration = configuration_;
+    request.role = t.login.as_client ? subject_.principal.name : t.login.user;
+    request.parameters = settings_.upstream;
+    request.options = settings_.options;
+    std::optional<refusal> failed;
+    upstream_login login;
+    try {
+        login = co_await connect_upstream(home_.shared, std::move(request), server_);
+    } catch (const upstream_failure& f) {
+        failed = f.why;
+    }
+    if (phase_ != phase::connecting) co_return false;
+    if (failed) {
+        spdlog::warn("session {}: {}", id_.value, failed->message);
+        co_await refuse(std::move(*failed), "no upstream");
+        co_return false;
+    }
+    server_endpoint_ = login.endpoint;
+    server_pid_ = login.process_id;
+    server_key_ = std::move(login.key);
+    std::string greeting = std::move(login.status_frames);
+    send_key(login.process_id != 0
+                 ? login.process_id
+                 : own_number_bit | static_cast<std::uint32_t>(id_.value & 0x3fff'ffffu),
+             greeting);
+    backend::ready_for_query{}.encode(greeting);
+    co_await send(std::move(greeting));
+    if (phase_ != phase::connecting) co_return false;
+    login_deadline_ = steady_clock::time_point::max();
+    begin_pumps(login);
+    co_return true;
+}
+
+}  // namespace sallyport::proxy::session

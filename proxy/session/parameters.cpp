@@ -1,0 +1,111 @@
+#include "proxy/session/parameters.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string_view>
+
+namespace sallyport::proxy::session {
+
+namespace {
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return out;
+}
+
+// Settings that change neither identity nor meaning; every driver's defaults are among them.
+constexpr std::array allowed = {
+    "application_name", "bytea_output", "client_encoding", "client_min_messages",
+    "constraint_exclusion", "cursor_tuple_fraction", "datestyle",
+    "default_statistics_target", "default_transaction_deferrable",
+    "default_transaction_isolation", "default_transaction_read_only", "effective_cache_size",
+    "enable_bitmapscan", "enable_hashagg", "enable_hashjoin", "enable_indexonlyscan",
+    "enable_indexscan", "enable_material", "enable_mergejoin", "enable_nestloop",
+    "enable_parallel_append", "enable_parallel_hash", "enable_partitionwise_aggregate",
+    "enable_partitionwise_join", "enable_seqscan", "enable_sort", "enable_tidscan",
+    "extra_float_digits", "from_collapse_limit", "geqo", "hash_mem_multiplier",
+    "idle_in_transaction_session_timeout", "idle_session_timeout", "intervalstyle", "jit",
+    "jit_above_cost", "join_collapse_limit", "lock_timeout", "maintenance_work_mem",
+    "max_parallel_workers_per_gather", "options", "parallel_setup_cost", "plan_cache_mode",
+    "random_page_cost", "search_path", "seq_page_cost", "statement_timeout",
+    "synchronous_commit", "tcp_keepalives_count", "tcp_keepalives_idle",
+    "tcp_keepalives_interval", "tcp_user_timeout", "temp_buffers", "timezone",
+    "transaction_timeout", "work_mem"};
+
+bool is_allowed(std::string_view name) {
+    return std::find(allowed.begin(), allowed.end(), name) != allowed.end();
+}
+
+bool encoding_is_safe(std::string_view value) {
+    static constexpr std::array unsafe = {"sjis", "shift_jis_2004", "big5", "gbk",
+                                          "uhc",  "gb18030",        "johab"};
+    const auto folded = lower(value);
+    return std::find(unsafe.begin(), unsafe.end(), folded) == unsafe.end();
+}
+
+void take(startup_settings& s, const protocol::parameter& p, bool from_options) {
+    const auto name = lower(p.name);
+    if (name == "sallyport.reason") {
+        s.reason = p.value;
+        return;
+    }
+    if (name == "sallyport.on_hold") {
+        if (p.value != "wait" && p.value != "refuse") {
+            s.fault = "sallyport.on_hold must be wait or refuse";
+            return;
+        }
+        s.refuse_holds = p.value == "refuse";
+        return;
+    }
+    if (!is_allowed(name)) {
+        s.fault = "parameter \"" + name + "\" cannot be set when connecting through Sallyport";
+        s.hint = "Connect without it and use SET, which the access rules can see.";
+        return;
+    }
+    if (name == "client_encoding" && !encoding_is_safe(p.value)) {
+        s.fault = "client_encoding " + lower(p.value) + " cannot be inspected";
+        s.hint = "Use client_encoding UTF8.";
+        return;
+    }
+    if (name == "application_name") s.application = p.value;
+    if (name == "search_path") s.search_path = p.value;
+    (from_options ? s.options : s.upstream).push_back(p);
+}
+
+}  // namespace
+
+startup_settings sort_parameters(const protocol::startup_message& m) {
+    startup_settings s;
+    for (const auto& p : m.parameters) {
+        const auto name = lower(p.name);
+        if (name == "user" || name == "database" || name.starts_with("_pq_.")) continue;
+        if (name == "replication") {
+            const auto value = lower(p.value);
+            if (value == "false" || value == "off" || value == "no" || value == "0") continue;
+            s.fault = "replication connections are not allowed through Sallyport";
+            s.hint = "Connect without the parameter replication.";
+            return s;
+        }
+        if (name == "options") {
+            const auto inside = protocol::parse_options_parameter(p.value);
+            if (!inside.unsupported.empty()) {
+                s.fault = "options has \"" + inside.unsupported.front() +
+                          "\", which Sallyport does not pass on";
+                s.hint = "Only -c name=value is understood.";
+                return s;
+            }
+            for (const auto& o : inside.settings) {
+                take(s, o, true);
+                if (!s.fault.empty()) return s;
+            }
+            continue;
+        }
+        take(s, p, false);
+        if (!s.fault.empty()) return s;
+    }
+    return s;
+}
+
+}  // namespace sallyport::proxy::session

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "protocol/startup.h"
+
+/// What a client may set when it connects.
+namespace sallyport::proxy::session {
+
+struct startup_settings {
+    std::vector<protocol::parameter> upstream;  ///< go on as startup parameters
+    std::vector<protocol::parameter> options;   ///< go on in `options`
+    std::string application;
+    std::string search_path;  ///< "" = not set
+    std::string reason;       ///< sallyport.reason
+    bool refuse_holds = false;
+    std::string fault;  ///< non-empty: refuse the login; one sentence
+    std::string hint;
+};
+
+/// Sorts startup parameters (and what is inside `options`) by an allowlist. What changes who the
+/// session is or how its SQL is read is refused: it would act before any statement was inspected.
+[[nodiscard]] startup_settings sort_parameters(const protocol::startup_message& m);
+
+}  // namespace sallyport::proxy::session

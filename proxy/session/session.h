@@ -1,0 +1,143 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "proxy/auth/authenticator.h"
+#include "proxy/net/limiter.h"
+#include "proxy/session/gate.h"
+#include "proxy/session/parameters.h"
+#include "proxy/session/upstream.h"
+#include "proxy/session/worker_impl.h"
+
+namespace sallyport::proxy::session {
+
+/// One client connection, from accept to the end, and its one upstream.
+///
+/// A coroutine takes it through TLS, login, the decision on the session and the upstream's login
+/// (login.cpp); then two pumps move bytes through the gate (session.cpp), each stopped by what it
+/// cannot write. This class is the only interpreter of the gate's actions.
+/// Lifecycle: owned by its worker's table and by what is pending for it; everything runs on its
+/// worker. end() is the one way out.
+class session : public std::enable_shared_from_this<session> {
+  public:
+    session(worker::impl& home, net::tcp::socket socket, net::connection_limiter::ticket ticket);
+    ~session();
+
+    void start();
+    /// Once per tick: deadlines, reminders, clients that left without a word.
+    void tick(policy::instant now);
+    void cancel_requested(std::function<void()> done);
+    void kill(const std::string& by, const std::string& reason);
+    void opt_out_ended(const approval::steward::ended_event& e);
+    void drain();
+    void shut_down();
+
+    [[nodiscard]] session_info info() const;
+    [[nodiscard]] policy::session_id id() const noexcept { return id_; }
+
+  private:
+    enum class phase : std::uint8_t { login, held, connecting, running, console, ending, over };
+    using clock_point = std::chrono::steady_clock::time_point;
+
+    // login.cpp
+    boost::asio::awaitable<void> run_login();
+    boost::asio::awaitable<std::optional<protocol::startup_message>> negotiate();
+    boost::asio::awaitable<bool> answer_ssl_request();
+    boost::asio::awaitable<void> answer_cancel(protocol::cancel_request request);
+    boost::asio::awaitable<std::string> read_startup_packet();
+    boost::asio::awaitable<std::optional<policy::principal>> authenticate(
+        const protocol::startup_message& m);
+    boost::asio::awaitable<bool> admit(const target_settings& t);
+    boost::asio::awaitable<bool> hold_session(const policy::decision& d);
+    boost::asio::awaitable<bool> record_admission(const policy::decision& d);
+    boost::asio::awaitable<bool> connect(const target_settings& t);
+    boost::asio::awaitable<void> send(std::string bytes);
+    boost::asio::awaitable<void> refuse(refusal why, const std::string& reason);
+    void record_login(bool accepted, const std::string& reason);
+    void send_key(std::uint32_t number, std::string& out);
+    audit::record session_record(std::string event) const;
+    void begin_pumps(const upstream_login& login);
+    void read_while_held();
+
+    // console_session.cpp
+    boost::asio::awaitable<void> run_console();
+
+    // session.cpp: the pumps
+    void arm_client_read();
+    void arm_server_read();
+    void client_readable();
+    void server_readable();
+    void client_writable();
+    void server_writable();
+    void client_ended();
+    void server_ended(const std::string& why);
+    void pump_client(gate::patience p);
+    void feed_client(protocol::bytes fresh);
+    void interpret();
+    void interpret_hold(action& a);
+    void interpret_record(action& a);
+    void write_client(protocol::bytes bytes);
+    void write_server(protocol::bytes bytes);
+    bool terminate_waits() const;
+    void send_upstream_cancel(std::function<void()> done);
+    /// Tells the client why (if `fatal` is not empty), then closes both sides.
+    void end(const std::string& reason, const std::string& fatal_frame_bytes);
+    void linger();
+    void finish();
+
+    worker::impl& home_;
+    policy::session_id id_;
+    net::stream client_;
+    std::unique_ptr<net::stream> server_;
+    net::connection_limiter::ticket ticket_;
+    configuration_ptr configuration_;  // of its birth: TLS, users, targets
+    phase phase_ = phase::login;
+    clock_point login_deadline_;
+    clock_point next_reminder_{};
+    clock_point end_deadline_{};
+    policy::instant started_at_;
+
+    policy::subject subject_;
+    startup_settings settings_;
+    std::unique_ptr<gate> gate_;
+    std::vector<policy::pass> admissions_;
+    std::vector<policy::opt_out_id> admitted_by_;
+
+    std::string client_in_;   // read, not consumed by the gate
+    std::string client_out_;  // owed to the client
+    std::string server_in_;
+    std::string server_out_;
+    bool client_reading_ = false;
+    bool server_reading_ = false;
+    bool client_writing_ = false;
+    bool server_writing_ = false;
+    bool client_eof_ = false;
+    bool cancelling_ = false;  // an upstream cancel is under way: nothing new goes upstream
+    bool pumping_ = false;     // client_in_ is being read: not from inside itself
+    bool recorded_start_ = false;
+
+    // the hold at session start
+    std::optional<net::asio::steady_timer> waker_;
+    std::optional<approval::hold_outcome> outcome_;
+    policy::hold_id session_hold_;
+    policy::instant session_hold_until_{};
+    std::string session_hold_rule_;
+    bool opened_ = false;
+    std::string open_error_;
+    bool waiting_answer_ = false;
+
+    std::uint32_t key_number_ = 0;
+    net::tcp::endpoint server_endpoint_;
+    std::uint32_t server_pid_ = 0;
+    std::string server_key_;
+    std::string target_name_;
+    std::string end_reason_;
+    clock_point drain_deadline_{};
+};
+
+}  // namespace sallyport::proxy::session
