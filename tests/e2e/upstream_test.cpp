@@ -284,8 +284,7 @@ TEST_F(upstream, garbage_from_the_server_ends_that_session_only) {
 
 TEST_F(upstream, silent_server_is_given_up_at_the_connect_timeout) {
     hostile = std::make_unique<hostile_server>([](hostile_connection& c) { c.drain(); });
-    options.targets["shop"] = {.port = hostile->port(), .dbname = "shop"};
-    options.limits = "{ login_timeout: 2s }";
+    options.targets["shop"] = {.port = hostile->port(), .dbname = "shop", .connect_timeout = "1s"};
     start();
 
     expect_no_upstream();

@@ -18,6 +18,7 @@ struct target_options {
     std::string dbname{};
     std::string login = "{ user: app, password_file: secrets/app }";
     std::string tls{};  ///< YAML flow map; "" = { mode: disable }
+    std::string connect_timeout = "10s";
 };
 
 /// A field that a test does not set has a value that does not matter to it.
