@@ -1,0 +1,84 @@
+#include "policy/sql/analyse.h"
+
+#include "policy/redact.h"
+#include "policy/sql/complexity.h"
+#include "policy/sql/lexer.h"
+#include "policy/sql/walker.h"
+
+namespace sallyport::policy::sql {
+namespace {
+
+constexpr std::size_t statements_max = 10'000;
+
+void make_opaque(facts& f, std::string reason) {
+    f.statements.clear();
+    auto& s = f.statements.emplace_back();
+    s.command = "unknown";
+    s.kinds = {kind::opaque};
+    s.opaque_reasons = {std::move(reason)};
+    f.literal_sensitive = true;
+    f.shape.clear();
+}
+
+/// Why the text must not reach the parser; "" when it may.
+std::string refusal(std::string_view sql, const analyse_options& options) {
+    if (sql.size() > options.bytes_max)
+        return "longer than the inspection limit (" + std::to_string(sql.size()) + " > " +
+               std::to_string(options.bytes_max) + " bytes)";
+    if (sql.find('\0') != std::string_view::npos) return "a zero byte in the text";
+    if (!is_utf8(sql)) return "not valid UTF-8";
+    const complexity c = measure(sql);
+    if (const char* why = too_complex(c)) return why;
+    if (!options.standard_conforming_strings && c.plain_backslash)
+        return "a backslash in a string while standard_conforming_strings is off";
+    return "";
+}
+
+void analyse_into(facts& f, std::string_view sql, int depth) {
+    const tree t{sql};
+    if (t.result() == nullptr) {
+        make_opaque(f, "does not parse: " + t.error());
+        return;
+    }
+    const PgQuery__ParseResult& parsed = *t.result();
+    if (parsed.n_stmts > statements_max) {
+        make_opaque(f, "too many statements in one text");
+        return;
+    }
+    f.statements.reserve(parsed.n_stmts);
+    for (std::size_t i = 0; i < parsed.n_stmts; ++i) {
+        auto& s = f.statements.emplace_back();
+        walker w{s, depth};
+        if (parsed.stmts[i]->stmt == nullptr) {
+            make_opaque(f, "a statement that the parser does not name");
+            return;
+        }
+        w.run(*parsed.stmts[i]->stmt);
+        f.literal_sensitive = f.literal_sensitive || w.literal_sensitive();
+    }
+}
+
+}  // namespace
+
+facts_ptr analyse_text(std::string_view sql, int depth) {
+    auto f = std::make_shared<facts>();
+    if (const std::string why = refusal(sql, {}); !why.empty())
+        make_opaque(*f, why);
+    else
+        analyse_into(*f, sql, depth);
+    return f;
+}
+
+facts_ptr analyse(std::string_view sql, const analyse_options& options) {
+    auto f = std::make_shared<facts>();
+    redacted_text shown = redact_and_shape(sql, options.standard_conforming_strings);
+    f->redacted = std::move(shown.text);
+    f->shape = std::move(shown.shape);
+    if (const std::string why = refusal(sql, options); !why.empty())
+        make_opaque(*f, why);
+    else
+        analyse_into(*f, sql, 0);
+    return f;
+}
+
+}  // namespace sallyport::policy::sql

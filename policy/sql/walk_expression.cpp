@@ -1,0 +1,248 @@
+#include <algorithm>
+#include <array>
+
+#include "policy/sql/functions_table.h"
+#include "policy/sql/walker.h"
+
+/// Expressions that mean more than their parts: calls, operators, casts.
+namespace sallyport::policy::sql {
+namespace {
+
+constexpr std::array identity_settings{
+    std::string_view{"allow_system_table_mods"},
+    std::string_view{"backslash_quote"},
+    std::string_view{"client_encoding"},
+    std::string_view{"dynamic_library_path"},
+    std::string_view{"is_superuser"},
+    std::string_view{"local_preload_libraries"},
+    std::string_view{"role"},
+    std::string_view{"row_security"},
+    std::string_view{"search_path"},
+    std::string_view{"server_encoding"},
+    std::string_view{"session_authorization"},
+    std::string_view{"session_preload_libraries"},
+    std::string_view{"session_replication_role"},
+    std::string_view{"standard_conforming_strings"},
+    std::string_view{"transform_null_equals"},
+};
+static_assert(std::ranges::is_sorted(identity_settings));
+
+// Types whose input from text cannot run code of users nor name an object.
+constexpr std::array builtin_types{
+    std::string_view{"bit"},       std::string_view{"bool"},        std::string_view{"bpchar"},
+    std::string_view{"bytea"},     std::string_view{"char"},        std::string_view{"cidr"},
+    std::string_view{"date"},      std::string_view{"float4"},      std::string_view{"float8"},
+    std::string_view{"inet"},      std::string_view{"int2"},        std::string_view{"int4"},
+    std::string_view{"int8"},      std::string_view{"interval"},    std::string_view{"json"},
+    std::string_view{"jsonb"},     std::string_view{"name"},        std::string_view{"numeric"},
+    std::string_view{"oid"},       std::string_view{"text"},        std::string_view{"time"},
+    std::string_view{"timestamp"}, std::string_view{"timestamptz"}, std::string_view{"timetz"},
+    std::string_view{"tsquery"},   std::string_view{"tsvector"},    std::string_view{"uuid"},
+    std::string_view{"varbit"},    std::string_view{"varchar"},     std::string_view{"xml"},
+};
+static_assert(std::ranges::is_sorted(builtin_types));
+
+std::string_view last_name(const PgQuery__TypeName* t) noexcept {
+    return t == nullptr || t->n_names == 0 ? "" : string_of(t->names[t->n_names - 1]);
+}
+
+bool in_pg_catalog_or_bare(const PgQuery__TypeName* t) noexcept {
+    return t != nullptr &&
+           (t->n_names == 1 || (t->n_names == 2 && string_of(t->names[0]) == "pg_catalog"));
+}
+
+const PgQuery__Node* argument(const PgQuery__FuncCall& f, std::size_t i) noexcept {
+    return i < f.n_args ? f.args[i] : nullptr;
+}
+
+bool is_constant_without_text(const PgQuery__Node* n) noexcept {
+    return n != nullptr && n->node_case == PG_QUERY__NODE__NODE_A_CONST &&
+           n->a_const->val_case != PG_QUERY__A__CONST__VAL_SVAL;
+}
+
+bool has_named_arguments(const PgQuery__FuncCall& f) noexcept {
+    if (f.func_variadic != 0) return true;
+    for (std::size_t i = 0; i < f.n_args; ++i)
+        if (f.args[i]->node_case == PG_QUERY__NODE__NODE_NAMED_ARG_EXPR) return true;
+    return false;
+}
+
+}  // namespace
+
+bool is_identity_setting(std::string_view name) noexcept {
+    return std::ranges::binary_search(identity_settings, name);
+}
+
+bool is_reg_type(const PgQuery__TypeName* t) noexcept {
+    return last_name(t).starts_with("reg");
+}
+
+bool is_builtin_type(const PgQuery__TypeName* t) noexcept {
+    return in_pg_catalog_or_bare(t) && std::ranges::binary_search(builtin_types, last_name(t));
+}
+
+std::optional<std::string_view> constant_text(const PgQuery__Node* n) noexcept {
+    while (n != nullptr && n->node_case == PG_QUERY__NODE__NODE_TYPE_CAST)
+        n = n->type_cast->arg;
+    if (n == nullptr || n->node_case != PG_QUERY__NODE__NODE_A_CONST ||
+        n->a_const->val_case != PG_QUERY__A__CONST__VAL_SVAL || n->a_const->isnull != 0)
+        return std::nullopt;
+    return n->a_const->sval->sval;
+}
+
+void walker::named_operator(std::size_t n, PgQuery__Node* const* name) {
+    if (n > 1) function(strings_of(n, name));
+}
+
+/// `relation = 'pii.customers'::regclass` in a look at the catalog names no table that is read.
+bool walker::skip_harmless_name(const PgQuery__Node* n) {
+    if (n == nullptr || n->node_case != PG_QUERY__NODE__NODE_TYPE_CAST ||
+        !is_reg_type(n->type_cast->type_name) || !constant_text(n))
+        return false;
+    sensitive_ = true;
+    return true;
+}
+
+void walker::operator_expression(const PgQuery__AExpr& e) {
+    named_operator(e.n_name, e.name);
+    const std::string_view name = e.n_name == 1 ? string_of(e.name[0]) : "";
+    const bool compares = name == "=" || name == "<>" || name == "!=";
+    for (const PgQuery__Node* side : {e.lexpr, e.rexpr})
+        if (!compares || !skip_harmless_name(side)) node(side);
+}
+
+void walker::type_cast(const PgQuery__TypeCast& c) {
+    const auto text = constant_text(c.arg);
+    if (text && is_reg_type(c.type_name)) {
+        sensitive_ = true;
+        // A number is an oid: no name to tell, and by itself it reads nothing.
+        const bool is_oid = text->find_first_not_of("0123456789") == std::string_view::npos;
+        if (last_name(c.type_name) == "regclass" && !is_oid)
+            relation_text(*text, access::read, "regclass");
+    } else if (text && !is_builtin_type(c.type_name)) {
+        sensitive_ = true;
+    }
+    node(c.arg);
+    if (c.type_name != nullptr) members(c.type_name->base);
+}
+
+void walker::constraint(const PgQuery__Constraint& c) {
+    target(c.pktable, access::read, "references");
+    members(c.base, {offsetof(PgQuery__Constraint, pktable)});
+}
+
+void walker::function_call(const PgQuery__FuncCall& f) {
+    const auto names = strings_of(f.n_funcname, f.funcname);
+    function(names);
+    const std::string_view name = names.empty() ? std::string_view{} : names.back();
+    const function_entry* e = find_function(name);
+    if (e == nullptr) {
+        members(f.base, {offsetof(PgQuery__FuncCall, funcname)});
+        return;
+    }
+    sensitive_ = true;
+    const bool by_position = e->arguments == 0 || !has_named_arguments(f);
+    if (!by_position) opaque(std::string{name} + " with named arguments");
+    switch (e->role) {
+        case function_role::sets_config:
+            set_config_call(f);
+            break;
+        case function_role::server_file:
+            add_kind(kind::server_file);
+            break;
+        case function_role::notifies:
+            add_kind(kind::notify);
+            break;
+        case function_role::maintains:
+            add_kind(kind::maintenance);
+            break;
+        case function_role::replicates:
+            add_kind(kind::replication);
+            opaque(std::string{name} + " reads the log stream of any table");
+            break;
+        case function_role::opaque:
+            opaque(std::string{name} + " reaches what its text does not tell");
+            break;
+        default:
+            for (std::size_t i = 0; by_position && i < f.n_args && i < 8; ++i)
+                if ((e->arguments >> i & 1u) != 0) switch (e->role) {
+                        case function_role::sql_text:
+                            text_argument(f, name, i);
+                            break;
+                        case function_role::reads_relation:
+                            relation_argument(f, name, access::read, i);
+                            break;
+                        case function_role::writes_relation:
+                            relation_argument(f, name, access::write, i);
+                            break;
+                        case function_role::cursor_name:
+                        case function_role::names_relation:
+                            name_argument(f, name, static_cast<std::uint8_t>(e->role));
+                            break;
+                        default:
+                            break;
+                    }
+    }
+    for (std::size_t i = 0; i < f.n_args; ++i) {
+        const bool told = e->role == function_role::harmless_name ||
+                          e->role == function_role::reads_relation ||
+                          e->role == function_role::writes_relation;
+        if (!told || !skip_harmless_name(f.args[i])) node(f.args[i]);
+    }
+    members(f.base, {offsetof(PgQuery__FuncCall, funcname), offsetof(PgQuery__FuncCall, args)});
+}
+
+void walker::text_argument(const PgQuery__FuncCall& f, std::string_view name, std::size_t i) {
+    const PgQuery__Node* n = argument(f, i);
+    if (is_constant_without_text(n)) return;
+    // ts_rewrite(query, target, substitute) takes no SQL.
+    if (name == "ts_rewrite" && f.n_args != 2) return;
+    if (const auto text = constant_text(n))
+        pending_.push_back({std::string{*text}, std::string{name}});
+    else
+        opaque(std::string{name} + " runs SQL that is computed");
+}
+
+void walker::relation_argument(const PgQuery__FuncCall& f, std::string_view name, access how,
+                               std::size_t i) {
+    if (const auto text = constant_text(argument(f, i)))
+        relation_text(*text, how, std::string{name});
+    else
+        opaque(std::string{name} + " of a table that is computed");
+}
+
+void walker::name_argument(const PgQuery__FuncCall& f, std::string_view name, std::uint8_t role) {
+    const auto text = constant_text(argument(f, 0));
+    if (role == static_cast<std::uint8_t>(function_role::names_relation)) {
+        if (text && text->find_first_not_of("0123456789") != std::string_view::npos)
+            relation_text(*text, access::read, std::string{name});
+        return;
+    }
+    if (text)
+        cursor_or_statement(name_use::action::fetch, *text);
+    else
+        opaque(std::string{name} + " of a cursor that is computed");
+    add_kind(kind::cursor);
+}
+
+void walker::set_config_call(const PgQuery__FuncCall& f) {
+    if (f.n_args != 3 || has_named_arguments(f)) {
+        setting_changed("", "", false, true);
+        opaque("set_config with unusual arguments");
+        return;
+    }
+    const auto name = constant_text(f.args[0]);
+    if (!name) {
+        setting_changed("", "", false, true);
+        opaque("set_config of a setting whose name is computed");
+        return;
+    }
+    const PgQuery__Node* local = f.args[2];
+    const bool is_local = local->node_case == PG_QUERY__NODE__NODE_A_CONST &&
+                          local->a_const->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL &&
+                          local->a_const->boolval->boolval != 0;
+    setting_changed(std::string{*name}, std::string{constant_text(f.args[1]).value_or("")},
+                    is_local, true);
+}
+
+}  // namespace sallyport::policy::sql

@@ -1,0 +1,238 @@
+#include "policy/sql/identifier.h"
+#include "policy/sql/walker.h"
+
+/// Statements that read and write rows.
+namespace sallyport::policy::sql {
+namespace {
+
+template <class T>
+const T& as(const ProtobufCMessage& m) noexcept {
+    return reinterpret_cast<const T&>(m);
+}
+
+/// The only relation of a FROM list, when that list is one plain table.
+const PgQuery__RangeVar* only_table(std::size_t n, PgQuery__Node* const* from) noexcept {
+    return n == 1 && from[0]->node_case == PG_QUERY__NODE__NODE_RANGE_VAR ? from[0]->range_var
+                                                                          : nullptr;
+}
+
+std::vector<std::string> names_in(std::size_t n, PgQuery__Node* const* list) {
+    std::vector<std::string> out;
+    for (std::size_t i = 0; i < n; ++i) {
+        if (list[i]->node_case == PG_QUERY__NODE__NODE_RES_TARGET)
+            out.push_back(cut_identifier(list[i]->res_target->name));
+        else
+            out.push_back(cut_identifier(string_of(list[i])));
+    }
+    return out;
+}
+
+std::vector<std::string> or_unknown(std::optional<std::vector<std::string>> columns) {
+    return columns ? std::move(*columns) : std::vector<std::string>{};
+}
+
+}  // namespace
+
+/// Enters a WITH: its queries see what comes before them, all of it under RECURSIVE.
+void walker::with(const PgQuery__WithClause* clause, with_scope& scope) {
+    scope_ = &scope;
+    const char* const place = std::exchange(place_, "with");
+    for (std::size_t i = 0; i < clause->n_ctes; ++i) {
+        scope.see(clause->recursive != 0 ? clause->n_ctes : i);
+        node(clause->ctes[i]);
+    }
+    scope.see(clause->n_ctes);
+    place_ = place;
+}
+
+namespace {
+
+/// The scope of a statement's WITH, for as long as the statement is walked.
+class scoped_with {
+  public:
+    scoped_with(const with_scope*& current, const PgQuery__WithClause* clause)
+        : current_(current), outer_(current) {
+        if (clause != nullptr) scope_.emplace(*clause, outer_);
+    }
+    ~scoped_with() { current_ = outer_; }
+    scoped_with(const scoped_with&) = delete;
+    scoped_with& operator=(const scoped_with&) = delete;
+    [[nodiscard]] with_scope* get() noexcept { return scope_ ? &*scope_ : nullptr; }
+
+  private:
+    const with_scope*& current_;
+    const with_scope* outer_;
+    std::optional<with_scope> scope_;
+};
+
+}  // namespace
+
+void walker::visit_select(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__SelectStmt>(m);
+    scoped_with scope{scope_, s.with_clause};
+    if (scope.get() != nullptr) with(s.with_clause, *scope.get());
+    const access how = std::exchange(access_, access::read);
+    const char* const place = place_;
+    if (std::string_view{place_} != "with") place_ = "from";
+    if (s.n_locking_clause > 0) add_kind(kind::lock);
+    if (s.into_clause != nullptr) {
+        add_kind(kind::ddl);
+        out_.command = "select into";
+        target(s.into_clause->rel, access::write, "select into");
+    }
+    const PgQuery__RangeVar* const table = only_table(s.n_from_clause, s.from_clause);
+    const auto* const outer_exact = exact_;
+    if (table != nullptr && s.with_clause == nullptr)
+        if (auto columns = mentioned_columns(m, *table, false)) {
+            exact_ = table;
+            exact_columns_ = std::move(*columns);
+        }
+    members(m,
+            {offsetof(PgQuery__SelectStmt, with_clause), offsetof(PgQuery__SelectStmt, into_clause),
+             offsetof(PgQuery__SelectStmt, locking_clause)});
+    exact_ = outer_exact;
+    place_ = place;
+    access_ = how;
+}
+
+void walker::insert_source(const PgQuery__Node* source) {
+    if (source == nullptr) return;
+    // The VALUES of an INSERT stand in the tree as a SELECT, but reveal nothing.
+    if (source->node_case == PG_QUERY__NODE__NODE_SELECT_STMT &&
+        source->select_stmt->n_values_lists > 0 && source->select_stmt->with_clause == nullptr)
+        members(source->select_stmt->base);
+    else
+        node(source);
+}
+
+void walker::visit_insert(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__InsertStmt>(m);
+    scoped_with scope{scope_, s.with_clause};
+    if (scope.get() != nullptr) with(s.with_clause, *scope.get());
+    std::vector<std::string> columns;
+    const bool simple = s.on_conflict_clause == nullptr && s.n_returning_list == 0;
+    if (s.relation != nullptr && s.n_cols > 0)
+        columns = simple ? names_in(s.n_cols, s.cols)
+                         : or_unknown(mentioned_columns(m, *s.relation, true));
+    target(s.relation, access::write, "insert into", columns);
+    if (s.on_conflict_clause != nullptr) target(s.relation, access::read, "on conflict", columns);
+    if (s.n_returning_list > 0) {
+        add_kind(kind::read);
+        target(s.relation, access::read, "returning", columns);
+    }
+    nodes(s.n_cols, s.cols);
+    insert_source(s.select_stmt);
+    members(m, {offsetof(PgQuery__InsertStmt, with_clause), offsetof(PgQuery__InsertStmt, relation),
+                offsetof(PgQuery__InsertStmt, cols), offsetof(PgQuery__InsertStmt, select_stmt)});
+}
+
+void walker::visit_update(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__UpdateStmt>(m);
+    scoped_with scope{scope_, s.with_clause};
+    if (scope.get() != nullptr) with(s.with_clause, *scope.get());
+    std::vector<std::string> columns;
+    if (s.relation != nullptr && s.n_from_clause == 0)
+        columns = or_unknown(mentioned_columns(m, *s.relation, true));
+    target(s.relation, access::write, "update", columns);
+    if (s.n_returning_list > 0) add_kind(kind::read);
+    // As the server's rights have it: an expression over the table's columns reads the table.
+    if (reads_a_column(m) || s.where_clause != nullptr || s.n_returning_list > 0)
+        target(s.relation, access::read, "update", columns);
+    members(m,
+            {offsetof(PgQuery__UpdateStmt, with_clause), offsetof(PgQuery__UpdateStmt, relation)});
+}
+
+void walker::visit_delete(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__DeleteStmt>(m);
+    scoped_with scope{scope_, s.with_clause};
+    if (scope.get() != nullptr) with(s.with_clause, *scope.get());
+    // A deleted row takes all its columns along: only what is read can be narrower.
+    target(s.relation, access::write, "delete from");
+    if (s.n_returning_list > 0) add_kind(kind::read);
+    if (s.where_clause != nullptr || s.n_returning_list > 0 || s.n_using_clause > 0) {
+        std::vector<std::string> columns;
+        if (s.relation != nullptr && s.n_using_clause == 0)
+            columns = or_unknown(mentioned_columns(m, *s.relation, true));
+        target(s.relation, access::read, "delete from", std::move(columns));
+    }
+    members(m,
+            {offsetof(PgQuery__DeleteStmt, with_clause), offsetof(PgQuery__DeleteStmt, relation)});
+}
+
+void walker::visit_merge(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__MergeStmt>(m);
+    scoped_with scope{scope_, s.with_clause};
+    if (scope.get() != nullptr) with(s.with_clause, *scope.get());
+    target(s.relation, access::write, "merge into");
+    target(s.relation, access::read, "merge into");
+    members(m, {offsetof(PgQuery__MergeStmt, with_clause), offsetof(PgQuery__MergeStmt, relation)});
+}
+
+void walker::visit_copy(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__CopyStmt>(m);
+    const bool from = s.is_from != 0;
+    const bool file = s.filename != nullptr && *s.filename != '\0';
+    add_kind(from ? kind::write : kind::read);
+    if (s.is_program != 0)
+        add_kind(kind::copy_program);
+    else if (file)
+        add_kind(kind::server_file);
+    else
+        add_kind(from ? kind::copy_in : kind::copy_out);
+    std::vector<std::string> columns;
+    if (s.where_clause == nullptr) columns = names_in(s.n_attlist, s.attlist);
+    target(s.relation, from ? access::write : access::read, from ? "copy from" : "copy to",
+           std::move(columns));
+    members(m, {offsetof(PgQuery__CopyStmt, relation), offsetof(PgQuery__CopyStmt, options)});
+}
+
+void walker::visit_explain(const ProtobufCMessage& m) {
+    node(as<PgQuery__ExplainStmt>(m).query);
+}
+
+void walker::visit_create_table_as(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__CreateTableAsStmt>(m);
+    if (s.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW)
+        if (out_.command == "create table as") out_.command = "create materialized view";
+    if (s.into != nullptr) target(s.into->rel, access::write, "create table as");
+    node(s.query);
+}
+
+void walker::visit_declare(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__DeclareCursorStmt>(m);
+    cursor_or_statement(name_use::action::declare, s.portalname, inner_facts(s.query));
+    node(s.query);
+}
+
+void walker::visit_fetch(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__FetchStmt>(m);
+    if (s.ismove != 0) out_.command = "move";
+    cursor_or_statement(name_use::action::fetch, s.portalname);
+}
+
+void walker::visit_close(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__ClosePortalStmt>(m);
+    const bool all = s.portalname == nullptr || *s.portalname == '\0';
+    cursor_or_statement(all ? name_use::action::close_all : name_use::action::close,
+                        all ? "" : s.portalname);
+}
+
+void walker::visit_prepare(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__PrepareStmt>(m);
+    cursor_or_statement(name_use::action::prepare, s.name, inner_facts(s.query));
+}
+
+void walker::visit_execute(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__ExecuteStmt>(m);
+    cursor_or_statement(name_use::action::execute, s.name);
+    nodes(s.n_params, s.params);
+}
+
+void walker::visit_deallocate(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__DeallocateStmt>(m);
+    const bool all = s.name == nullptr || *s.name == '\0';
+    cursor_or_statement(all ? name_use::action::deallocate_all : name_use::action::deallocate,
+                        all ? "" : s.name);
+}
+
+}  // namespace sallyport::policy::sql

@@ -1,0 +1,338 @@
+#include <algorithm>
+
+#include "policy/sql/identifier.h"
+#include "policy/sql/walker.h"
+
+/// Statements about everything but rows: settings, transactions, rights, definitions.
+namespace sallyport::policy::sql {
+namespace {
+
+template <class T>
+const T& as(const ProtobufCMessage& m) noexcept {
+    return reinterpret_cast<const T&>(m);
+}
+
+bool equals(const char* a, std::string_view b) noexcept {
+    return a != nullptr && b == a;
+}
+
+std::string lower(std::string_view s) {
+    std::string out{s};
+    for (char& c : out)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return out;
+}
+
+/// How many of an object's name parts, counted from the end, are not the relation's name.
+enum class object_form : std::uint8_t { other, relation, part_of_relation, schema };
+
+object_form form_of(int type) noexcept {
+    switch (type) {
+        case PG_QUERY__OBJECT_TYPE__OBJECT_TABLE:
+        case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW:
+        case PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW:
+        case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE:
+        case PG_QUERY__OBJECT_TYPE__OBJECT_INDEX:
+        case PG_QUERY__OBJECT_TYPE__OBJECT_FOREIGN_TABLE:
+            return object_form::relation;
+        case PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN:
+        case PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT:
+        case PG_QUERY__OBJECT_TYPE__OBJECT_TRIGGER:
+        case PG_QUERY__OBJECT_TYPE__OBJECT_RULE:
+        case PG_QUERY__OBJECT_TYPE__OBJECT_POLICY:
+            return object_form::part_of_relation;
+        case PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA:
+            return object_form::schema;
+        default:
+            return object_form::other;
+    }
+}
+
+}  // namespace
+
+void walker::setting_changed(std::string name, std::string value, bool local, bool session) {
+    sensitive_ = true;
+    name = lower(name);
+    if (name.empty() || is_identity_setting(name))
+        add_kind(kind::session_identity);
+    else if (session)
+        add_kind(kind::session_setting);
+    out_.settings.push_back({std::move(name), std::move(value), local});
+}
+
+void walker::setting(const PgQuery__VariableSetStmt& s, bool session) {
+    if (s.kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_MULTI) {
+        add_kind(kind::transaction);
+        return;
+    }
+    std::string value;
+    for (std::size_t i = 0; i < s.n_args; ++i) {
+        const PgQuery__Node* n = s.args[i];
+        if (!value.empty()) value += ", ";
+        if (const auto text = constant_text(n)) {
+            value += *text;
+        } else if (n->node_case == PG_QUERY__NODE__NODE_A_CONST &&
+                   n->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL) {
+            value += std::to_string(n->a_const->ival->ival);
+        } else if (n->node_case == PG_QUERY__NODE__NODE_A_CONST &&
+                   n->a_const->val_case == PG_QUERY__A__CONST__VAL_FVAL) {
+            value += n->a_const->fval->fval;
+        }
+    }
+    setting_changed(s.name == nullptr ? "" : s.name, std::move(value), s.is_local != 0, session);
+}
+
+void walker::visit_set(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__VariableSetStmt>(m);
+    if (s.kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET ||
+        s.kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL)
+        if (out_.command == "set") out_.command = "reset";
+    setting(s, true);
+}
+
+void walker::visit_alter_set(const ProtobufCMessage& m) {
+    for_each_member(m, {}, [this](const ProtobufCMessage& member) {
+        if (member.descriptor == &pg_query__variable_set_stmt__descriptor)
+            setting(as<PgQuery__VariableSetStmt>(member), false);
+    });
+}
+
+void walker::visit_discard(const ProtobufCMessage& m) {
+    if (as<PgQuery__DiscardStmt>(m).target != PG_QUERY__DISCARD_MODE__DISCARD_ALL) {
+        add_kind(kind::session_setting);
+        return;
+    }
+    cursor_or_statement(name_use::action::discard_all, "");
+    setting_changed("", "", false, true);
+}
+
+void walker::visit_transaction(const ProtobufCMessage& m) {
+    using control = statement_facts::transaction_control;
+    const auto& s = as<PgQuery__TransactionStmt>(m);
+    const auto set = [this](control c, const char* command) {
+        out_.transaction = c;
+        out_.command = command;
+    };
+    switch (s.kind) {
+        case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN:
+        case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START:
+            set(control::begin, "begin");
+            break;
+        case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT:
+            set(control::commit, "commit");
+            break;
+        case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK:
+            set(control::rollback, "rollback");
+            break;
+        case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_SAVEPOINT:
+            set(control::savepoint, "savepoint");
+            break;
+        case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_RELEASE:
+            set(control::release, "release");
+            break;
+        case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO:
+            set(control::rollback_to, "rollback to");
+            break;
+        case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_PREPARE:
+            set(control::prepare, "prepare transaction");
+            sensitive_ = true;  // the literal says which transaction
+            break;
+        case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT_PREPARED:
+            set(control::commit_prepared, "commit prepared");
+            sensitive_ = true;
+            break;
+        case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_PREPARED:
+            set(control::rollback_prepared, "rollback prepared");
+            sensitive_ = true;
+            break;
+        default:
+            opaque("transaction control that is not known to the analysis");
+    }
+}
+
+void walker::visit_do(const ProtobufCMessage& /*m*/) {
+    opaque("DO runs code in another language");
+}
+
+void walker::visit_call(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__CallStmt>(m);
+    opaque("CALL runs a procedure whose body is not in the text");
+    if (s.funccall != nullptr) function_call(*s.funccall);
+}
+
+void walker::visit_lock(const ProtobufCMessage& m) {
+    access_ = access::read;
+    place_ = "lock table";
+    members(m);
+}
+
+void walker::visit_maintenance(const ProtobufCMessage& m) {
+    access_ = access::write;
+    place_ = command_;
+    if (m.descriptor == &pg_query__vacuum_stmt__descriptor &&
+        as<PgQuery__VacuumStmt>(m).is_vacuumcmd == 0) {
+        out_.command = "analyze";
+        access_ = access::read;
+    }
+    members(m);
+}
+
+void walker::visit_definition(const ProtobufCMessage& m) {
+    const access how = std::exchange(access_, access::write);
+    const char* const place = std::exchange(place_, command_);
+    members(m);
+    access_ = how;
+    place_ = place;
+}
+
+void walker::visit_view(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__ViewStmt>(m);
+    target(s.view, access::write, "create view");
+    node(s.query);
+}
+
+void walker::visit_function(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__CreateFunctionStmt>(m);
+    // A body in a string is not read here; one in the tree (BEGIN ATOMIC) is.
+    for (std::size_t i = 0; i < s.n_parameters; ++i)
+        node(s.parameters[i]);
+    node(s.sql_body);
+}
+
+void walker::visit_alter_function(const ProtobufCMessage& /*m*/) {
+    // Names no relation; its SET clauses act when the function runs, not in this session.
+}
+
+void walker::visit_trigger(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__CreateTrigStmt>(m);
+    target(s.relation, access::write, "create trigger");
+    target(s.constrrel, access::read, "create trigger");
+    function(strings_of(s.n_funcname, s.funcname));
+    node(s.when_clause);
+}
+
+void walker::visit_sequence(const ProtobufCMessage& m) {
+    visit_definition(m);
+    const bool creates = m.descriptor == &pg_query__create_seq_stmt__descriptor;
+    const std::size_t n =
+        creates ? as<PgQuery__CreateSeqStmt>(m).n_options : as<PgQuery__AlterSeqStmt>(m).n_options;
+    PgQuery__Node* const* options =
+        creates ? as<PgQuery__CreateSeqStmt>(m).options : as<PgQuery__AlterSeqStmt>(m).options;
+    for (std::size_t i = 0; i < n; ++i)
+        if (options[i]->node_case == PG_QUERY__NODE__NODE_DEF_ELEM &&
+            equals(options[i]->def_elem->defname, "owned_by"))
+            named_object(PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN, options[i]->def_elem->arg,
+                         "owned by");
+}
+
+/// An object by the list of its name's parts: relations, and what belongs to one.
+void walker::named_object(int type, const PgQuery__Node* object, const char* place) {
+    const object_form form = form_of(type);
+    if (object == nullptr || form == object_form::other) return;
+    if (form == object_form::schema) {
+        const bool moves = std::string_view{place} == "drop";
+        if (moves) opaque("DROP SCHEMA reaches every table of the schema");
+        return;
+    }
+    if (object->node_case != PG_QUERY__NODE__NODE_LIST) {
+        if (form == object_form::relation) opaque("an object whose name has an unknown form");
+        return;
+    }
+    auto parts = strings_of(object->list->n_items, object->list->items);
+    if (form == object_form::part_of_relation && !parts.empty()) parts.pop_back();
+    if (parts.empty()) return;
+    relation({parts.size() > 1 ? cut_identifier(parts[parts.size() - 2]) : "",
+              cut_identifier(parts.back()),
+              access::write,
+              {},
+              place});
+}
+
+void walker::visit_drop(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__DropStmt>(m);
+    for (std::size_t i = 0; i < s.n_objects; ++i)
+        named_object(s.remove_type, s.objects[i], "drop");
+    if (s.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_POLICY) add_kind(kind::grant);
+}
+
+void walker::visit_object(const ProtobufCMessage& m) {
+    struct form {
+        int type = 0;
+        const PgQuery__RangeVar* relation = nullptr;
+        const PgQuery__Node* object = nullptr;
+    } f;
+    if (m.descriptor == &pg_query__comment_stmt__descriptor) {
+        const auto& s = as<PgQuery__CommentStmt>(m);
+        f = {s.objtype, nullptr, s.object};
+    } else if (m.descriptor == &pg_query__sec_label_stmt__descriptor) {
+        const auto& s = as<PgQuery__SecLabelStmt>(m);
+        f = {s.objtype, nullptr, s.object};
+    } else if (m.descriptor == &pg_query__alter_extension_contents_stmt__descriptor) {
+        const auto& s = as<PgQuery__AlterExtensionContentsStmt>(m);
+        f = {s.objtype, nullptr, s.object};
+    } else if (m.descriptor == &pg_query__alter_object_depends_stmt__descriptor) {
+        const auto& s = as<PgQuery__AlterObjectDependsStmt>(m);
+        f = {s.object_type, s.relation, s.object};
+    } else if (m.descriptor == &pg_query__alter_object_schema_stmt__descriptor) {
+        const auto& s = as<PgQuery__AlterObjectSchemaStmt>(m);
+        f = {s.object_type, s.relation, s.object};
+    } else if (m.descriptor == &pg_query__alter_owner_stmt__descriptor) {
+        const auto& s = as<PgQuery__AlterOwnerStmt>(m);
+        f = {s.object_type, s.relation, s.object};
+    } else if (m.descriptor == &pg_query__rename_stmt__descriptor) {
+        const auto& s = as<PgQuery__RenameStmt>(m);
+        f = {s.rename_type, s.relation, s.object};
+        if (s.rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA)
+            opaque("ALTER SCHEMA … RENAME moves every table of the schema");
+    }
+    target(f.relation, access::write, "alter");
+    if (f.relation == nullptr) named_object(f.type, f.object, "alter");
+}
+
+void walker::visit_grant(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__GrantStmt>(m);
+    if (s.targtype == PG_QUERY__GRANT_TARGET_TYPE__ACL_TARGET_ALL_IN_SCHEMA &&
+        s.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE)
+        opaque("rights on every table of a schema");
+    access_ = access::write;
+    place_ = "grant";
+    members(m);
+}
+
+void walker::visit_publication(const ProtobufCMessage& m) {
+    const bool creates = m.descriptor == &pg_query__create_publication_stmt__descriptor;
+    const bool all = creates ? as<PgQuery__CreatePublicationStmt>(m).for_all_tables != 0
+                             : as<PgQuery__AlterPublicationStmt>(m).for_all_tables != 0;
+    const std::size_t n = creates ? as<PgQuery__CreatePublicationStmt>(m).n_pubobjects
+                                  : as<PgQuery__AlterPublicationStmt>(m).n_pubobjects;
+    PgQuery__Node* const* objects = creates ? as<PgQuery__CreatePublicationStmt>(m).pubobjects
+                                            : as<PgQuery__AlterPublicationStmt>(m).pubobjects;
+    if (all) opaque("a publication of every table");
+    for (std::size_t i = 0; i < n; ++i)
+        if (objects[i]->node_case != PG_QUERY__NODE__NODE_PUBLICATION_OBJ_SPEC ||
+            objects[i]->publication_obj_spec->pubtable == nullptr)
+            opaque("a publication of every table of a schema");
+    access_ = access::read;
+    place_ = "publication";
+    members(m);
+}
+
+void walker::visit_create_database(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__CreatedbStmt>(m);
+    for (std::size_t i = 0; i < s.n_options; ++i)
+        if (s.options[i]->node_case == PG_QUERY__NODE__NODE_DEF_ELEM &&
+            equals(s.options[i]->def_elem->defname, "template"))
+            opaque("CREATE DATABASE … TEMPLATE copies every table of a database");
+}
+
+void walker::visit_unbounded(const ProtobufCMessage& m) {
+    opaque(std::string{case_name(case_of(m))} + " reaches objects that its text does not name");
+}
+
+void walker::visit_nothing(const ProtobufCMessage& /*m*/) {}
+
+void walker::visit_members(const ProtobufCMessage& m) {
+    members(m);
+}
+
+}  // namespace sallyport::policy::sql

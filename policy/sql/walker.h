@@ -1,0 +1,183 @@
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "policy/facts.h"
+#include "policy/sql/tree.h"
+
+/// The walk over one statement's tree. Internal to policy/sql.
+namespace sallyport::policy::sql {
+
+class walker;
+
+/// What the analysis knows about one type of statement.
+struct statement_entry {
+    node_case node;
+    std::string_view command;
+    std::initializer_list<kind> kinds;
+    void (walker::*visit)(const ProtobufCMessage&);
+    /// The facts of such a statement cannot depend on the values of its literals, unless the walk
+    /// meets something that makes them.
+    bool plain = false;
+};
+
+/// The entry of a statement type; null: the type is not known, so the statement is opaque.
+[[nodiscard]] const statement_entry* find_statement(node_case c) noexcept;
+/// True for a node type of the raw parse tree that may stand inside a statement.
+[[nodiscard]] bool is_known_expression(node_case c) noexcept;
+
+/// The names that a WITH brings, and from which of its queries they can be seen.
+class with_scope {
+  public:
+    with_scope(const PgQuery__WithClause& with, const with_scope* outer);
+    /// True if an unqualified name means a common table expression here.
+    [[nodiscard]] bool has(std::string_view name) const;
+    /// In a WITH that is not RECURSIVE a query sees only the names before its own.
+    void see(std::size_t n) noexcept { visible_ = n; }
+
+  private:
+    const with_scope* outer_;
+    std::unordered_map<std::string_view, std::size_t> names_;
+    std::size_t visible_;
+};
+
+/// Text that a constant argument hands to the server as SQL; analysed after the walk.
+struct pending_sql {
+    std::string text;
+    std::string function;
+};
+
+/// Fills the facts of one statement (or of the inner statement of a PREPARE).
+class walker {
+  public:
+    walker(statement_facts& out, int depth) : out_(out), text_depth_(depth) {}
+
+    /// The whole statement; then literal_sensitive() holds.
+    void run(const PgQuery__Node& statement);
+    [[nodiscard]] bool literal_sensitive() const noexcept { return sensitive_; }
+
+    // Statements: one function per form, named by the statement table.
+    void visit_select(const ProtobufCMessage& m);
+    void visit_insert(const ProtobufCMessage& m);
+    void visit_update(const ProtobufCMessage& m);
+    void visit_delete(const ProtobufCMessage& m);
+    void visit_merge(const ProtobufCMessage& m);
+    void visit_copy(const ProtobufCMessage& m);
+    void visit_explain(const ProtobufCMessage& m);
+    void visit_create_table_as(const ProtobufCMessage& m);
+    void visit_declare(const ProtobufCMessage& m);
+    void visit_fetch(const ProtobufCMessage& m);
+    void visit_close(const ProtobufCMessage& m);
+    void visit_prepare(const ProtobufCMessage& m);
+    void visit_execute(const ProtobufCMessage& m);
+    void visit_deallocate(const ProtobufCMessage& m);
+    void visit_transaction(const ProtobufCMessage& m);
+    void visit_set(const ProtobufCMessage& m);
+    void visit_alter_set(const ProtobufCMessage& m);
+    void visit_discard(const ProtobufCMessage& m);
+    void visit_do(const ProtobufCMessage& m);
+    void visit_call(const ProtobufCMessage& m);
+    void visit_lock(const ProtobufCMessage& m);
+    void visit_maintenance(const ProtobufCMessage& m);
+    void visit_definition(const ProtobufCMessage& m);
+    void visit_view(const ProtobufCMessage& m);
+    void visit_function(const ProtobufCMessage& m);
+    void visit_alter_function(const ProtobufCMessage& m);
+    void visit_trigger(const ProtobufCMessage& m);
+    void visit_sequence(const ProtobufCMessage& m);
+    void visit_drop(const ProtobufCMessage& m);
+    void visit_object(const ProtobufCMessage& m);
+    void visit_grant(const ProtobufCMessage& m);
+    void visit_publication(const ProtobufCMessage& m);
+    void visit_create_database(const ProtobufCMessage& m);
+    void visit_unbounded(const ProtobufCMessage& m);
+    void visit_nothing(const ProtobufCMessage& m);
+    void visit_members(const ProtobufCMessage& m);
+
+  private:
+    // The generic walk.
+    void message(const ProtobufCMessage& m);
+    void node(const PgQuery__Node* n);
+    void nodes(std::size_t n, PgQuery__Node* const* list);
+    void members(const ProtobufCMessage& m, std::initializer_list<std::size_t> except = {});
+    void expression(node_case c, const ProtobufCMessage& m);
+    void statement(const statement_entry& e, const ProtobufCMessage& m);
+
+    // Expressions that mean more than their parts.
+    void function_call(const PgQuery__FuncCall& f);
+    void operator_expression(const PgQuery__AExpr& e);
+    void type_cast(const PgQuery__TypeCast& c);
+    void constraint(const PgQuery__Constraint& c);
+    void set_config_call(const PgQuery__FuncCall& f);
+    void text_argument(const PgQuery__FuncCall& f, std::string_view name, std::size_t i);
+    void relation_argument(const PgQuery__FuncCall& f, std::string_view name, access how,
+                           std::size_t i);
+    void name_argument(const PgQuery__FuncCall& f, std::string_view name, std::uint8_t bits);
+    void named_operator(std::size_t n, PgQuery__Node* const* name);
+    bool skip_harmless_name(const PgQuery__Node* n);
+
+    // Statements' parts.
+    void with(const PgQuery__WithClause* clause, with_scope& scope);
+    void insert_source(const PgQuery__Node* source);
+    void target(const PgQuery__RangeVar* rv, access how, const char* place,
+                std::vector<std::string> columns = {});
+    void setting(const PgQuery__VariableSetStmt& s, bool session);
+    void named_object(int type, const PgQuery__Node* object, const char* place);
+    facts_ptr inner_facts(const PgQuery__Node* query);
+
+    // What is known.
+    void add_kind(kind k);
+    void opaque(std::string reason);
+    void relation(const PgQuery__RangeVar& rv, access how, const char* place,
+                  std::vector<std::string> columns);
+    void relation(relation_use use);
+    void relation_text(std::string_view text, access how, const std::string& place);
+    void function(std::vector<std::string_view> name);
+    void setting_changed(std::string name, std::string value, bool local, bool session);
+    void cursor_or_statement(name_use::action what, std::string_view name, facts_ptr inner = {});
+    void run_pending();
+    void merge(const statement_facts& inner, const std::string& where);
+
+    statement_facts& out_;
+    int text_depth_;  // how many query texts deep this statement stands
+    int depth_ = 0;
+    bool sensitive_ = false;
+    const char* command_ = "";  // of the statement being walked, for places
+    const char* place_ = "from";
+    access access_ = access::read;
+    const with_scope* scope_ = nullptr;
+    const PgQuery__RangeVar* exact_ = nullptr;  // the relation whose columns are known …
+    std::vector<std::string> exact_columns_;    // … and these are they
+    std::unordered_map<std::string, std::size_t> seen_relations_;
+    std::unordered_set<std::string> seen_functions_;
+    std::vector<pending_sql> pending_;
+    std::size_t text_bytes_ = 0;
+};
+
+/// The columns of the one table that a statement mentions, when they can be told for certain;
+/// nothing when they cannot (a star, a whole row, a second relation, a subquery …). See facts.h,
+/// no_column. Shape: `m` is the statement, `table` its only relation; `names_are_columns`: a
+/// ResTarget's name is a column of the table (INSERT, UPDATE), not an output name.
+[[nodiscard]] std::optional<std::vector<std::string>> mentioned_columns(
+    const ProtobufCMessage& m, const PgQuery__RangeVar& table, bool names_are_columns);
+/// True if some expression below reads a column.
+[[nodiscard]] bool reads_a_column(const ProtobufCMessage& m);
+
+/// True for settings that change who one is, which tables names mean, or how SQL is read.
+[[nodiscard]] bool is_identity_setting(std::string_view name) noexcept;
+/// The value of a constant string, through casts; nothing for anything else.
+[[nodiscard]] std::optional<std::string_view> constant_text(const PgQuery__Node* n) noexcept;
+[[nodiscard]] bool is_reg_type(const PgQuery__TypeName* t) noexcept;
+[[nodiscard]] bool is_builtin_type(const PgQuery__TypeName* t) noexcept;
+
+/// The analysis of a text that stands `depth` query texts deep.
+[[nodiscard]] facts_ptr analyse_text(std::string_view sql, int depth);
+
+}  // namespace sallyport::policy::sql
