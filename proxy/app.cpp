@@ -1,0 +1,393 @@
+#include "proxy/app.h"
+
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <iostream>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <spdlog/spdlog.h>
+
+#include "proxy/admin/console.h"
+#include "proxy/admin/server.h"
+#include "proxy/approval/steward.h"
+#include "proxy/audit/log.h"
+#include "proxy/auth/authenticator.h"
+#include "proxy/clock.h"
+#include "proxy/explain.h"
+#include "proxy/logging.h"
+#include "proxy/net/listener.h"
+#include "proxy/session/worker.h"
+#include "proxy/store/store.h"
+#include "proxy/version.h"
+
+namespace sallyport::proxy {
+
+namespace {
+
+session::configuration_ptr make_configuration(const loaded_all& loaded) {
+    auto made = std::make_shared<session::configuration>();
+    made->config = loaded.config;
+    made->users = loaded.users;
+    made->rules = loaded.rules;
+    if (loaded.config->postgres.tls.mode != net::server_tls_mode::disable)
+        made->server_tls = net::server_tls::load(loaded.config->postgres.tls);
+    for (const auto& [name, t] : loaded.config->targets) {
+        if (t.tls.mode != net::client_tls_mode::disable)
+            made->client_tls[name] = net::client_tls::load(t.tls);
+        // A key cache belongs to one password: a new configuration begins with a new one.
+        made->keys[name] = std::make_shared<auth::scram_key_cache>();
+    }
+    return made;
+}
+
+net::connection_caps caps_of(const limit_settings& l) {
+    net::connection_caps c;
+    c.connections = l.connections;
+    c.connections_per_address = l.connections_per_address;
+    c.unauthenticated = l.unauthenticated;
+    c.unauthenticated_per_address = l.unauthenticated_per_address;
+    return c;
+}
+
+void raise_limits(std::size_t connections) {
+    rlimit files{};
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+        if (files.rlim_cur != RLIM_INFINITY && files.rlim_cur < connections * 2 + 64)
+            spdlog::warn("only {} file descriptors for up to {} connections; raise LimitNOFILE",
+                         files.rlim_cur, connections);
+    }
+    const rlimit none{0, 0};  // a core dump would hold passwords and keys
+    setrlimit(RLIMIT_CORE, &none);
+}
+
+audit::log_options audit_options(const settings& s) {
+    audit::log_options o;
+    o.directory = s.audit_directory;
+    o.signing_key = s.audit_signing_key;
+    return o;
+}
+
+}  // namespace
+
+struct app::impl final : session_directory {
+    explicit impl(loaded_all loaded);
+    ~impl() override;
+
+    void start_admin();
+    admin::dependencies admin_dependencies();
+    admin::reload_answer reload();
+    void record(const std::string& event, const std::string& key, const std::string& value);
+    void on_stop_signal();
+    void wait_for_sessions();
+    void list(std::function<void(std::vector<session_info>)> done) override;
+    void kill(policy::session_id id, std::string by, std::string reason,
+              std::function<void(bool)> done) override;
+
+    std::string config_path;
+    system_clock time;
+    std::unique_ptr<audit::log> audit;
+    std::unique_ptr<store::store> state;
+    std::unique_ptr<approval::steward> steward;
+    std::unique_ptr<net::connection_limiter> limiter;
+    net::failure_limiter failures;
+    session::cancel_registry cancels;
+    session::analyst analysis;
+    boost::asio::thread_pool blocking{1};
+    session::services shared;
+    admin::event_hub events;
+    std::unique_ptr<admin::console> console;
+    std::unique_ptr<admin::server> http;
+    std::vector<std::unique_ptr<session::worker>> workers;
+    std::mutex reloading;
+
+    boost::asio::io_context main_loop{1};
+    boost::asio::signal_set stops{main_loop, SIGTERM, SIGINT};
+    boost::asio::signal_set hangups{main_loop, SIGHUP};
+    boost::asio::steady_timer drain_timer{main_loop};
+    std::chrono::steady_clock::time_point drain_until;
+    bool draining = false;
+};
+
+app::impl::impl(loaded_all loaded) : config_path(loaded.config->path) {
+    const auto& config = *loaded.config;
+    raise_limits(config.limits.connections);
+    if (config.state_sqlite.empty())
+        throw std::runtime_error(config.path +
+                                 ": state in PostgreSQL is not available in this version; use "
+                                 "state: { sqlite: FILE }");
+    audit = std::make_unique<audit::log>(audit_options(config));
+    state = store::open_sqlite(config.state_sqlite);
+    shared.mock_secret = state->mock_secret();
+    shared.boot = state->next_boot_number();
+    steward = std::make_unique<approval::steward>(
+        approval::steward::dependencies{state.get(), audit.get(), &time}, loaded.rules);
+    limiter = std::make_unique<net::connection_limiter>(caps_of(config.limits));
+    shared.current.set(make_configuration(loaded));
+    shared.steward = steward.get();
+    shared.audit = audit.get();
+    shared.time = &time;
+    shared.limiter = limiter.get();
+    shared.failures = &failures;
+    shared.cancels = &cancels;
+    shared.analysis = &analysis;
+    shared.blocking = &blocking;
+    steward->subscribe_ended([this](const approval::steward::ended_event& e) {
+        for (const auto& w : workers) w->opt_out_ended(e);
+    });
+    steward->subscribe_change(
+        [this](const approval::steward::change_event& e) { events.publish(e); });
+    console = std::make_unique<admin::console>(admin_dependencies());
+    shared.console = console.get();
+
+    net::listen_options where;
+    where.address = config.postgres.address;
+    where.port = config.postgres.port;
+    net::require_free_port(where);
+    for (std::size_t i = 0; i < config.workers; ++i) {
+        workers.push_back(std::make_unique<session::worker>(shared));
+        where.port = workers.back()->listen(where.address, where.port);
+    }
+    if (config.admin) start_admin();
+    // The steward's first act can end opt-outs: the workers that hear of it exist now.
+    steward->start();
+    record("proxy.start", "version", version);
+    record("policy.loaded", "policy", loaded.rules->hash);
+    for (const auto& w : workers) w->start();
+    if (http) http->start();
+    spdlog::info("ready: PostgreSQL on {}:{}{}, {} targets, policy {}", where.address, where.port,
+                 http ? ", admin on " + config.admin->address + ":" + std::to_string(http->port())
+                      : std::string(),
+                 config.targets.size(), loaded.rules->hash.substr(0, 12));
+}
+
+app::impl::~impl() {
+    // Surfaces first, then the sessions, then what they were using.
+    if (http) http->stop();
+    for (const auto& w : workers) w->stop();
+    console.reset();
+    record("proxy.stop", "version", version);
+    blocking.stop();
+    blocking.join();
+    steward.reset();
+    audit.reset();
+    state.reset();
+}
+
+void app::impl::record(const std::string& event, const std::string& key, const std::string& value) {
+    audit::record r;
+    r.event = event;
+    r.at = time.now();
+    r.with(key, value);
+    audit->append(std::move(r), {});
+}
+
+admin::dependencies app::impl::admin_dependencies() {
+    admin::dependencies d;
+    d.authenticate = [this](const std::string& user, std::string_view password) {
+        std::string reason;
+        const auto current = shared.current.get();
+        return auth::check_password(*current->users, shared.mock_secret, user, password,
+                                    time.now(), reason);
+    };
+    d.find_user = [this](const std::string& name) -> std::optional<policy::principal> {
+        const auto current = shared.current.get();
+        const auto* found = current->users->find(name);
+        if (found == nullptr || !found->valid_at(time.now())) return std::nullopt;
+        return found->principal;
+    };
+    d.approval = admin::approvals_of(*steward);
+    d.sessions = this;
+    d.rules = [this] { return shared.current.get()->rules; };
+    d.reload = [this] { return reload(); };
+    d.explain = [this](const admin::explain_question& q) {
+        const auto current = shared.current.get();
+        return explain_anything(*current->config, *current->users, *current->rules, time.now(), q);
+    };
+    const auto current = shared.current.get();
+    d.read_audit = admin::audit_reader_of(current->config->audit_directory);
+    d.record = [this](audit::record r) { audit->append(std::move(r), {}); };
+    d.time = &time;
+    d.roles.admins = {current->config->admins.users, current->config->admins.groups};
+    d.roles.auditors = {current->config->auditors.users, current->config->auditors.groups};
+    d.version = version;
+    return d;
+}
+
+void app::impl::start_admin() {
+    const auto config = shared.current.get()->config;
+    admin::server_options o;
+    o.address = config->admin->address;
+    o.port = config->admin->port;
+    o.url = config->admin_url;
+    if (config->admin->tls.mode != net::server_tls_mode::disable) {
+        o.tls.certificate = config->admin->tls.certificate;
+        o.tls.key = config->admin->tls.key;
+    }
+    http = std::make_unique<admin::server>(std::move(o), admin_dependencies(), events);
+}
+
+// All or nothing: what is in force changes only when every file is good.
+admin::reload_answer app::impl::reload() {
+    const std::lock_guard lock(reloading);
+    admin::reload_answer answer;
+    const auto before = shared.current.get();
+    answer.policy_hash = before->rules->hash;
+    auto loaded = load_all(config_path);
+    for (const auto& w : loaded.warnings) answer.warnings.push_back(policy::to_string(w));
+    for (const auto& f : loaded.faults) answer.faults.push_back(policy::to_string(f));
+    session::configuration_ptr made;
+    if (answer.faults.empty()) {
+        try {
+            made = make_configuration(loaded);
+        } catch (const std::exception& e) {
+            answer.faults.emplace_back(e.what());
+        }
+    }
+    if (!answer.faults.empty()) {
+        for (const auto& f : answer.faults) spdlog::error("reload refused: {}", f);
+        record("policy.refused", "reason", answer.faults.front());
+        return answer;
+    }
+    limiter->set_caps(caps_of(loaded.config->limits));
+    shared.current.set(made);
+    shared.version.fetch_add(1, std::memory_order_release);
+    steward->set_rules(loaded.rules);
+    if (http) {
+        const auto trouble = http->reload_tls();
+        if (!trouble.empty()) answer.warnings.push_back(trouble);
+    }
+    answer.done = true;
+    answer.policy_hash = loaded.rules->hash;
+    record("policy.loaded", "policy", loaded.rules->hash);
+    spdlog::info("reloaded: policy {}", loaded.rules->hash.substr(0, 12));
+    return answer;
+}
+
+void app::impl::list(std::function<void(std::vector<session_info>)> done) {
+    struct gathering {
+        std::mutex mutex;
+        std::size_t missing;
+        std::vector<session_info> all;
+        std::function<void(std::vector<session_info>)> done;
+    };
+    const auto g = std::make_shared<gathering>();
+    g->missing = workers.size();
+    g->done = std::move(done);
+    for (const auto& w : workers)
+        w->list([g](std::vector<session_info> some) {
+            std::unique_lock lock(g->mutex);
+            std::move(some.begin(), some.end(), std::back_inserter(g->all));
+            if (--g->missing > 0) return;
+            lock.unlock();
+            g->done(std::move(g->all));
+        });
+}
+
+void app::impl::kill(policy::session_id id, std::string by, std::string reason,
+                     std::function<void(bool)> done) {
+    struct asking {
+        std::mutex mutex;
+        std::size_t missing;
+        bool found = false;
+        std::function<void(bool)> done;
+    };
+    const auto a = std::make_shared<asking>();
+    a->missing = workers.size();
+    a->done = std::move(done);
+    for (const auto& w : workers)
+        w->kill(id, by, reason, [a](bool found) {
+            std::unique_lock lock(a->mutex);
+            a->found = a->found || found;
+            if (--a->missing > 0) return;
+            lock.unlock();
+            a->done(a->found);
+        });
+}
+
+void app::impl::on_stop_signal() {
+    stops.async_wait([this](boost::system::error_code ec, int) {
+        if (ec) return;
+        if (draining) {
+            spdlog::warn("stopping at once");
+            main_loop.stop();
+            return;
+        }
+        draining = true;
+        const auto limit = shared.current.get()->config->drain_timeout;
+        spdlog::info("draining for at most {} ms; signal again to stop at once", limit.count());
+        drain_until = std::chrono::steady_clock::now() + limit;
+        if (http) http->set_ready(false);
+        for (const auto& w : workers) w->drain();
+        wait_for_sessions();
+        on_stop_signal();
+    });
+}
+
+void app::impl::wait_for_sessions() {
+    const auto left = std::make_shared<std::atomic<std::size_t>>(0);
+    const auto answered = std::make_shared<std::atomic<std::size_t>>(0);
+    for (const auto& w : workers)
+        w->count([left, answered](std::size_t n) {
+            *left += n;
+            ++*answered;
+        });
+    drain_timer.expires_after(std::chrono::milliseconds(100));
+    drain_timer.async_wait([this, left, answered](boost::system::error_code ec) {
+        if (ec) return;
+        const bool none = *answered == workers.size() && *left == 0;
+        if (none || std::chrono::steady_clock::now() >= drain_until)
+            main_loop.stop();
+        else
+            wait_for_sessions();
+    });
+}
+
+app::app(loaded_all loaded) : impl_(std::make_unique<impl>(std::move(loaded))) {}
+app::~app() = default;
+
+void app::run() {
+    impl_->on_stop_signal();
+    std::function<void()> on_hangup = [&] {
+        impl_->hangups.async_wait([&](boost::system::error_code ec, int) {
+            if (ec) return;
+            static_cast<void>(impl_->reload());
+            on_hangup();
+        });
+    };
+    on_hangup();
+    impl_->main_loop.run();
+}
+
+int serve(const std::string& config_path) {
+    umask(077);
+    std::signal(SIGPIPE, SIG_IGN);
+    auto loaded = load_all(config_path);
+    for (const auto& w : loaded.warnings) std::cerr << "warning: " << policy::to_string(w) << '\n';
+    if (!loaded.ok()) {
+        for (const auto& f : loaded.faults) std::cerr << policy::to_string(f) << '\n';
+        return 2;
+    }
+    set_up_logging(loaded.config->level, loaded.config->format);
+    try {
+        app running(std::move(loaded));
+        running.run();
+        spdlog::info("stopped");
+        return 0;
+    } catch (const std::exception& e) {
+        std::cerr << "sallyport: " << e.what() << '\n';
+        return 1;
+    }
+}
+
+}  // namespace sallyport::proxy

@@ -1,0 +1,138 @@
+#include "proxy/explain.h"
+
+#include <exception>
+#include <functional>
+#include <stdexcept>
+#include <utility>
+
+#include <pthread.h>
+
+#include <nlohmann/json.hpp>
+
+#include "policy/decide.h"
+#include "policy/sql/analyse.h"
+
+namespace sallyport::proxy {
+
+namespace {
+
+std::vector<std::string> describe(const policy::facts& f) {
+    std::vector<std::string> lines;
+    for (const auto& s : f.statements) {
+        std::string kinds;
+        for (const auto k : s.kinds) {
+            if (!kinds.empty()) kinds += ", ";
+            kinds += policy::to_string(k);
+        }
+        lines.push_back("statement " + s.command + " (" + kinds + ")");
+        for (const auto& r : s.relations) {
+            std::string line = r.how == policy::access::write ? "write " : "read ";
+            line += r.schema.empty() ? r.name : r.schema + "." + r.name;
+            if (!r.columns.empty()) {
+                line += "(";
+                for (std::size_t i = 0; i < r.columns.size(); ++i)
+                    line += (i == 0 ? "" : ", ") + r.columns[i];
+                line += ")";
+            }
+            if (!r.place.empty()) line += " in " + r.place;
+            lines.push_back(std::move(line));
+        }
+        for (const auto& fn : s.functions)
+            lines.push_back("function " + (fn.schema.empty() ? fn.name : fn.schema + "." + fn.name));
+        for (const auto& c : s.settings) lines.push_back("setting " + c.name);
+        for (const auto& why : s.opaque_reasons) lines.push_back("opaque: " + why);
+    }
+    return lines;
+}
+
+}  // namespace
+
+admin::explained explain(const settings& config, const auth::user_directory& users,
+                         const policy::rule_set& rules, policy::instant now,
+                         const admin::explain_question& q) {
+    admin::explained e;
+    policy::subject s;
+    s.principal.name = q.user;
+    s.principal.groups = q.groups;
+    if (const auto* known = users.find(q.user)) {
+        s.principal = known->principal;
+        if (!q.groups.empty()) s.principal.groups = q.groups;
+    } else if (q.groups.empty()) {
+        e.error = "user \"" + q.user + "\" is not in " + config.users_path +
+                  "; name the groups to ask for somebody who is not there yet";
+        return e;
+    }
+    if (config.targets.count(q.target) == 0) {
+        e.error = "target \"" + q.target + "\" is not in " + config.path;
+        return e;
+    }
+    s.target = q.target;
+    s.application = q.application;
+    s.address = q.address.empty() ? "127.0.0.1" : q.address;
+    policy::facts_ptr f;
+    if (!q.sql.empty()) {
+        policy::sql::analyse_options options;
+        options.bytes_max = config.limits.inspect_bytes;
+        f = policy::sql::analyse(q.sql, options);
+        e.facts = describe(*f);
+    }
+    policy::decide_options options;
+    options.explain = true;
+    const auto d = policy::decide(rules, s, f.get(), policy::grants{}, now, options);
+    e.effect = d.effect;
+    e.rule = d.rule_id;
+    e.reasons = d.reasons;
+    e.policy_hash = rules.hash;
+    return e;
+}
+
+admin::explained explain_anything(const settings& config, const auth::user_directory& users,
+                                  const policy::rule_set& rules, policy::instant now,
+                                  const admin::explain_question& question) {
+    if (policy::sql::fits_inline(question.sql)) return explain(config, users, rules, now, question);
+    admin::explained result;
+    std::exception_ptr failed;
+    std::function<void()> work = [&] {
+        try {
+            result = explain(config, users, rules, now, question);
+        } catch (...) {
+            failed = std::current_exception();
+        }
+    };
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, policy::sql::big_stack_bytes);
+    pthread_t thread{};
+    const int made = pthread_create(
+        &thread, &attributes,
+        [](void* f) -> void* {
+            (*static_cast<std::function<void()>*>(f))();
+            return nullptr;
+        },
+        &work);
+    pthread_attr_destroy(&attributes);
+    if (made != 0) throw std::runtime_error("cannot start a thread for the analysis");
+    pthread_join(thread, nullptr);
+    if (failed) std::rethrow_exception(failed);
+    return result;
+}
+
+std::string format_explained(const admin::explained& e) {
+    std::string out = std::string(policy::to_string(e.effect)) + " by rule " + e.rule + "\n";
+    for (const auto& line : e.facts) out += "  fact    " + line + "\n";
+    for (const auto& line : e.reasons) out += "  reason  " + line + "\n";
+    out += "  policy  " + e.policy_hash + "\n";
+    return out;
+}
+
+std::string json_explained(const admin::explained& e) {
+    nlohmann::ordered_json j;
+    j["effect"] = policy::to_string(e.effect);
+    j["rule"] = e.rule;
+    j["reasons"] = e.reasons;
+    j["facts"] = e.facts;
+    j["policy"] = e.policy_hash;
+    return j.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace sallyport::proxy

@@ -1,0 +1,205 @@
+#include <charconv>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "policy/load.h"
+#include "proxy/app.h"
+#include "proxy/audit/read.h"
+#include "proxy/audit/verify.h"
+#include "proxy/cli/cli.h"
+#include "proxy/clock.h"
+#include "proxy/config.h"
+#include "proxy/explain.h"
+#include "proxy/passwd.h"
+#include "proxy/version.h"
+
+// Arguments → one of the commands. Exit codes: 0 done, 1 failed or refused, 2 usage or a fault in a
+// file; the HTTP commands have more (proxy/cli/cli.h).
+namespace {
+
+namespace sp = sallyport::proxy;
+namespace policy = sallyport::policy;
+
+int check(const std::string& path) {
+    const auto loaded = sp::load_all(path);
+    for (const auto& w : loaded.warnings) std::cerr << "warning: " << policy::to_string(w) << '\n';
+    for (const auto& f : loaded.faults) std::cerr << policy::to_string(f) << '\n';
+    if (!loaded.ok()) {
+        std::cerr << loaded.faults.size() << " fault(s); nothing was loaded\n";
+        return 2;
+    }
+    const sp::system_clock time;
+    const auto failed = policy::run_policy_tests(*loaded.rules, time.now());
+    for (const auto& f : failed) std::cerr << policy::to_string(f) << '\n';
+    std::cout << loaded.config->targets.size() << " target(s), " << loaded.users->all().size()
+              << " user(s), " << loaded.rules->rules.size() << " rule(s), "
+              << loaded.rules->tests.size() - failed.size() << " of "
+              << loaded.rules->tests.size() << " policy test(s) passed\n";
+    return failed.empty() ? 0 : 2;
+}
+
+struct explain_options {
+    std::string config;
+    sp::admin::explain_question question;
+    bool json = false;
+};
+
+int explain(const explain_options& o) {
+    const auto loaded = sp::load_all(o.config);
+    for (const auto& f : loaded.faults) std::cerr << policy::to_string(f) << '\n';
+    if (!loaded.ok()) return 2;
+    const sp::system_clock time;
+    const auto e = sp::explain_anything(*loaded.config, *loaded.users, *loaded.rules, time.now(),
+                                        o.question);
+    if (!e.error.empty()) {
+        std::cerr << "sallyport: " << e.error << '\n';
+        return 2;
+    }
+    std::cout << (o.json ? sp::json_explained(e) + "\n" : sp::format_explained(e));
+    return 0;
+}
+
+struct verify_arguments {
+    std::string directory;
+    std::string public_key;
+    std::string head;
+    bool may_start_later = false;
+};
+
+int verify(const verify_arguments& a) {
+    std::ifstream file(a.public_key);
+    std::ostringstream pem;
+    pem << file.rdbuf();
+    if (!file) {
+        std::cerr << "sallyport: cannot read the public key " << a.public_key << '\n';
+        return 2;
+    }
+    sp::audit::verify_options options;
+    options.may_start_later = a.may_start_later;
+    if (!a.head.empty()) {
+        const auto colon = a.head.find(':');
+        std::uint64_t sequence = 0;
+        const auto read = std::from_chars(a.head.data(), a.head.data() + a.head.size(), sequence);
+        if (colon != std::string::npos && read.ec == std::errc{} && *read.ptr == ':')
+            options.expected_head = {sequence, a.head.substr(colon + 1)};
+        if (!options.expected_head) {
+            std::cerr << "sallyport: --head is SEQUENCE:HASH, as a verification prints it\n";
+            return 2;
+        }
+    }
+    const auto report = sp::audit::verify_directory(a.directory, pem.str(), options);
+    if (!report.ok()) {
+        std::cout << "BROKEN: " << report.file;
+        if (report.line != 0) std::cout << " line " << report.line;
+        std::cout << ": " << sp::audit::to_string(report.what) << ": " << report.text << '\n';
+        return 1;
+    }
+    std::cout << "OK: " << report.records << " records, " << report.checkpoints
+              << " signed checkpoints, signed through " << report.signed_through << '\n'
+              << "head " << report.head.sequence << ':' << report.head.hash
+              << "  (keep it elsewhere: --head finds a cut tail)\n";
+    if (!report.note.empty()) std::cout << report.note << '\n';
+    return 0;
+}
+
+int show_audit(const std::string& directory, const sp::audit::query& query, std::size_t limit) {
+    auto found = sp::audit::newest(directory, query, limit);
+    for (auto line = found.rbegin(); line != found.rend(); ++line)
+        std::cout << sp::audit::format_entry(*line) << '\n';
+    return 0;
+}
+
+int run(int argc, char** argv) {
+    CLI::App program("Sallyport: a guarded entrance to PostgreSQL", "sallyport");
+    program.set_version_flag("--version", sp::version);
+    program.require_subcommand(1);
+    std::string config = "config/sallyport.yaml";
+    auto* serve_command = program.add_subcommand("serve", "Run the proxy");
+    auto* check_command =
+        program.add_subcommand("check", "Check the configuration and run the policy's own tests");
+    explain_options explained;
+    auto* explain_command =
+        program.add_subcommand("explain", "Show what would be decided, and why");
+    for (auto* c : {serve_command, check_command, explain_command})
+        c->add_option("--config,-c", config, "The configuration file")->capture_default_str();
+    check_command->add_option("FILE", config, "The configuration file, like --config");
+    explain_command->add_option("--as", explained.question.user, "Who asks")->required();
+    explain_command->add_option("--groups", explained.question.groups,
+                                "Her groups, if not those of users.yaml")
+        ->delimiter(',');
+    explain_command->add_option("--on", explained.question.target, "The target")->required();
+    explain_command->add_option("--from", explained.question.address, "Her address");
+    explain_command->add_option("--application", explained.question.application,
+                                "Her application_name");
+    explain_command->add_flag("--json", explained.json, "For programs");
+    explain_command->add_option("SQL", explained.question.sql, "Nothing: the session itself");
+
+    sp::passwd_options passwd;
+    std::string from;
+    auto* passwd_command =
+        program.add_subcommand("passwd", "Ask for a password, print the line for users.yaml");
+    passwd_command->add_option("NAME", passwd.name, "The user")->required();
+    passwd_command->add_option("FROM", from, "- reads the password from standard input");
+    passwd_command->add_option("--groups", passwd.groups, "Groups")->delimiter(',');
+    passwd_command->add_flag("--service", passwd.service, "A program: cannot vote");
+
+    auto* audit_command = program.add_subcommand("audit", "The audit log");
+    audit_command->require_subcommand(1);
+    verify_arguments verified;
+    auto* verify_command = audit_command->add_subcommand("verify", "Is the log as it was written?");
+    verify_command->add_option("DIR", verified.directory, "The log's directory")->required();
+    verify_command->add_option("--public-key", verified.public_key, "PEM file")->required();
+    verify_command->add_option("--head", verified.head, "SEQUENCE:HASH kept elsewhere");
+    verify_command->add_flag("--may-start-later", verified.may_start_later,
+                             "Older files were archived");
+    std::string directory;
+    sp::audit::query query;
+    std::size_t limit = 20;
+    auto* tail_command = audit_command->add_subcommand("tail", "The newest records");
+    auto* search_command = audit_command->add_subcommand("search", "Records that match");
+    for (auto* c : {tail_command, search_command}) {
+        c->add_option("DIR", directory, "The log's directory")->required();
+        c->add_option("-n,--limit", limit, "At most so many")->check(CLI::Range(1, 10000));
+    }
+    search_command->add_option("--user", query.user);
+    search_command->add_option("--target", query.target);
+    search_command->add_option("--rule", query.rule);
+    search_command->add_option("--event", query.event, "Exact, or a prefix that ends in a dot");
+    search_command->add_option("--hold", query.hold);
+    search_command->add_option("--opt-out", query.opt_out);
+    search_command->add_option("--session", query.session);
+    search_command->add_option("--text", query.text, "Anywhere in a value");
+
+    sp::cli::http_cli http(program);
+    try {
+        program.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        return program.exit(e) == 0 ? 0 : 2;
+    }
+    explained.config = config;
+    passwd.from_stdin = from == "-";
+    if (serve_command->parsed()) return sp::serve(config);
+    if (check_command->parsed()) return check(config);
+    if (explain_command->parsed()) return explain(explained);
+    if (passwd_command->parsed())
+        return sp::run_passwd(passwd, std::cin, std::cout, std::cerr);
+    if (verify_command->parsed()) return verify(verified);
+    if (tail_command->parsed() || search_command->parsed())
+        return show_audit(directory, query, limit);
+    return http.run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run(argc, argv);
+    } catch (const std::exception& e) {
+        std::cerr << "sallyport: " << e.what() << '\n';
+        return 1;
+    }
+}
