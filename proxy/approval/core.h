@@ -1,0 +1,120 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "proxy/approval/steward.h"
+
+/// What the desks of the steward (holds, opt-outs) stand on. Internal to this folder.
+namespace sallyport::proxy::approval {
+
+/// Something with deadlines, looked at before every task: a deadline that has passed wins over what
+/// is asked after it.
+class timed {
+  public:
+    virtual ~timed() = default;
+    [[nodiscard]] virtual std::optional<policy::instant> next_deadline() const = 0;
+    virtual void run_due(policy::instant now) = 0;
+    /// About once a second while retry_wanted(): tries again what the disk did not take.
+    virtual void retry() = 0;
+    [[nodiscard]] virtual bool retry_wanted() const = 0;
+};
+
+/// The steward's thread, its queue, and its way to store, audit log and clock.
+/// Everything but post(), the grants, health and rules' arrival belongs to that thread.
+class core {
+  public:
+    using task = std::function<void()>;
+    using on_recorded = std::function<void(std::unique_ptr<audit::receipt>)>;
+
+    core(steward::dependencies d, policy::rule_set_ptr rules);
+    ~core();
+    core(const core&) = delete;
+    core& operator=(const core&) = delete;
+
+    void attach(timed& t) { timed_.push_back(&t); }  ///< before start()
+    void start();
+    /// Runs `last`, then what is queued and what waits for the audit log; joins.
+    void stop(task last);
+    void post(task t);  ///< any thread
+    void time_moved();  ///< any thread
+
+    [[nodiscard]] policy::instant now() const noexcept { return deps_.time->now(); }
+    [[nodiscard]] store::store& db() noexcept { return *deps_.store; }
+    [[nodiscard]] const policy::rule_set_ptr& rules() const noexcept { return rules_; }
+    void set_rules(policy::rule_set_ptr r) { rules_ = std::move(r); }
+
+    /// Runs a store operation: false if the store could not do it, which is then known to health.
+    template <class F>
+    [[nodiscard]] bool stored(F f) {
+        try {
+            f();
+            store_ok_.store(true);
+            return true;
+        } catch (const store::store_error& e) {
+            note_trouble(e.what());
+            store_ok_.store(false);
+            return false;
+        }
+    }
+    /// Appends a record; `done` runs on the steward's thread, with nullptr if it is not durable.
+    void record(audit::record r, on_recorded done);
+    /// Appends a record of something that has happened whatever the disk says.
+    void record(audit::record r);
+
+    // Grants: written by the steward's thread, read by any.
+    void publish(policy::grants_ptr g);
+    [[nodiscard]] policy::grants_ptr grants() const noexcept;
+    [[nodiscard]] std::uint64_t grants_version() const noexcept { return version_.load(); }
+
+    [[nodiscard]] bool healthy() const noexcept {
+        return store_ok_.load() && deps_.audit->healthy();
+    }
+    [[nodiscard]] std::string trouble() const;
+
+    std::vector<steward::on_ended> ended;     ///< filled before start()
+    std::vector<steward::on_change> changed;  ///< filled before start()
+    void tell_change(const char* what, std::uint64_t id, const char* state) const;
+
+  private:
+    /// Shared with the callbacks that the audit log still holds.
+    struct mailbox {
+        std::mutex mutex;
+        std::condition_variable wake;
+        std::deque<task> tasks;
+        std::size_t in_flight = 0;  // records whose receipt is awaited
+        bool moved = false;
+        bool stopping = false;
+    };
+
+    void run();
+    void run_due();
+    void run_retries();
+    void wait_for_work(std::unique_lock<std::mutex>& lock);
+    [[nodiscard]] bool retry_wanted() const;
+    [[nodiscard]] std::optional<policy::instant> next_deadline() const;
+    void note_trouble(const std::string& text);
+
+    steward::dependencies deps_;
+    policy::rule_set_ptr rules_;
+    std::vector<timed*> timed_;
+    std::shared_ptr<mailbox> mailbox_;
+    std::chrono::steady_clock::time_point next_retry_{};
+    std::atomic<bool> store_ok_{true};
+    mutable std::mutex published_mutex_;  // guards grants_ and trouble_
+    policy::grants_ptr grants_;
+    std::string trouble_;
+    std::atomic<std::uint64_t> version_{1};
+    std::thread thread_;
+};
+
+}  // namespace sallyport::proxy::approval

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "proxy/approval/core.h"
+#include "proxy/approval/pass_choice.h"
+
+/// The desk for holds and passes. Internal to this folder; all of it runs on the steward's thread.
+namespace sallyport::proxy::approval {
+
+/// Life of a hold here, beside its state in the store:
+///   opening   stored, its record not yet durable; nobody can vote
+///   open      waits for votes, deadline, withdrawal; the first of them wins
+///   deciding  approved in the store, hold.approved not yet durable; nothing else can end it
+class hold_desk final : public timed {
+  public:
+    explicit hold_desk(core& c);
+    void on_passes_changed(std::function<void()> publish) { publish_ = std::move(publish); }
+
+    /// At start, before the thread: orphans are withdrawn, passes that cannot live on end.
+    void recover();
+    /// Records and takes up the passes that live on; `done` when the log has answered for all.
+    void resume(const std::function<void()>& done);
+    void open(policy::hold h, policy::milliseconds wait, const steward::on_opened& opened,
+              steward::on_outcome outcome);
+    void vote(const steward::hold_vote& v, const steward::on_answer& done);
+    void withdraw(policy::hold_id id, const std::string& why);
+    void session_ended(policy::session_id id);
+    void end_transaction_passes(policy::session_id id);
+    void close();  ///< the proxy stops: everything that waits is withdrawn
+    [[nodiscard]] std::vector<policy::hold> list(std::optional<policy::hold_state> s);
+    [[nodiscard]] std::optional<policy::hold> get(policy::hold_id id);
+    [[nodiscard]] std::vector<policy::pass> passes() const;
+
+    [[nodiscard]] std::optional<policy::instant> next_deadline() const override;
+    void run_due(policy::instant now) override;
+    void retry() override;
+    [[nodiscard]] bool retry_wanted() const override;
+
+  private:
+    enum class phase : std::uint8_t { opening, open, deciding };
+    struct live_hold {
+        policy::hold h;
+        steward::on_outcome outcome;
+        phase at = phase::opening;
+        std::set<std::string> voting;       // whose approval is being recorded
+        std::optional<pass_choice> agreed;  // what all approvers so far agreed to
+    };
+    /// A move that the store did not take when it happened; the outcome stands all the same.
+    struct unsettled_move {
+        policy::hold_id id;
+        policy::hold_state to;
+        std::string reason;
+        policy::instant at;
+    };
+
+    [[nodiscard]] std::string refuse_to_open(const policy::hold& h) const;
+    void opened(policy::hold_id id, bool recorded, const steward::on_opened& tell);
+    [[nodiscard]] answer missing(policy::hold_id id);
+    /// An answer if this vote cannot be counted now, nullopt if it can.
+    [[nodiscard]] std::optional<answer> objection(const steward::hold_vote& v, chosen& choice);
+    void deny(live_hold& l, const steward::hold_vote& v, const steward::on_answer& done);
+    void count_approval(const steward::hold_vote& v, const steward::on_answer& done);
+    void approve(live_hold& l, const policy::vote& v, const pass_choice& choice,
+                 const steward::on_answer& done);
+    void approved(policy::hold_id id, policy::pass p, bool recorded,
+                  const steward::on_answer& done);
+    void end(policy::hold_id id, policy::hold_state to, const std::string& reason);
+    void finish(policy::hold_id id, hold_outcome outcome);
+    void add_pass(const policy::pass& p);
+    void end_passes_of(policy::session_id id, bool only_transaction);
+    void tell_pass_ended(const policy::pass& p) const;
+
+    core& core_;
+    std::function<void()> publish_;
+    bool closed_ = false;
+    std::map<policy::hold_id, live_hold> live_;
+    std::map<std::string, int> pending_of_person_;
+    std::set<std::pair<policy::instant, policy::hold_id>> deadlines_;
+    std::map<policy::pass_id, policy::pass> passes_;
+    std::set<std::pair<policy::instant, policy::pass_id>> pass_ends_;
+    std::vector<policy::pass>
+        unrecorded_;  // live on after a restart, once the log takes their record
+    std::vector<unsettled_move> unsettled_;
+    std::vector<policy::pass_id> unsettled_passes_;  // to be ended in the store
+};
+
+}  // namespace sallyport::proxy::approval

@@ -1,0 +1,177 @@
+#include <algorithm>
+#include <utility>
+
+#include "proxy/approval/opt_outs.h"
+#include "proxy/approval/records.h"
+#include "proxy/audit/chain.h"
+
+/// Votes on requests for opt-outs, and what makes one active.
+namespace sallyport::proxy::approval {
+
+namespace {
+
+using policy::opt_out_state;
+
+std::string name_of(policy::opt_out_id id) {
+    return "opt-out " + std::to_string(id.value);
+}
+
+const policy::opt_out_spec* spec_now(const policy::rule_set_ptr& rules, const std::string& rule) {
+    if (!rules) return nullptr;
+    const auto* r = rules->find_rule(rule);
+    return r && r->opt_out ? &*r->opt_out : nullptr;
+}
+
+policy::vote to_vote(const steward::opt_out_vote& v, policy::instant at) {
+    return {v.who.name, v.approve, v.reason, at, v.surface};
+}
+
+}  // namespace
+
+std::optional<answer> opt_out_desk::objection(const steward::opt_out_vote& v) {
+    const auto found = requests_.find(v.id);
+    if (found == requests_.end()) {
+        if (active_.contains(v.id))
+            return answer{verdict::conflict, name_of(v.id) + " is already active", v.id.value};
+        return missing(v.id);
+    }
+    const auto& l = found->second;
+    if (l.at != phase::open)
+        return answer{verdict::conflict, name_of(v.id) + " is just being requested or activated",
+                      v.id.value};
+    const auto* spec = spec_now(core_.rules(), l.o.rule);
+    if (!spec)
+        return answer{verdict::conflict, "rule " + l.o.rule + " can no longer be opted out of",
+                      v.id.value};
+    auto why = policy::check_voter(spec->approved_by, v.who, l.o.person);
+    // Whoever the lists name, these never may: the last line of the four eyes.
+    if (why.empty() && (v.who.name.empty() || v.who.service || v.who.name == l.o.person ||
+                        v.who.name == l.o.requested_by))
+        why = "nobody may decide her own request";
+    if (!why.empty()) return answer{verdict::forbidden, why, v.id.value};
+    if (v.reason.size() > 4096 || v.surface.size() > 64)
+        return answer{verdict::invalid, "a reason may have 4096 bytes at most", v.id.value};
+    const bool voted =
+        l.voting.contains(v.who.name) ||
+        std::any_of(l.o.votes.begin(), l.o.votes.end(),
+                    [&](const policy::vote& old) { return old.person == v.who.name; });
+    if (voted)
+        return answer{verdict::conflict, v.who.name + " has already voted on " + name_of(v.id),
+                      v.id.value};
+    return std::nullopt;
+}
+
+void opt_out_desk::vote(const steward::opt_out_vote& v, const steward::on_answer& done) {
+    if (auto why = objection(v)) return done(std::move(*why));
+    auto& l = requests_.at(v.id);
+    if (!v.approve) return deny(l, v, done);
+    // As with holds: an approval counts only once it is on record, and is looked at again then.
+    l.voting.insert(v.who.name);
+    auto r = opt_out_record("opt_out.vote", l.o, core_.now());
+    add_vote(r, to_vote(v, core_.now()));
+    core_.record(std::move(r), [this, v, done](std::unique_ptr<audit::receipt> receipt) {
+        if (const auto found = requests_.find(v.id); found != requests_.end())
+            found->second.voting.erase(v.who.name);
+        if (!receipt)
+            return done({verdict::unavailable,
+                         "the vote was not counted: the audit log cannot be written", v.id.value});
+        count_approval(v, done);
+    });
+}
+
+void opt_out_desk::deny(live_request& l, const steward::opt_out_vote& v,
+                        const steward::on_answer& done) {
+    const auto ballot = to_vote(v, core_.now());
+    store::store::opt_out_change c;
+    c.from = opt_out_state::requested;
+    c.to = opt_out_state::denied;
+    c.reason = v.reason;
+    c.at = ballot.at;
+    c.vote = &ballot;
+    bool moved = false;
+    if (!core_.stored([&] { moved = core_.db().move_opt_out(v.id, c); }))
+        return done({verdict::unavailable, "the vote was not counted: the state cannot be written",
+                     v.id.value});
+    if (!moved) return done(missing(v.id));
+    auto ballot_record = opt_out_record("opt_out.vote", l.o, ballot.at);
+    add_vote(ballot_record, ballot);
+    core_.record(std::move(ballot_record));
+    auto r = opt_out_record("opt_out.denied", l.o, ballot.at);
+    deadlines_.erase({l.o.request_expires_at, v.id});
+    requests_.erase(v.id);
+    core_.tell_change("opt_out", v.id.value, policy::to_string(opt_out_state::denied));
+    record_end(std::move(r), v.reason, v.who.name, name_of(v.id) + " is denied", v.id.value, done);
+}
+
+void opt_out_desk::count_approval(const steward::opt_out_vote& v, const steward::on_answer& done) {
+    if (auto why = objection(v)) return done(std::move(*why));
+    auto& l = requests_.at(v.id);
+    const auto& spec = *spec_now(core_.rules(), l.o.rule);
+    const auto ballot = to_vote(v, core_.now());
+    const auto needed = std::max(l.o.approvals_needed, spec.approved_by.approvals);
+    const auto have = static_cast<int>(l.o.votes.size()) + 1;
+    if (have >= needed) return activate(l, ballot, spec, done);
+    if (!core_.stored([&] { core_.db().add_opt_out_vote(v.id, ballot); }))
+        return done({verdict::unavailable, "the vote was not counted: the state cannot be written",
+                     v.id.value});
+    l.o.votes.push_back(ballot);
+    core_.tell_change("opt_out", v.id.value, policy::to_string(opt_out_state::requested));
+    done({verdict::counted,
+          name_of(v.id) + ": " + std::to_string(have) + " of " + std::to_string(needed) +
+              " approvals",
+          v.id.value});
+}
+
+void opt_out_desk::activate(live_request& l, const policy::vote& v,
+                            const policy::opt_out_spec& spec, const steward::on_answer& done) {
+    store::store::opt_out_change c;
+    c.from = opt_out_state::requested;
+    c.to = opt_out_state::active;
+    c.at = core_.now();
+    c.live_from = c.at;
+    // The clock starts now; the rule of now may allow less than was asked for.
+    c.live_until = c.at + std::min(l.o.duration, spec.max_duration);
+    c.vote = &v;
+    const auto id = l.o.id;
+    bool moved = false;
+    if (!core_.stored([&] { moved = core_.db().move_opt_out(id, c); }))
+        return done({verdict::unavailable, "the vote was not counted: the state cannot be written",
+                     id.value});
+    if (!moved) return done(missing(id));
+    deadlines_.erase({l.o.request_expires_at, id});
+    l.at = phase::deciding;
+    l.o.state = opt_out_state::active;
+    l.o.from = c.live_from;
+    l.o.until = c.live_until;
+    l.o.votes.push_back(v);
+    core_.record(opt_out_record("opt_out.activated", l.o, c.at),
+                 [this, id, done](std::unique_ptr<audit::receipt> receipt) {
+                     activated(id, receipt != nullptr, done);
+                 });
+}
+
+void opt_out_desk::activated(policy::opt_out_id id, bool recorded, const steward::on_answer& done) {
+    auto node = requests_.extract(id);
+    auto& o = node.mapped().o;
+    const auto until = audit::format_time(o.until);
+    if (!recorded) {
+        // Never published: nothing has passed under it.
+        settle(
+            {id, opt_out_state::active, opt_out_state::revoked, "audit not writable", core_.now()});
+        auto r = opt_out_record("opt_out.revoked", o, core_.now());
+        r.with("ended_reason", "audit not writable");
+        core_.record(std::move(r));
+        core_.tell_change("opt_out", id.value, policy::to_string(opt_out_state::revoked));
+        return done({verdict::unavailable,
+                     name_of(id) + " is not activated: the audit log cannot be written", id.value});
+    }
+    deadlines_.emplace(o.until, id);
+    active_.emplace(id, std::move(o));
+    publish_();
+    core_.tell_change("opt_out", id.value, policy::to_string(opt_out_state::active));
+    done({verdict::done, name_of(id) + " is active until " + until, id.value});
+    // The rules may have changed while the record was written.
+    recheck();
+}
+
+}  // namespace sallyport::proxy::approval

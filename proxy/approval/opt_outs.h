@@ -1,0 +1,91 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "proxy/approval/core.h"
+
+/// The desk for opt-outs and their uses. Internal to this folder; all of it runs on the steward's
+/// thread.
+namespace sallyport::proxy::approval {
+
+class opt_out_desk final : public timed {
+  public:
+    explicit opt_out_desk(core& c);
+    void on_active_changed(std::function<void()> publish) { publish_ = std::move(publish); }
+
+    void recover();
+    void resume(const std::function<void()>& done);
+    /// The rules have changed: what they no longer allow ends.
+    void recheck();
+    void request(const policy::opt_out_request& r, const std::string& surface,
+                 const steward::on_answer& done);
+    void vote(const steward::opt_out_vote& v, const steward::on_answer& done);
+    void revoke(const steward::opt_out_revoke& r, const steward::on_answer& done);
+    /// Taken up in batches: see run_uses().
+    void use(bypass_request r, steward::on_bypass done);
+    [[nodiscard]] std::vector<policy::opt_out> list(std::optional<policy::opt_out_state> s);
+    [[nodiscard]] std::optional<policy::opt_out> get(policy::opt_out_id id);
+    [[nodiscard]] std::vector<policy::opt_out> active() const;
+
+    [[nodiscard]] std::optional<policy::instant> next_deadline() const override;
+    void run_due(policy::instant now) override;
+    void retry() override;
+    [[nodiscard]] bool retry_wanted() const override;
+
+  private:
+    /// A request's life here: opening (its record not yet durable), open, deciding (active in the
+    /// store, opt_out.activated not yet durable).
+    enum class phase : std::uint8_t { opening, open, deciding };
+    struct live_request {
+        policy::opt_out o;
+        phase at = phase::opening;
+        std::set<std::string> voting;
+    };
+    struct queued_use {
+        bypass_request request;
+        steward::on_bypass done;
+    };
+    struct unsettled_move {
+        policy::opt_out_id id;
+        policy::opt_out_state from;
+        policy::opt_out_state to;
+        std::string reason;
+        policy::instant at;
+    };
+
+    [[nodiscard]] std::string refuse_request(const policy::opt_out_request& r) const;
+    [[nodiscard]] answer missing(policy::opt_out_id id);
+    [[nodiscard]] std::optional<answer> objection(const steward::opt_out_vote& v);
+    void deny(live_request& l, const steward::opt_out_vote& v, const steward::on_answer& done);
+    void count_approval(const steward::opt_out_vote& v, const steward::on_answer& done);
+    void activate(live_request& l, const policy::vote& v, const policy::opt_out_spec& spec,
+                  const steward::on_answer& done);
+    void activated(policy::opt_out_id id, bool recorded, const steward::on_answer& done);
+    void run_uses();
+    [[nodiscard]] std::string refuse_use(const bypass_request& r) const;
+    void record_uses(const queued_use& q, const std::vector<std::uint64_t>& counts);
+    /// Stores a move; one the store does not take now is tried again until it does.
+    void settle(const unsettled_move& m);
+    void end_request(policy::opt_out_id id, policy::opt_out_state to, const std::string& reason,
+                     const std::string& by, const steward::on_answer& done);
+    void end_active(policy::opt_out_id id, policy::opt_out_state to, const std::string& reason,
+                    const std::string& by, const steward::on_answer& done);
+    void record_end(audit::record r, const std::string& reason, const std::string& by,
+                    const std::string& text, std::uint64_t id, const steward::on_answer& done);
+
+    core& core_;
+    std::function<void()> publish_;
+    std::map<policy::opt_out_id, live_request> requests_;
+    std::map<policy::opt_out_id, policy::opt_out> active_;
+    std::set<std::pair<policy::instant, policy::opt_out_id>> deadlines_;  // of both
+    std::vector<policy::opt_out>
+        unrecorded_;  // live on after a restart, once the log takes the record
+    std::vector<queued_use> uses_;
+    std::vector<unsettled_move> unsettled_;
+};
+
+}  // namespace sallyport::proxy::approval

@@ -1,0 +1,150 @@
+#include "proxy/approval/steward.h"
+
+#include <future>
+#include <utility>
+
+#include "proxy/approval/core.h"
+#include "proxy/approval/holds.h"
+#include "proxy/approval/opt_outs.h"
+
+namespace sallyport::proxy::approval {
+
+/// Puts every call on the thread; the desks do the rest.
+struct steward::impl {
+    impl(dependencies d, policy::rule_set_ptr rules)
+        : base(d, std::move(rules)), holds(base), opt_outs(base) {
+        const auto publish = [this] {
+            auto g = std::make_shared<policy::grants>();
+            g->opt_outs = opt_outs.active();
+            g->passes = holds.passes();
+            base.publish(std::move(g));
+        };
+        holds.on_passes_changed(publish);
+        opt_outs.on_active_changed(publish);
+    }
+
+    core base;
+    hold_desk holds;
+    opt_out_desk opt_outs;
+};
+
+steward::steward(dependencies d, policy::rule_set_ptr rules)
+    : impl_(std::make_unique<impl>(d, std::move(rules))) {}
+
+steward::~steward() {
+    impl_->base.stop([i = impl_.get()] { i->holds.close(); });
+}
+
+void steward::start() {
+    auto& i = *impl_;
+    i.holds.recover();
+    i.opt_outs.recover();
+    i.base.start();
+    std::promise<void> holds_done;
+    std::promise<void> opt_outs_done;
+    i.base.post([&] {
+        i.holds.resume([&] { holds_done.set_value(); });
+        i.opt_outs.resume([&] { opt_outs_done.set_value(); });
+    });
+    holds_done.get_future().wait();
+    opt_outs_done.get_future().wait();
+}
+
+void steward::set_rules(policy::rule_set_ptr rules) {
+    impl_->base.post([i = impl_.get(), rules = std::move(rules)] {
+        i->base.set_rules(rules);
+        i->opt_outs.recheck();
+    });
+}
+
+void steward::subscribe_ended(on_ended f) {
+    impl_->base.ended.push_back(std::move(f));
+}
+void steward::subscribe_change(on_change f) {
+    impl_->base.changed.push_back(std::move(f));
+}
+
+policy::grants_ptr steward::grants() const noexcept {
+    return impl_->base.grants();
+}
+std::uint64_t steward::grants_version() const noexcept {
+    return impl_->base.grants_version();
+}
+void steward::time_moved() {
+    impl_->base.time_moved();
+}
+bool steward::healthy() const noexcept {
+    return impl_->base.healthy();
+}
+std::string steward::trouble() const {
+    return impl_->base.trouble();
+}
+
+void steward::open_hold(policy::hold h, policy::milliseconds wait, on_opened opened,
+                        on_outcome outcome) {
+    impl_->base.post([i = impl_.get(), h = std::move(h), wait, opened = std::move(opened),
+                      outcome = std::move(outcome)] { i->holds.open(h, wait, opened, outcome); });
+}
+
+void steward::withdraw(policy::hold_id id, std::string why) {
+    impl_->base.post([i = impl_.get(), id, why = std::move(why)] { i->holds.withdraw(id, why); });
+}
+
+void steward::use(bypass_request r, on_bypass done) {
+    impl_->base.post(
+        [i = impl_.get(), r = std::move(r), done = std::move(done)] { i->opt_outs.use(r, done); });
+}
+
+void steward::session_ended(policy::session_id id) {
+    impl_->base.post([i = impl_.get(), id] { i->holds.session_ended(id); });
+}
+
+void steward::end_transaction_passes(policy::session_id id) {
+    impl_->base.post([i = impl_.get(), id] { i->holds.end_transaction_passes(id); });
+}
+
+void steward::vote(hold_vote v, on_answer done) {
+    impl_->base.post(
+        [i = impl_.get(), v = std::move(v), done = std::move(done)] { i->holds.vote(v, done); });
+}
+
+void steward::request_opt_out(policy::opt_out_request r, std::string surface, on_answer done) {
+    impl_->base.post([i = impl_.get(), r = std::move(r), surface = std::move(surface),
+                      done = std::move(done)] { i->opt_outs.request(r, surface, done); });
+}
+
+void steward::vote(opt_out_vote v, on_answer done) {
+    impl_->base.post(
+        [i = impl_.get(), v = std::move(v), done = std::move(done)] { i->opt_outs.vote(v, done); });
+}
+
+void steward::revoke(opt_out_revoke r, on_answer done) {
+    impl_->base.post([i = impl_.get(), r = std::move(r), done = std::move(done)] {
+        i->opt_outs.revoke(r, done);
+    });
+}
+
+void steward::list_holds(std::optional<policy::hold_state> s,
+                         std::function<void(std::vector<policy::hold>)> f) {
+    impl_->base.post([i = impl_.get(), s, f = std::move(f)] { f(i->holds.list(s)); });
+}
+
+void steward::list_opt_outs(std::optional<policy::opt_out_state> s,
+                            std::function<void(std::vector<policy::opt_out>)> f) {
+    impl_->base.post([i = impl_.get(), s, f = std::move(f)] { f(i->opt_outs.list(s)); });
+}
+
+void steward::get_hold(policy::hold_id id, std::function<void(std::optional<policy::hold>)> f) {
+    impl_->base.post([i = impl_.get(), id, f = std::move(f)] { f(i->holds.get(id)); });
+}
+
+void steward::get_opt_out(policy::opt_out_id id,
+                          std::function<void(std::optional<policy::opt_out>)> f) {
+    impl_->base.post([i = impl_.get(), id, f = std::move(f)] { f(i->opt_outs.get(id)); });
+}
+
+void steward::list_passes(std::function<void(std::vector<policy::pass>)> f) {
+    impl_->base.post([i = impl_.get(), f = std::move(f)] { f(i->holds.passes()); });
+}
+
+}  // namespace sallyport::proxy::approval

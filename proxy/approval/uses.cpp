@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <utility>
+
+#include "proxy/approval/opt_outs.h"
+#include "proxy/approval/records.h"
+#include "proxy/audit/chain.h"
+
+/// Uses of opt-outs: counted in the store, recorded, and only then allowed to pass.
+namespace sallyport::proxy::approval {
+
+namespace {
+
+using policy::opt_out_state;
+
+constexpr std::size_t opt_outs_per_use_max = 64;
+
+std::string name_of(policy::opt_out_id id) {
+    return "opt-out " + std::to_string(id.value);
+}
+
+audit::record bypass_record(audit::record r, const policy::opt_out& o, std::uint64_t use) {
+    if (r.event.empty()) r.event = "bypass";
+    set_field(r, "opt_out", std::to_string(o.id.value));
+    set_field(r, "use", std::to_string(use));
+    set_field(r, "max_uses", std::to_string(o.max_uses));
+    set_field(r, "approved_by", approvers_of(o.votes));
+    set_field(r, "reason", o.reason);
+    set_field(r, "ticket", o.ticket);
+    set_field(r, "until", audit::format_time(o.until));
+    set_field(r, "rule", o.rule);
+    return r;
+}
+
+/// One request whose records are on their way to the disk.
+struct awaited {
+    std::size_t left = 0;
+    bool failed = false;
+    std::unique_ptr<audit::receipt> last;
+    steward::on_bypass done;
+};
+
+}  // namespace
+
+void opt_out_desk::use(bypass_request r, steward::on_bypass done) {
+    uses_.push_back({std::move(r), std::move(done)});
+    // Behind all that is queued already: every use among it joins this one's transaction.
+    if (uses_.size() == 1) core_.post([this] { run_uses(); });
+}
+
+std::string opt_out_desk::refuse_use(const bypass_request& r) const {
+    if (r.opt_outs.empty()) return "no opt-out is named";
+    if (r.opt_outs.size() > opt_outs_per_use_max) return "too many opt-outs are named";
+    const auto now = core_.now();
+    for (const auto id : r.opt_outs) {
+        const auto found = active_.find(id);
+        if (found == active_.end() || !found->second.live_at(now))
+            return name_of(id) + " is not active (any more)";
+        for (const auto& [name, value] : r.record.fields)
+            if (name == "user" && value != found->second.person)
+                return name_of(id) + " belongs to another person";
+    }
+    return {};
+}
+
+void opt_out_desk::run_uses() {
+    std::vector<queued_use> usable;
+    std::vector<std::vector<policy::opt_out_id>> requests;
+    for (auto& q : std::exchange(uses_, {})) {
+        auto& ids = q.request.opt_outs;
+        std::sort(ids.begin(), ids.end());
+        ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+        if (auto why = refuse_use(q.request); !why.empty()) {
+            q.done(nullptr, std::move(why));
+            continue;
+        }
+        requests.push_back(ids);
+        usable.push_back(std::move(q));
+    }
+    if (usable.empty()) return;
+    std::vector<std::optional<std::vector<std::uint64_t>>> counts;
+    if (!core_.stored([&] { counts = core_.db().use_opt_outs(requests, core_.now()); })) {
+        for (const auto& q : usable)
+            q.done(nullptr, "the state cannot be written");
+        return;
+    }
+    for (std::size_t i = 0; i < usable.size(); ++i) {
+        if (counts[i])
+            record_uses(usable[i], *counts[i]);
+        else
+            usable[i].done(nullptr, "the opt-out has no use left");
+    }
+}
+
+void opt_out_desk::record_uses(const queued_use& q, const std::vector<std::uint64_t>& counts) {
+    auto a = std::make_shared<awaited>();
+    a->left = counts.size();
+    a->done = q.done;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        const auto id = q.request.opt_outs[i];
+        auto& o = active_.at(id);
+        o.uses = std::max(o.uses, counts[i]);
+        const bool was_last = o.max_uses != 0 && counts[i] == o.max_uses;
+        core_.record(bypass_record(q.request.record, o, counts[i]),
+                     [this, a, id, was_last](std::unique_ptr<audit::receipt> receipt) {
+                         a->failed = a->failed || !receipt;
+                         if (receipt) a->last = std::move(receipt);
+                         if (--a->left == 0) {
+                             if (a->failed)
+                                 a->done(nullptr, "audit not writable");
+                             else
+                                 a->done(std::move(a->last), {});
+                         }
+                         // After the last use was let go, so that its session does not end before
+                         // it.
+                         if (was_last && active_.contains(id))
+                             end_active(id, opt_out_state::used_up, "all its uses are spent", "",
+                                        {});
+                     });
+    }
+}
+
+}  // namespace sallyport::proxy::approval
