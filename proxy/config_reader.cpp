@@ -121,6 +121,7 @@ void config_reader::read_server_tls(const YAML::Node& node, bool is_admin,
     const auto mode = is_admin
                           ? reader_.word(node, "mode", {"disable", "require"})
                           : reader_.word(node, "mode", {"disable", "prefer", "require", "mutual"});
+    if (reader_.faults().size() != faults_before) return;
     const auto fallback = is_admin ? "require" : "prefer";
     (void)net::parse_server_tls_mode(mode.value_or(fallback), out.mode);
     if (out.mode == net::server_tls_mode::disable) return;

@@ -73,8 +73,9 @@ scram_step log_in(scram_server& server, std::string_view password,
     const auto proof = client.server_first(first.data);
     if (proof.status != scram_status::send) return proof;
     auto last = server.step(proof.data);
-    if (last.status == scram_status::done)
+    if (last.status == scram_status::done) {
         EXPECT_EQ(client.server_final(last.data).status, scram_status::done);
+    }
     return last;
 }
 
