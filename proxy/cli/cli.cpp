@@ -1,0 +1,236 @@
+#include "proxy/cli/cli.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "proxy/cli/http_client.h"
+#include "proxy/cli/login.h"
+#include "proxy/cli/views.h"
+#include "proxy/visible.h"
+
+namespace sallyport::proxy::cli {
+namespace {
+
+using view = std::string (*)(const std::string&, const screen&);
+
+screen terminal() {
+    screen s;
+    winsize size{};
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+        s.width = size.ws_col;
+    } else if (const char* const columns = std::getenv("COLUMNS")) {
+        const auto width = std::strtoul(columns, nullptr, 10);
+        if (width >= 20 && width <= 10'000) s.width = width;
+    }
+    s.now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                   std::chrono::system_clock::now().time_since_epoch())
+                   .count();
+    return s;
+}
+
+}  // namespace
+
+struct http_cli::impl {
+    struct entry {
+        CLI::App* app = nullptr;
+        std::function<void()> run;
+    };
+
+    explicit impl(CLI::App& app) {
+        add_holds(app);
+        add_opt_outs(app);
+        add_rest(app);
+    }
+
+    /// A subcommand with the options that all have; `f` runs when it was given.
+    CLI::App& add(CLI::App& parent, const char* name, const char* does, std::function<void()> f) {
+        auto* const sub = parent.add_subcommand(name, does);
+        sub->add_option("--url", options.url, "the proxy's admin address")
+            ->envname("SALLYPORT_URL")
+            ->capture_default_str();
+        sub->add_option("--user", options.user, "who you are (else SALLYPORT_USER, USER)");
+        sub->add_option("--ca", options.ca, "PEM file of the authority that signed the certificate")
+            ->check(CLI::ExistingFile);
+        sub->add_flag("--json", json, "the API's JSON instead of text");
+        entries.push_back({sub, std::move(f)});
+        return *sub;
+    }
+
+    void with_id(CLI::App& sub) {
+        sub.add_option("id", id, "number")->required()->check(CLI::PositiveNumber);
+    }
+    void with_reason(CLI::App& sub, bool needed) {
+        auto* const o = sub.add_option("--reason", reason, "why; others will read it");
+        if (needed) o->required();
+    }
+
+    void add_holds(CLI::App& app) {
+        auto& list = add(app, "holds", "What waits for approval and you can see", [this] {
+            get(all ? "/api/v1/holds" : "/api/v1/holds?state=pending", show_holds);
+        });
+        list.add_flag("--all", all, "also what has ended");
+        with_id(add(app, "hold", "One hold with its whole statement",
+                    [this] { get("/api/v1/holds/" + number(), show_hold); }));
+        auto& approve = add(app, "approve", "Release a hold", [this] {
+            post("/api/v1/holds/" + number() + "/approve",
+                 body({{"reason", reason}, {"pass", pass}, {"for", duration}}));
+        });
+        with_id(approve);
+        with_reason(approve, false);
+        approve
+            .add_option("--pass", pass,
+                        "what is released besides: statement, shape, transaction, session")
+            ->check(CLI::IsMember({"statement", "shape", "transaction", "session"}));
+        approve.add_option("--for", duration, "how long the pass lasts, like 30m");
+        auto& deny = add(app, "deny", "Refuse a hold", [this] {
+            post("/api/v1/holds/" + number() + "/deny", body({{"reason", reason}}));
+        });
+        with_id(deny);
+        with_reason(deny, true);
+    }
+
+    void add_opt_outs(CLI::App& app) {
+        auto* const group =
+            app.add_subcommand("opt-out", "Time-limited, reviewed exceptions from a rule");
+        group->require_subcommand(1);
+        auto& request = add(*group, "request", "Ask for one, for yourself", [this] {
+            post("/api/v1/opt-outs", body({{"rule", rule},
+                                           {"for", duration},
+                                           {"reason", reason},
+                                           {"ticket", ticket},
+                                           {"target", target}}));
+        });
+        request.add_option("--rule", rule, "the holding rule")->required();
+        request.add_option("--for", duration, "how long, like 2h")->required();
+        with_reason(request, true);
+        request.add_option("--ticket", ticket, "the ticket that it belongs to");
+        request.add_option("--target", target, "only on this target");
+        auto& list = add(*group, "list", "Those that you can see", [this] {
+            get(state.empty() ? "/api/v1/opt-outs" : "/api/v1/opt-outs?state=" + state,
+                show_opt_outs);
+        });
+        list.add_option("--state", state, "only those in this state")
+            ->check(CLI::IsMember({"requested", "active", "denied", "withdrawn", "lapsed",
+                                   "expired", "revoked", "used_up"}));
+        with_id(add(*group, "show", "One of them",
+                    [this] { get("/api/v1/opt-outs/" + number(), show_opt_out); }));
+        for (const auto& [name, does, needed] :
+             {std::tuple{"approve", "Approve a requested one", false},
+              std::tuple{"deny", "Refuse a requested one", true},
+              std::tuple{"revoke", "End one now", true}}) {
+            auto& sub = add(*group, name, does, [this, verb = std::string(name)] {
+                post("/api/v1/opt-outs/" + number() + "/" + verb, body({{"reason", reason}}));
+            });
+            with_id(sub);
+            with_reason(sub, needed);
+        }
+    }
+
+    void add_rest(CLI::App& app) {
+        add(app, "sessions", "Live sessions (admins, auditors)",
+            [this] { get("/api/v1/sessions", show_sessions); });
+        auto& kill = add(app, "kill", "End a session (admins)", [this] {
+            post("/api/v1/sessions/" + number() + "/kill", body({{"reason", reason}}));
+        });
+        with_id(kill);
+        with_reason(kill, true);
+        add(app, "rules", "The rules in force", [this] { get("/api/v1/rules", show_rules); });
+        add(app, "whoami", "Who you are to the proxy, and your roles",
+            [this] { get("/api/v1/me", show_me); });
+        add(app, "reload", "Read policy and users again (admins)", [this] {
+            const login in(options);
+            const auto said = in.ask("POST", "/api/v1/reload");
+            std::cout << (json ? pretty(said)
+                               : "policy " + visible(member(said, "policy"), line_breaks::escape) +
+                                     " is in force\n");
+        });
+        add(app, "login", "Print a token for SALLYPORT_TOKEN", [this] {
+            login in(options);
+            std::cout << in.keep() << "\n";
+        });
+    }
+
+    [[nodiscard]] std::string number() const { return std::to_string(id); }
+
+    void get(const std::string& path, view as) {
+        const login in(options);
+        print(in.ask("GET", path), as);
+    }
+    void post(const std::string& path, const std::string& what) {
+        const login in(options);
+        print(in.ask("POST", path, what), show_answer);
+    }
+    void print(const std::string& answer, view as) const {
+        std::cout << (json ? pretty(answer) : as(answer, terminal()));
+    }
+
+    [[nodiscard]] const entry* given() const {
+        for (const auto& e : entries)
+            if (e.app->parsed()) return &e;
+        return nullptr;
+    }
+
+    std::vector<entry> entries;
+    connection_options options{.url = "http://127.0.0.1:6480", .user = {}, .ca = {}};
+    bool json = false;
+    bool all = false;
+    std::uint64_t id = 0;
+    std::string reason;
+    std::string pass;
+    std::string duration;
+    std::string rule;
+    std::string ticket;
+    std::string target;
+    std::string state;
+};
+
+http_cli::http_cli(CLI::App& app) : impl_(std::make_unique<impl>(app)) {}
+
+http_cli::~http_cli() = default;
+
+bool http_cli::selected() const {
+    return impl_->given() != nullptr;
+}
+
+int http_cli::run() {
+    const auto* const entry = impl_->given();
+    if (entry == nullptr) return usage;
+    const auto say = [](const std::string& what, const std::string& next) {
+        std::cerr << "sallyport: " << visible(what, line_breaks::keep) << "\n";
+        if (!next.empty()) std::cerr << "  " << visible(next, line_breaks::escape) << "\n";
+    };
+    try {
+        entry->run();
+        std::cout.flush();
+        return std::cout ? done : refused;
+    } catch (const failure& f) {
+        say(f.what(), f.next());
+        return f.status();
+    } catch (const std::exception& e) {
+        say(e.what(), "This should not happen; please report it with the command you gave.");
+        return refused;
+    }
+}
+
+int run(int argc, char** argv) {
+    CLI::App app("Talks to a running Sallyport over its admin API");
+    app.require_subcommand(1);
+    http_cli commands(app);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        return app.exit(e) == 0 ? done : usage;
+    }
+    return commands.run();
+}
+
+}  // namespace sallyport::proxy::cli

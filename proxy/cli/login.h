@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+
+#include "proxy/cli/http_client.h"
+
+/// A login for the length of one command.
+namespace sallyport::proxy::cli {
+
+struct connection_options {
+    std::string url;
+    std::string user;
+    std::string ca;
+};
+
+/// SALLYPORT_TOKEN when it is set; else user and password (SALLYPORT_PASSWORD, or asked on the
+/// terminal without echo) give a login that ends with this object.
+/// Errors: failure with not_logged_in, unreachable or usage.
+class login {
+  public:
+    explicit login(const connection_options& o);
+    ~login();
+    login(const login&) = delete;
+    login& operator=(const login&) = delete;
+
+    /// The answer's body; anything but 2xx throws failure.
+    [[nodiscard]] std::string ask(const std::string& method, const std::string& path,
+                                  const std::string& body = {}) const;
+    /// Leaves the login open and hands out its token.
+    [[nodiscard]] std::string keep();
+
+  private:
+    endpoint to_;
+    std::string ca_;
+    std::string token_;
+    bool own_ = false;  ///< ours to end
+};
+
+}  // namespace sallyport::proxy::cli
