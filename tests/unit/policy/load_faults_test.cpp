@@ -110,7 +110,7 @@ TEST(load_faults, towers_of_brackets_are_refused) {
 TEST(load_faults, deep_nesting_is_reported_where_it_is_too_deep) {
     const std::string text = "version: " + std::string(40, '[') + std::string(40, ']') + "\n";
 
-    EXPECT_THAT(faults_of(text), ElementsAre("1:42: maps and lists are nested too deeply"));
+    EXPECT_THAT(faults_of(text), ElementsAre("1:41: maps and lists are nested too deeply"));
 }
 
 TEST(load_faults, too_many_values_are_refused) {

@@ -1,0 +1,139 @@
+#include "policy/opt_out.h"
+
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/policy/files.h"
+
+namespace sallyport::policy {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+struct opt_out_request_for : testing::Test {
+    rule_set_ptr rules = tests::load_sound(R"(
+version: 1
+default: allow
+resources:
+  pii: { target: [shop, crm], relations: ["pii.*"] }
+rules:
+  - id: pii
+    on: [pii]
+    effect: hold
+    hold: { approvers: { groups: [security] } }
+    opt_out:
+      who: { groups: [oncall] }
+      approvers: { groups: [security] }
+      max_duration: 4h
+      max_live: { per_person: 1, in_all: 3 }
+      ticket: "INC-[0-9]+"
+  - { id: free, do: [ddl], effect: hold, hold: { approvers: { users: [bob] } }, opt_out: { approvers: { users: [bob] }, max_duration: 1h } }
+  - { id: strict, do: [grant], effect: hold, hold: { approvers: { users: [bob] } } }
+  - { id: never, do: [lock], effect: deny }
+)");
+    opt_out_request r{{"alice", {"oncall"}, false}, "pii", 4h, "checkout is down", "INC-7", ""};
+
+    std::string answer(int of_person = 0, int in_all = 0) const {
+        return check_bounds(*rules, r, of_person, in_all);
+    }
+};
+
+TEST_F(opt_out_request_for, what_is_within_the_bounds_passes) {
+    EXPECT_EQ(answer(), "");
+    r.target = "crm";
+    EXPECT_EQ(answer(0, 2), "");
+}
+
+TEST_F(opt_out_request_for, unknown_rule_names_the_nearest) {
+    r.rule = "pi";
+    EXPECT_THAT(answer(), HasSubstr("did you mean pii?"));
+}
+
+TEST_F(opt_out_request_for, rule_that_offers_none_is_refused) {
+    for (const char* id : {"strict", "never", "opaque", "default"}) {
+        r.rule = id;
+        EXPECT_THAT(answer(), HasSubstr("cannot be opted out of")) << id;
+    }
+}
+
+TEST_F(opt_out_request_for, person_outside_who_is_refused) {
+    r.person.groups = {"dev"};
+    EXPECT_THAT(answer(), HasSubstr("oncall"));
+    r.person = {"", {"oncall"}, false};
+    EXPECT_NE(answer(), "");
+}
+
+TEST_F(opt_out_request_for, duration_beyond_the_bound_names_the_longest_that_fits) {
+    r.duration = 4h + 1ms;
+    EXPECT_THAT(answer(), HasSubstr("ask for 4h at most"));
+    r.duration = 0ms;
+    EXPECT_NE(answer(), "");
+    r.duration = -1h;
+    EXPECT_NE(answer(), "");
+    r.duration = milliseconds::max();
+    EXPECT_NE(answer(), "");
+}
+
+TEST_F(opt_out_request_for, ticket_must_fit_as_a_whole) {
+    for (const char* ticket : {"", "INC-", "xINC-7", "INC-7x", "INC-7\n", "inc-7"}) {
+        r.ticket = ticket;
+        EXPECT_NE(answer(), "") << ticket;
+    }
+    r.ticket = "INC-" + std::string(100'000, '7');
+    EXPECT_NE(answer(), "");
+}
+
+TEST_F(opt_out_request_for, reason_must_say_something) {
+    r.reason = " \n\t ";
+    EXPECT_THAT(answer(), HasSubstr("reason"));
+    r.reason = std::string(100'000, 'x');
+    EXPECT_NE(answer(), "");
+}
+
+TEST_F(opt_out_request_for, target_the_rule_does_not_speak_of_is_refused) {
+    r.target = "hr";
+    EXPECT_THAT(answer(), HasSubstr("shop, crm"));
+}
+
+TEST_F(opt_out_request_for, live_ones_are_limited_per_person_and_in_all) {
+    EXPECT_THAT(answer(1, 1), HasSubstr("1 per person"));
+    EXPECT_THAT(answer(0, 3), HasSubstr("3 in all"));
+    EXPECT_EQ(answer(0, 2), "");
+}
+
+TEST_F(opt_out_request_for, rule_without_further_bounds_asks_for_a_reason_only) {
+    r.rule = "free";
+    r.person.groups.clear();
+    r.ticket.clear();
+    r.duration = 1h;
+    EXPECT_EQ(answer(9, 99), "");
+}
+
+TEST(ticket_patterns, costly_pattern_takes_no_exponential_time) {
+    auto rules =
+        tests::load_sound(R"({version: 1, default: allow, rules: [{id: a, do: [ddl], effect: hold,
+        hold: {approvers: {users: [bob]}},
+        opt_out: {approvers: {users: [bob]}, max_duration: 1h, ticket: "(a+)+(a+)+b"}}]})");
+    opt_out_request r{{"alice", {}, false}, "a", 1h, "why", std::string(256, 'a'), ""};
+
+    EXPECT_NE(check_bounds(*rules, r, 0, 0), "");
+}
+
+TEST(voters, requester_programs_and_strangers_may_not_vote) {
+    const approvers a{{"dave"}, {"security"}, 1};
+
+    EXPECT_EQ(check_voter(a, {"bob", {"security"}, false}, "alice"), "");
+    EXPECT_EQ(check_voter(a, {"dave", {}, false}, "alice"), "");
+    EXPECT_THAT(check_voter(a, {"bob", {"security"}, false}, "bob"), HasSubstr("own request"));
+    EXPECT_THAT(check_voter(a, {"ci", {"security"}, true}, "alice"), HasSubstr("only persons"));
+    EXPECT_THAT(check_voter(a, {"erin", {"dev"}, false}, "alice"),
+                HasSubstr("members of security"));
+    EXPECT_NE(check_voter(a, {"", {"security"}, false}, "alice"), "");
+    EXPECT_NE(check_voter({}, {"bob", {"security"}, false}, "alice"), "");
+}
+
+}  // namespace
+}  // namespace sallyport::policy
