@@ -73,24 +73,27 @@ void opt_out_desk::recover() {
 }
 
 void opt_out_desk::resume(const std::function<void()>& done) {
-    const auto left = std::make_shared<std::size_t>(unrecorded_.size());
-    if (*left == 0) return done();
-    for (const auto& o : std::exchange(unrecorded_, {})) {
+    resuming_ = unrecorded_.size();
+    if (resuming_ == 0) return done();
+    for (const auto& o : unrecorded_)
         core_.record(opt_out_record("opt_out.resumed", o, core_.now()),
-                     [this, o, left, done](std::unique_ptr<audit::receipt> receipt) {
-                         if (receipt) {
-                             deadlines_.emplace(o.until, o.id);
-                             active_.emplace(o.id, o);
-                         } else {
-                             unrecorded_.push_back(o);
-                         }
-                         if (--*left == 0) {
-                             recheck();
-                             publish_();
-                             done();
-                         }
+                     [this, id = o.id, done](std::unique_ptr<audit::receipt> receipt) {
+                         if (receipt) take_up(id);
+                         if (--resuming_ > 0) return;
+                         recheck();
+                         publish_();
+                         done();
                      });
-    }
+}
+
+void opt_out_desk::take_up(policy::opt_out_id id) {
+    const auto found = std::find_if(unrecorded_.begin(), unrecorded_.end(),
+                                    [&](const policy::opt_out& o) { return o.id == id; });
+    // Revoked while its record was written.
+    if (found == unrecorded_.end()) return;
+    deadlines_.emplace(found->until, id);
+    active_.emplace(id, std::move(*found));
+    unrecorded_.erase(found);
 }
 
 void opt_out_desk::recheck() {
@@ -300,7 +303,7 @@ bool opt_out_desk::retry_wanted() const {
 void opt_out_desk::retry() {
     for (const auto& m : std::exchange(unsettled_, {}))
         settle(m);
-    if (!unrecorded_.empty()) resume([] {});
+    if (!unrecorded_.empty() && resuming_ == 0) resume([] {});
 }
 
 std::vector<policy::opt_out> opt_out_desk::active() const {

@@ -65,6 +65,7 @@ class opt_out_desk final : public timed {
     void activate(live_request& l, const policy::vote& v, const policy::opt_out_spec& spec,
                   const steward::on_answer& done);
     void activated(policy::opt_out_id id, bool recorded, const steward::on_answer& done);
+    void take_up(policy::opt_out_id id);  ///< recorded again after a restart: live
     void run_uses();
     [[nodiscard]] std::string refuse_use(const bypass_request& r) const;
     void record_uses(const queued_use& q, const std::vector<std::uint64_t>& counts);
@@ -83,7 +84,8 @@ class opt_out_desk final : public timed {
     std::map<policy::opt_out_id, policy::opt_out> active_;
     std::set<std::pair<policy::instant, policy::opt_out_id>> deadlines_;  // of both
     std::vector<policy::opt_out>
-        unrecorded_;  // live on after a restart, once the log takes the record
+        unrecorded_;            // live on after a restart, once the log takes the record
+    std::size_t resuming_ = 0;  // of these, how many records are on their way
     std::vector<queued_use> uses_;
     std::vector<unsettled_move> unsettled_;
 };
