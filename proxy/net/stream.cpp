@@ -1,7 +1,7 @@
 #include "proxy/net/stream.h"
 
 #include <cerrno>
-#include <climits>
+#include <csignal>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -45,6 +45,18 @@ std::string handshake_cause(SSL* ssl) {
     ERR_clear_error();
     const char* reason = code != 0 ? ERR_reason_error_string(code) : nullptr;
     return reason != nullptr ? reason : "protocol error";
+}
+
+// OpenSSL's socket BIO writes without MSG_NOSIGNAL: by default a peer that left would end the
+// process.
+void ignore_broken_pipes() noexcept {
+    static const bool done = [] {
+        struct sigaction current {};
+        if (::sigaction(SIGPIPE, nullptr, &current) == 0 && current.sa_handler == SIG_DFL)
+            (void)::signal(SIGPIPE, SIG_IGN);
+        return true;
+    }();
+    (void)done;
 }
 
 bool is_ip_literal(const std::string& host) {
@@ -204,6 +216,7 @@ std::optional<std::byte> stream::peek() const noexcept {
 
 void stream::start_tls_server(std::shared_ptr<const server_tls> tls) {
     free_tls();
+    ignore_broken_pipes();
     clear_errors();
     ssl_ = SSL_new(tls->native_handle());
     if (ssl_ == nullptr || SSL_set_fd(ssl_, fd_) != 1) throw tls_error("out of memory for TLS");
@@ -213,6 +226,7 @@ void stream::start_tls_server(std::shared_ptr<const server_tls> tls) {
 
 void stream::start_tls_client(std::shared_ptr<const client_tls> tls, const std::string& host) {
     free_tls();
+    ignore_broken_pipes();
     clear_errors();
     ssl_ = SSL_new(tls->native_handle());
     if (ssl_ == nullptr || SSL_set_fd(ssl_, fd_) != 1) throw tls_error("out of memory for TLS");

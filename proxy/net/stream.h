@@ -93,6 +93,7 @@ class stream {
     [[nodiscard]] std::optional<std::byte> peek() const noexcept;
 
     /// Begins TLS; then call handshake_step() until ok or error. At most once per stream.
+    /// From then on the process ignores SIGPIPE, unless it has a handler of its own.
     void start_tls_server(std::shared_ptr<const server_tls> tls);
     /// `host` as configured: SNI if it is a name; verify_full checks it against DNS or IP SANs.
     void start_tls_client(std::shared_ptr<const client_tls> tls, const std::string& host);

@@ -159,6 +159,18 @@ TEST_F(tls_test, reset_in_the_middle_is_end_of_file) {
     EXPECT_EQ(read_bytes(pair_.server, 1).second, io_status::eof);
 }
 
+TEST_F(tls_test, writing_to_a_peer_that_left_is_end_of_file_without_a_signal) {
+    ASSERT_EQ(connect(server_options(), client_options()).first.status, io_status::ok);
+    pair_.client.socket().set_option(asio::socket_base::linger(true, 0));
+    pair_.client.close();
+    ASSERT_TRUE(wait_readable(pair_.server));
+
+    io_result r = pair_.server.write_some(as_bytes("x"));
+    if (r.status == io_status::ok) r = pair_.server.write_some(as_bytes("x"));
+
+    EXPECT_EQ(r.status, io_status::eof);
+}
+
 TEST_F(tls_test, damaged_record_is_an_error_and_nothing_follows_it) {
     ASSERT_EQ(connect(server_options(), client_options()).first.status, io_status::ok);
     const std::string garbage("\x17\x03\x03\x00\x20________________________________", 37);
