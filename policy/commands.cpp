@@ -21,11 +21,13 @@ constexpr kind_mask prepared = bit(kind::prepared) | changes | bit(kind::lock);
 
 constexpr std::array words{
     command_word{"abort", transactions},
+    command_word{"alter", rights},
     command_word{"alter aggregate", schema},
     command_word{"alter collation", schema},
     command_word{"alter conversion", schema},
     command_word{"alter database", schema},
     command_word{"alter default privileges", rights},
+    command_word{"alter depends", schema},
     command_word{"alter domain", schema},
     command_word{"alter event trigger", schema},
     command_word{"alter extension", schema},
@@ -40,19 +42,23 @@ constexpr std::array words{
     command_word{"alter operator", schema},
     command_word{"alter operator class", schema},
     command_word{"alter operator family", schema},
+    command_word{"alter owner", rights},
     command_word{"alter policy", schema},
     command_word{"alter procedure", schema},
     command_word{"alter publication", schema},
+    command_word{"alter rename", schema},
     command_word{"alter role", rights},
     command_word{"alter routine", schema},
     command_word{"alter rule", schema},
     command_word{"alter schema", schema},
     command_word{"alter sequence", schema},
     command_word{"alter server", schema},
+    command_word{"alter set schema", schema},
     command_word{"alter statistics", schema},
     command_word{"alter subscription", schema},
-    command_word{"alter system", schema},
+    command_word{"alter system", schema | bit(kind::maintenance)},
     command_word{"alter table", schema},
+    command_word{"alter table all", schema},
     command_word{"alter tablespace", schema},
     command_word{"alter text search configuration", schema},
     command_word{"alter text search dictionary", schema},
@@ -73,6 +79,7 @@ constexpr std::array words{
     command_word{"commit", transactions},
     command_word{"commit prepared", transactions},
     command_word{"copy", copies},
+    command_word{"create", rights},
     command_word{"create access method", schema},
     command_word{"create aggregate", schema},
     command_word{"create cast", schema},
@@ -120,6 +127,7 @@ constexpr std::array words{
     command_word{"delete", changes},
     command_word{"discard", settings},
     command_word{"do", bit(kind::execute_code)},
+    command_word{"drop", rights},
     command_word{"drop access method", schema},
     command_word{"drop aggregate", schema},
     command_word{"drop cast", schema},
@@ -174,6 +182,7 @@ constexpr std::array words{
     command_word{"listen", bit(kind::notify)},
     command_word{"load", bit(kind::maintenance)},
     command_word{"lock", bit(kind::lock)},
+    command_word{"lock table", bit(kind::lock)},
     command_word{"merge", changes},
     command_word{"move", cursors},
     command_word{"notify", bit(kind::notify)},
@@ -205,7 +214,54 @@ constexpr std::array words{
 };
 static_assert(std::ranges::is_sorted(words, {}, &command_word::text));
 
+/// `text` is `head` and at least one word more.
+bool begins_with_word(std::string_view text, std::string_view head) noexcept {
+    return text.size() > head.size() && text.starts_with(head) && text[head.size()] == ' ';
+}
+
+/// Commands under which the analysis knows forms of ALTER, whatever is altered. ALTER TABLE is also
+/// the parser's form for views, indexes, sequences and foreign tables.
+constexpr std::array<std::string_view, 5> wide_alters{
+    "alter depends", "alter owner", "alter rename", "alter set schema", "alter table"};
+
+struct synonym {
+    std::string_view word;
+    std::string_view command;
+};
+/// Words for which the analysis has another command.
+constexpr std::array synonyms{
+    synonym{"abort", "rollback"},
+    synonym{"alter group", "alter role"},
+    synonym{"alter procedure", "alter function"},
+    synonym{"alter routine", "alter function"},
+    synonym{"alter user", "alter role"},
+    synonym{"create group", "create role"},
+    synonym{"create procedure", "create function"},
+    synonym{"create user", "create role"},
+    synonym{"drop group", "drop role"},
+    synonym{"drop user", "drop role"},
+    synonym{"end", "commit"},
+    synonym{"lock", "lock table"},
+    synonym{"revoke", "grant"},
+    synonym{"revoke role", "grant role"},
+    synonym{"revoke", "grant role"},
+    synonym{"start transaction", "begin"},
+};
+
 }  // namespace
+
+truth speaks_of(const command_word& word, std::string_view command) noexcept {
+    const auto text = word.text;
+    if (text == command) return truth::yes;
+    const bool narrower = begins_with_word(command, text);
+    if (narrower && (text == "create" || text == "alter" || text == "drop")) return truth::yes;
+    const bool wide_alter = begins_with_word(text, "alter") &&
+                            std::ranges::find(wide_alters, command) != wide_alters.end();
+    const bool other_name = std::ranges::any_of(
+        synonyms, [&](const synonym& s) { return s.word == text && s.command == command; });
+    return narrower || wide_alter || other_name || begins_with_word(text, command) ? truth::unknown
+                                                                                   : truth::no;
+}
 
 std::span<const command_word> all_commands() noexcept {
     return words;

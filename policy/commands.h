@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "policy/facts.h"
+#include "policy/truth.h"
 
 /// The command words that `do:` accepts besides kinds.
 namespace sallyport::policy {
@@ -28,6 +29,11 @@ struct command_word {
     /// and no others: a SELECT that deletes in its WITH, or reads a file of the server, needs more.
     kind_mask natural;
 };
+
+/// Whether a statement whose command the analysis calls `command` is one that the word speaks of.
+/// The analysis knows some commands by a wider name only (`drop` for DROP TABLE, `alter rename` for
+/// ALTER TABLE … RENAME), and some words have narrower relatives (`create table as`): unknown then.
+[[nodiscard]] truth speaks_of(const command_word& word, std::string_view command) noexcept;
 
 /// The commands of PostgreSQL 15, sorted.
 [[nodiscard]] std::span<const command_word> all_commands() noexcept;

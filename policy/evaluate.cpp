@@ -129,13 +129,23 @@ class evaluator {
                     std::string_view command) {
         const auto& r = rules_[i];
         auto matched = r.any_action ? pending : pending & r.kinds;
-        for (const auto* word : r.commands)
-            if (word->text == command)
-                matched |= pending & (r.effect == effect::allow ? word->natural : ~kind_mask{0});
+        if (matched != pending && !r.commands.empty())
+            matched |= pending & kinds_of_command(r, command);
         if (matched == 0) return 0;
         const bool object =
             r.whole_target || (use != nullptr && covers(r.patterns, *use, r.effect, context_));
         return object && (r.everybody || applies(i)) ? matched : 0;
+    }
+
+    /// The kinds with which a rule on commands matches a statement with that command.
+    static kind_mask kinds_of_command(const compiled_rule& r, std::string_view command) noexcept {
+        kind_mask kinds = 0;
+        for (const auto* word : r.commands) {
+            const auto spoken_of = speaks_of(*word, command);
+            if (r.effect != effect::allow && spoken_of != truth::no) return ~kind_mask{0};
+            if (r.effect == effect::allow && spoken_of == truth::yes) kinds |= word->natural;
+        }
+        return kinds;
     }
 
     /// Who and when; asked once per rule and decision, as far as the memory of it reaches.

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/truth.h"
 #include "policy/types.h"
 
 /// Local time without the C library's TZ variable, which no thread may change while others decide.
@@ -64,8 +65,6 @@ struct time_window;
 /// then hours ("08:00-18:00", "22:00-06:00" wraps, "00:00-24:00"; none = the whole day). Only days,
 /// hours and text are set. False, with `why`, if malformed.
 [[nodiscard]] bool parse_time_window(std::string_view text, time_window& out, std::string& why);
-
-enum class truth : std::uint8_t { no, yes, unknown };
 
 /// Whether an instant is inside; unknown without the zone's rules.
 [[nodiscard]] truth is_inside(const time_window& w, instant at) noexcept;
