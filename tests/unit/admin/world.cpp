@@ -1,0 +1,222 @@
+#include "tests/unit/admin/world.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace sallyport::proxy::admin::testing {
+
+world::world() {
+    people = {{"alice", {"alice", {"dev"}, false}},
+              {"bob", {"bob", {"dev", "security"}, false}},
+              {"carol", {"carol", {"ops"}, false}},
+              {"dave", {"dave", {"audit"}, false}},
+              {"eve", {"eve", {}, false}}};
+    roles.admins.users = {"carol"};
+    roles.auditors.groups = {"audit"};
+    rules = std::make_shared<policy::rule_set>();
+    rules->hash = "abc";
+    policy::rule r;
+    r.id = "pii-needs-approval";
+    r.tier = 20;
+    r.effect = policy::effect::hold;
+    r.hold.emplace();
+    r.hold->who.groups = {"security"};
+    r.opt_out.emplace();
+    r.opt_out->approved_by.groups = {"security"};
+    r.opt_out->max_duration = std::chrono::hours(4);
+    rules->rules.push_back(r);
+    session_info s;
+    s.id = policy::session_id{12};
+    s.user = "alice";
+    s.target = "shop";
+    s.state = "idle";
+    sessions.live.push_back(s);
+}
+
+policy::hold world::alices_hold() {
+    policy::hold h;
+    h.id = policy::hold_id{7};
+    h.person = "alice";
+    h.target = "shop";
+    h.rule = "pii-needs-approval";
+    h.statement = "select ssn from customers";
+    h.who.groups = {"security"};
+    h.opened_at = policy::instant(policy::milliseconds(1'772'357'300'000));
+    h.expires_at = policy::instant(policy::milliseconds(1'772'358'200'000));
+    return h;
+}
+
+policy::opt_out world::alices_opt_out() {
+    policy::opt_out o;
+    o.id = policy::opt_out_id{3};
+    o.rule = "pii-needs-approval";
+    o.person = "alice";
+    o.requested_by = "alice";
+    o.reason = "incident";
+    o.duration = std::chrono::hours(2);
+    return o;
+}
+
+dependencies world::make() {
+    dependencies d;
+    d.authenticate = [this](const std::string& user,
+                            std::string_view password) -> std::optional<policy::principal> {
+        const auto at = people.find(user);
+        if (at == people.end() || password != user + "-password") return std::nullopt;
+        return at->second;
+    };
+    d.find_user = [this](const std::string& user) -> std::optional<policy::principal> {
+        const auto at = people.find(user);
+        return at == people.end() ? std::nullopt : std::optional(at->second);
+    };
+    auto& a = d.approval;
+    a.list_holds = [this](auto state, auto done) {
+        auto all = holds;
+        std::erase_if(all, [&](const auto& h) { return state && h.state != *state; });
+        done(std::move(all));
+    };
+    a.list_opt_outs = [this](auto state, auto done) {
+        auto all = opt_outs;
+        std::erase_if(all, [&](const auto& o) { return state && o.state != *state; });
+        done(std::move(all));
+    };
+    a.get_hold = [this](policy::hold_id id, auto done) {
+        for (const auto& h : holds)
+            if (h.id == id) return done(h);
+        done(std::nullopt);
+    };
+    a.get_opt_out = [this](policy::opt_out_id id, auto done) {
+        for (const auto& o : opt_outs)
+            if (o.id == id) return done(o);
+        done(std::nullopt);
+    };
+    a.vote_hold = [this](const approval::steward::hold_vote& v, const auto& done) {
+        steward_heard.push_back(v.who.name + (v.approve ? " approves " : " denies ") + "hold " +
+                                std::to_string(v.id.value) + " " + policy::to_string(v.scope) +
+                                (v.for_ ? " " + std::to_string(v.for_->count()) : "") + " by " +
+                                v.surface + ": " + v.reason);
+        done(steward_says);
+    };
+    a.request_opt_out = [this](const policy::opt_out_request& r, const std::string& by,
+                               const auto& done) {
+        steward_heard.push_back(r.person.name + " requests " + r.rule + " for " +
+                                std::to_string(r.duration.count()) + " by " + by + ": " + r.reason);
+        done(steward_says);
+    };
+    a.vote_opt_out = [this](const approval::steward::opt_out_vote& v, const auto& done) {
+        steward_heard.push_back(v.who.name + (v.approve ? " approves " : " denies ") + "opt-out " +
+                                std::to_string(v.id.value) + ": " + v.reason);
+        done(steward_says);
+    };
+    a.revoke_opt_out = [this](const approval::steward::opt_out_revoke& r, const auto& done) {
+        steward_heard.push_back(r.who.name + (r.is_admin ? " (admin)" : "") + " revokes opt-out " +
+                                std::to_string(r.id.value) + ": " + r.reason);
+        done(steward_says);
+    };
+    a.healthy = [this] { return healthy; };
+    d.sessions = &sessions;
+    d.rules = [this] { return rules; };
+    d.reload = [this] { return reload_says; };
+    d.explain = [](const explain_question& q) {
+        explained e;
+        e.effect = policy::effect::hold;
+        e.rule = "pii-needs-approval";
+        e.reasons = {"as " + q.user};
+        for (const auto& g : q.groups)
+            e.reasons.push_back("in " + g);
+        return e;
+    };
+    d.read_audit = [](const audit::query& q, std::size_t limit, std::uint64_t before) {
+        audit::parsed_line line;
+        line.sequence = 42;
+        line.event = q.event + "/" + std::to_string(limit) + "/" + std::to_string(before);
+        return std::vector{line};
+    };
+    d.record = [this](audit::record r) { records.push_back(std::move(r)); };
+    d.time = &time;
+    d.roles = roles;
+    d.version = "0.1.0";
+    return d;
+}
+
+actor world::as(const std::string& name, const std::string& surface) const {
+    actor a;
+    a.who = people.at(name);
+    a.role = roles_of(roles, a.who);
+    a.address = "127.0.0.1";
+    a.surface = surface;
+    return a;
+}
+
+std::vector<std::string> world::events() const {
+    std::vector<std::string> out;
+    for (const auto& r : records) {
+        auto text = r.event;
+        for (const auto& [key, value] : r.fields)
+            if (key == "user" || key == "action" || key == "outcome") text += " " + value;
+        out.push_back(std::move(text));
+    }
+    return out;
+}
+
+api_world::api_world() {
+    context = std::make_shared<api_context>();
+    context->business = std::make_shared<desk>(make());
+    context->run_blocking = [](const std::function<void()>& f) {
+        f();
+        return true;
+    };
+    surface = std::make_unique<api>(context);
+}
+
+http_response api_world::send(const std::string& method, const std::string& target,
+                              std::vector<std::pair<std::string, std::string>> headers,
+                              const std::string& body) {
+    http_request r;
+    r.method = method;
+    r.target = target;
+    r.headers = std::move(headers);
+    if (r.header_count("host") == 0) r.headers.emplace_back("Host", "localhost:6480");
+    if (method == "POST" && r.header_count("content-type") == 0)
+        r.headers.emplace_back("Content-Type", "application/json");
+    r.body = body;
+    r.address = address;
+    std::optional<http_response> answer;
+    surface->handle(std::move(r), [&](http_response a) {
+        EXPECT_FALSE(answer.has_value()) << "answered twice";
+        answer = std::move(a);
+    });
+    EXPECT_TRUE(answer.has_value()) << method << " " << target << " was not answered";
+    return answer.value_or(http_response{});
+}
+
+http_response api_world::log_in(const std::string& user, const std::string& password) {
+    return send("POST", "/api/v1/login", {},
+                nlohmann::json{{"user", user}, {"password", password}}.dump());
+}
+
+std::string api_world::token_of(const std::string& user) {
+    auto& token = tokens[user];
+    if (token.empty()) token = json_member(log_in(user, user + "-password").body, "token");
+    EXPECT_FALSE(token.empty()) << user << " could not log in";
+    return token;
+}
+
+http_response api_world::send_as(const std::string& user, const std::string& method,
+                                 const std::string& target, const std::string& body) {
+    return send(method, target, {{"Authorization", "Bearer " + token_of(user)}}, body);
+}
+
+std::string json_member(const std::string& body, const std::string& name) {
+    const auto j = nlohmann::json::parse(body, nullptr, false);
+    if (!j.is_object() || !j.contains(name)) return {};
+    return j[name].is_string() ? j[name].get<std::string>() : j[name].dump();
+}
+
+std::string header_of(const http_response& r, const std::string& name) {
+    for (const auto& [key, value] : r.headers)
+        if (key == name) return value;
+    return {};
+}
+
+}  // namespace sallyport::proxy::admin::testing
