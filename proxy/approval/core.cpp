@@ -24,6 +24,7 @@ core::~core() {
 }
 
 void core::start() {
+    next_retry_ = std::chrono::steady_clock::now() + retry_delay;
     thread_ = std::thread([this] { run(); });
 }
 

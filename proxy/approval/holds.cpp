@@ -23,8 +23,7 @@ hold_desk::hold_desk(core& c) : core_(c) {
     c.attach(*this);
 }
 
-// start
-// ----------------------------------------------------------------------------------------------
+// start -------------------------------------------------------------------------------------
 
 void hold_desk::recover() {
     const auto now = core_.now();
@@ -38,25 +37,23 @@ void hold_desk::recover() {
 }
 
 void hold_desk::resume(const std::function<void()>& done) {
-    const auto left = std::make_shared<std::size_t>(unrecorded_.size());
-    if (*left == 0) return done();
-    for (const auto& p : std::exchange(unrecorded_, {})) {
+    resuming_ = unrecorded_.size();
+    if (resuming_ == 0) return done();
+    for (const auto& p : unrecorded_)
         core_.record(pass_record("pass.resumed", p, core_.now()),
-                     [this, p, left, done](std::unique_ptr<audit::receipt> receipt) {
-                         if (!receipt)
-                             unrecorded_.push_back(p);
-                         else if (p.live_at(core_.now()))
-                             add_pass(p);
-                         if (--*left == 0) {
-                             publish_();
-                             done();
+                     [this, p, done](std::unique_ptr<audit::receipt> receipt) {
+                         if (receipt) {
+                             std::erase_if(unrecorded_,
+                                           [&](const policy::pass& u) { return u.id == p.id; });
+                             if (p.live_at(core_.now())) add_pass(p);
                          }
+                         if (--resuming_ > 0) return;
+                         publish_();
+                         done();
                      });
-    }
 }
 
-// opening
-// --------------------------------------------------------------------------------------------
+// opening -----------------------------------------------------------------------------------
 
 std::string hold_desk::refuse_to_open(const policy::hold& h) const {
     if (closed_) return "the proxy is stopping";
@@ -103,8 +100,7 @@ void hold_desk::opened(policy::hold_id id, bool recorded, const steward::on_open
     if (closed_) end(id, hold_state::withdrawn, "the proxy is stopping");
 }
 
-// ending
-// ---------------------------------------------------------------------------------------------
+// ending ------------------------------------------------------------------------------------
 
 void hold_desk::finish(policy::hold_id id, hold_outcome outcome) {
     auto node = live_.extract(id);
@@ -156,8 +152,7 @@ void hold_desk::close() {
         end(id, hold_state::withdrawn, "the proxy is stopping");
 }
 
-// passes
-// ---------------------------------------------------------------------------------------------
+// passes ------------------------------------------------------------------------------------
 
 void hold_desk::add_pass(const policy::pass& p) {
     passes_.emplace(p.id, p);
@@ -205,8 +200,7 @@ std::vector<policy::pass> hold_desk::passes() const {
     return all;
 }
 
-// time
-// -----------------------------------------------------------------------------------------------
+// time --------------------------------------------------------------------------------------
 
 std::optional<policy::instant> hold_desk::next_deadline() const {
     std::optional<policy::instant> next;
@@ -232,7 +226,8 @@ void hold_desk::run_due(policy::instant now) {
 }
 
 bool hold_desk::retry_wanted() const {
-    return !unsettled_.empty() || !unsettled_passes_.empty() || !unrecorded_.empty();
+    return !unsettled_.empty() || !unsettled_passes_.empty() ||
+           (!unrecorded_.empty() && resuming_ == 0);
 }
 
 void hold_desk::retry() {
@@ -245,11 +240,10 @@ void hold_desk::retry() {
     std::erase_if(unsettled_passes_, [this](policy::pass_id id) {
         return core_.stored([&] { core_.db().end_pass(id, core_.now()); });
     });
-    if (!unrecorded_.empty()) resume([] {});
+    if (!unrecorded_.empty() && resuming_ == 0) resume([] {});
 }
 
-// lists
-// ----------------------------------------------------------------------------------------------
+// lists -------------------------------------------------------------------------------------
 
 std::vector<policy::hold> hold_desk::list(std::optional<hold_state> s) {
     std::vector<policy::hold> all;

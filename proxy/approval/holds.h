@@ -84,7 +84,8 @@ class hold_desk final : public timed {
     std::map<policy::pass_id, policy::pass> passes_;
     std::set<std::pair<policy::instant, policy::pass_id>> pass_ends_;
     std::vector<policy::pass>
-        unrecorded_;  // live on after a restart, once the log takes their record
+        unrecorded_;            // live on after a restart, once the log takes their record
+    std::size_t resuming_ = 0;  // of these, how many records are on their way
     std::vector<unsettled_move> unsettled_;
     std::vector<policy::pass_id> unsettled_passes_;  // to be ended in the store
 };

@@ -44,8 +44,7 @@ opt_out_desk::opt_out_desk(core& c) : core_(c) {
     c.attach(*this);
 }
 
-// start and rules
-// ------------------------------------------------------------------------------------
+// start and rules ---------------------------------------------------------------------------
 
 void opt_out_desk::recover() {
     const auto now = core_.now();
@@ -110,8 +109,7 @@ void opt_out_desk::recheck() {
         end_request(id, opt_out_state::withdrawn, "policy changed: " + why, "", {});
 }
 
-// requests
-// -------------------------------------------------------------------------------------------
+// requests ----------------------------------------------------------------------------------
 
 std::string opt_out_desk::refuse_request(const policy::opt_out_request& r) const {
     if (!core_.rules()) return "no policy is loaded";
@@ -180,8 +178,7 @@ void opt_out_desk::request(const policy::opt_out_request& r, const std::string& 
     });
 }
 
-// ends
-// -----------------------------------------------------------------------------------------------
+// ends --------------------------------------------------------------------------------------
 
 void opt_out_desk::settle(const unsettled_move& m) {
     const auto move = [&] {
@@ -278,8 +275,7 @@ void opt_out_desk::revoke(const steward::opt_out_revoke& r, const steward::on_an
     end_request(r.id, opt_out_state::withdrawn, r.reason, r.who.name, done);
 }
 
-// time and lists
-// -------------------------------------------------------------------------------------
+// time and lists ----------------------------------------------------------------------------
 
 std::optional<policy::instant> opt_out_desk::next_deadline() const {
     if (deadlines_.empty()) return std::nullopt;

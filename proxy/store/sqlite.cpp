@@ -92,8 +92,7 @@ class sqlite_store final : public store {
     connection db_;
 };
 
-// holds
-// ----------------------------------------------------------------------------------------------
+// holds -------------------------------------------------------------------------------------
 
 policy::hold_id sqlite_store::add_hold(const policy::hold& h) {
     return in_transaction([&] {
@@ -250,8 +249,7 @@ std::vector<policy::hold> sqlite_store::withdraw_orphans(policy::instant at,
     });
 }
 
-// opt-outs
-// -------------------------------------------------------------------------------------------
+// opt-outs ----------------------------------------------------------------------------------
 
 policy::opt_out_id sqlite_store::add_opt_out(const policy::opt_out& o) {
     return in_transaction([&] {
@@ -410,8 +408,7 @@ std::vector<policy::opt_out> sqlite_store::list_opt_outs(std::optional<policy::o
     });
 }
 
-// passes
-// ---------------------------------------------------------------------------------------------
+// passes ------------------------------------------------------------------------------------
 
 std::vector<policy::pass> sqlite_store::list_passes(policy::instant now) {
     static const std::string sql = std::string(pass_select) + "WHERE until > ? ORDER BY id LIMIT ?";
@@ -464,8 +461,7 @@ void sqlite_store::end_bound_passes(policy::instant at) {
     });
 }
 
-// upkeep and numbers
-// ---------------------------------------------------------------------------------
+// upkeep and numbers ------------------------------------------------------------------------
 
 std::size_t sqlite_store::trim(policy::instant before) {
     return in_transaction([&] {
