@@ -36,7 +36,9 @@ open_idle=$(find "$root/build/release" -name idle_connections -type f -perm -u+x
 world=$(mktemp -d "${TMPDIR:-/tmp}/sallyport-bench.XXXXXX")
 chmod 711 "$world"
 bin=/usr/lib/postgresql/15/bin
-bouncer_pid= proxy_pid= idle_pid=
+bouncer_pid=
+proxy_pid=
+idle_pid=
 as_postgres() { if [ "$(id -u)" -eq 0 ]; then (cd "$world" && runuser -u postgres -- "$@"); else "$@"; fi; }
 leave() {
   local code=$? pid

@@ -136,7 +136,7 @@ void proxy_process::write_configuration() const {
         text += "  " + name + ":\n    host: 127.0.0.1\n    port: " + std::to_string(t.port) +
                 "\n    dbname: " + t.dbname +
                 "\n    tls: " + or_default(t.tls, "{ mode: disable }") + "\n    login: " + t.login +
-                "\n";
+                "\n    connect_timeout: " + t.connect_timeout + "\n";
     }
     if (!options_.limits.empty()) text += "limits: " + options_.limits + "\n";
     text += "roles: { admin: { groups: [admin] } }\ndrain_timeout: 1s\n" + options_.more;
