@@ -71,9 +71,13 @@ facts_ptr analyse_text(std::string_view sql, int depth) {
 
 facts_ptr analyse(std::string_view sql, const analyse_options& options) {
     auto f = std::make_shared<facts>();
-    redacted_text shown = redact_and_shape(sql, options.standard_conforming_strings);
-    f->redacted = std::move(shown.text);
-    f->shape = std::move(shown.shape);
+    if (sql.size() > options.bytes_max) {
+        f->redacted = "<too long, " + std::to_string(sql.size()) + " bytes>";
+    } else {
+        redacted_text shown = redact_and_shape(sql, options.standard_conforming_strings);
+        f->redacted = std::move(shown.text);
+        f->shape = std::move(shown.shape);
+    }
     if (const std::string why = refusal(sql, options); !why.empty())
         make_opaque(*f, why);
     else

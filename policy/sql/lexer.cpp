@@ -93,7 +93,7 @@ token lexer::word(std::size_t begin) noexcept {
                 return quoted_string(begin, token_kind::string, quoting::escape);
             case 'n':
             case 'N':
-                return quoted_string(begin, token_kind::string, quoting::plain);
+                return finish(token_kind::word, begin);  // NCHAR, then a plain string
             case 'b':
             case 'B':
             case 'x':
@@ -156,7 +156,8 @@ bool lexer::string_body(quoting how) noexcept {
                 ++pos_;
             }
         } else if (c == '\'') {
-            if (at(pos_) != '\'') return true;
+            // B'…' and X'…' know no doubled quote: another string begins there.
+            if (at(pos_) != '\'' || how == quoting::bits) return true;
             ++pos_;
         }
     }
@@ -244,6 +245,20 @@ token lexer::block_comment(std::size_t begin) noexcept {
     return fail(begin);
 }
 
+/// Measures the run of operator characters from `begin` once, however many operators it holds.
+void lexer::measure_run(std::size_t begin) noexcept {
+    run_lead_end_ = run_sign_begin_ = begin;
+    std::size_t i = begin;
+    for (; is(at(i), op_char); ++i) {
+        const bool comment =
+            (sql_[i] == '/' && at(i + 1) == '*') || (sql_[i] == '-' && at(i + 1) == '-');
+        if (comment && i > begin) break;
+        if (is(sql_[i], op_lead)) run_lead_end_ = i + 1;
+        if (sql_[i] != '+' && sql_[i] != '-') run_sign_begin_ = i + 1;
+    }
+    run_end_ = i;
+}
+
 token lexer::operator_or_self(std::size_t begin) noexcept {
     const char c = sql_[pos_];
     if (!is(c, op_char)) {
@@ -252,19 +267,11 @@ token lexer::operator_or_self(std::size_t begin) noexcept {
         pos_ += pair ? 2 : 1;
         return finish(token_kind::punctuation, begin);
     }
-    bool lead = false;
-    std::size_t i = pos_;
-    for (; is(at(i), op_char); ++i) {
-        if (i > begin &&
-            ((sql_[i] == '/' && at(i + 1) == '*') || (sql_[i] == '-' && at(i + 1) == '-')))
-            break;
-    }
-    for (std::size_t j = begin; j < i; ++j)
-        lead = lead || is(sql_[j], op_lead);
-    if (!lead)
-        while (i > begin + 1 && (sql_[i - 1] == '+' || sql_[i - 1] == '-'))
-            --i;
-    pos_ = i;
+    if (begin >= run_end_) measure_run(begin);
+    if (begin < run_lead_end_)
+        pos_ = run_end_;
+    else
+        pos_ = run_sign_begin_ > begin ? run_sign_begin_ : begin + 1;
     return finish(token_kind::op, begin);
 }
 

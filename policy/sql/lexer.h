@@ -13,12 +13,12 @@ enum class token_kind : std::uint8_t {
     quoted_identifier,  ///< "…" and U&"…"
     integer,            ///< fits the grammar's ICONST (<= 2147483647)
     decimal,            ///< every other number
-    string,       ///< '…', E'…', U&'…', N'…' and $tag$…$tag$, continuations included
-    bit_string,   ///< B'…' and X'…'
-    parameter,    ///< $1
-    op,           ///< operator
-    punctuation,  ///< ( ) [ ] , ; . : :: := .. and any character that no rule takes
-    comment,      ///< -- … and nested /* … */
+    string,             ///< '…', E'…', U&'…' and $tag$…$tag$, continuations included
+    bit_string,         ///< B'…' and X'…'
+    parameter,          ///< $1
+    op,                 ///< operator
+    punctuation,        ///< ( ) [ ] , ; . : :: := .. and any character that no rule takes
+    comment,            ///< -- … and nested /* … */
     end,
     error,  ///< unterminated literal or comment, junk after a number: no later border can be
             ///< trusted
@@ -44,7 +44,7 @@ class lexer {
     [[nodiscard]] std::string_view text(const token& t) const noexcept {
         return sql_.substr(t.begin, t.end - t.begin);
     }
-    /// True once a backslash was seen inside a plain '…' or N'…' string: the server reads such a
+    /// True once a backslash was seen inside a plain '…' string: the server reads such a
     /// text differently when standard_conforming_strings is off.
     [[nodiscard]] bool backslash_in_plain_string() const noexcept { return plain_backslash_; }
 
@@ -62,11 +62,15 @@ class lexer {
     token line_comment(std::size_t begin) noexcept;
     token block_comment(std::size_t begin) noexcept;
     token operator_or_self(std::size_t begin) noexcept;
+    void measure_run(std::size_t begin) noexcept;
     bool string_body(quoting how) noexcept;
     [[nodiscard]] std::size_t continuation(std::size_t from) const noexcept;
 
     std::string_view sql_;
     std::size_t pos_ = 0;
+    std::size_t run_end_ = 0;         // of the operator characters around pos_
+    std::size_t run_lead_end_ = 0;    // before it, an operator may end in + or -
+    std::size_t run_sign_begin_ = 0;  // from it to run_end_ there are only + and -
     bool plain_backslash_ = false;
     bool failed_ = false;
 };
