@@ -38,6 +38,7 @@ void analyse_into(facts& f, std::string_view sql, int depth) {
     const tree t{sql};
     if (t.result() == nullptr) {
         make_opaque(f, "does not parse: " + t.error());
+        f.syntax_error = depth == 0;
         return;
     }
     const PgQuery__ParseResult& parsed = *t.result();
