@@ -16,6 +16,7 @@
 namespace sallyport::proxy {
 namespace {
 
+constexpr char interrupt = 0x03;  // what Ctrl-C sends
 constexpr std::size_t line_bytes_max = auth::password_bytes_max;
 
 // YAML's double quotes take JSON's escapes; names have no control characters.
@@ -53,8 +54,9 @@ class quiet_terminal {
         blocked_ = ::pthread_sigmask(SIG_BLOCK, &block, &signals_before_) == 0;
         termios quiet = before_;
         quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-        // Ctrl-C arrives as a byte: the line is given up and the echo is restored by us.
+        // Ctrl-C arrives as a byte that ends the line: it is given up and we restore the echo.
         quiet.c_lflag &= ~static_cast<tcflag_t>(ISIG);
+        quiet.c_cc[VEOL] = interrupt;
         usable_ = ::tcsetattr(fd_, TCSAFLUSH, &quiet) == 0;
     }
     ~quiet_terminal() {
@@ -73,7 +75,7 @@ class quiet_terminal {
         answer.clear();
         answer.reserve(line_bytes_max + 2);  // no reallocation leaves a copy behind
         for (char c = 0; answer.size() <= line_bytes_max;) {
-            if (::read(fd_, &c, 1) != 1 || c == 0x03) {
+            if (::read(fd_, &c, 1) != 1 || c == interrupt) {
                 wipe(answer);
                 break;
             }
