@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::size_t console_message_bytes_max = 1u << 20;
 constexpr std::size_t console_names_max = 1'000;
+constexpr auto console_answer_time = std::chrono::seconds(60);
 
 /// Splits a Query at its semicolons, outside of quotes and comments.
 std::vector<std::string> split_statements(std::string_view text) {
@@ -100,6 +101,29 @@ struct console_names {
 
 }  // namespace
 
+asio::awaitable<console_result> session::console_execute(std::string statement) {
+    const auto self = shared_from_this();
+    if (!waker_) waker_.emplace(home_.io);
+    const auto result = std::make_shared<std::optional<console_result>>();
+    home_.shared.console->execute(
+        {subject_.principal, subject_.address}, std::move(statement),
+        [self, result](console_result r) {
+            asio::post(self->home_.io, [self, result, r = std::move(r)]() mutable {
+                *result = std::move(r);
+                self->waker_->cancel();
+            });
+        });
+    const auto deadline = std::chrono::steady_clock::now() + console_answer_time;
+    boost::system::error_code ignored;
+    while (!*result && phase_ == phase::console &&
+           std::chrono::steady_clock::now() < deadline) {
+        waker_->expires_at(deadline);
+        co_await waker_->async_wait(asio::redirect_error(use_awaitable, ignored));
+    }
+    co_return *result ? std::move(**result)
+                      : fault(sqlstate::internal_error, "the command did not finish in time");
+}
+
 asio::awaitable<void> session::run_console() {
     const auto self = shared_from_this();
     phase_ = phase::console;
@@ -122,31 +146,6 @@ asio::awaitable<void> session::run_console() {
     send_key(0x4000'0000u | static_cast<std::uint32_t>(id_.value & 0x3fff'ffffu), greeting);
     backend::ready_for_query{}.encode(greeting);
     co_await send(std::move(greeting));
-
-    asio::steady_timer answered(home_.io);
-    const auto execute = [&](std::string statement) -> asio::awaitable<console_result> {
-        auto result = std::make_shared<std::optional<console_result>>();
-        const auto alive = std::make_shared<bool>(true);
-        console->execute({subject_.principal, subject_.address}, std::move(statement),
-                         [self, result, alive, &answered](console_result r) {
-                             asio::post(self->home_.io,
-                                        [result, alive, &answered, r = std::move(r)]() mutable {
-                                            if (!*alive) return;
-                                            *result = std::move(r);
-                                            answered.cancel();
-                                        });
-                         });
-        answered.expires_after(std::chrono::seconds(60));
-        boost::system::error_code ec;
-        while (!*result && phase_ == phase::console) {
-            co_await answered.async_wait(asio::redirect_error(use_awaitable, ec));
-            if (!ec) break;
-            if (!*result) answered.expires_after(std::chrono::seconds(60));
-        }
-        *alive = false;
-        co_return *result ? std::move(**result)
-                          : fault(sqlstate::internal_error, "the command did not finish in time");
-    };
 
     console_names names;
     bool skipping = false;
@@ -184,7 +183,7 @@ asio::awaitable<void> session::run_console() {
             if (!q) failed = fault(sqlstate::protocol_violation, "invalid message format");
             if (q && statements.empty()) backend::empty_query_response{}.encode(out);
             for (const auto& s : statements) {
-                const auto r = co_await execute(s);
+                const auto r = co_await console_execute(s);
                 if (!r.sqlstate.empty()) {
                     failed = r;
                     break;
@@ -246,7 +245,7 @@ asio::awaitable<void> session::run_console() {
                 if (statements.empty()) {
                     backend::empty_query_response{}.encode(out);
                 } else {
-                    const auto r = co_await execute(statements.front());
+                    const auto r = co_await console_execute(statements.front());
                     if (r.sqlstate.empty())
                         append_result(out, r, false);
                     else

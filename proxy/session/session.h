@@ -66,6 +66,7 @@ class session : public std::enable_shared_from_this<session> {
 
     // console_session.cpp
     boost::asio::awaitable<void> run_console();
+    boost::asio::awaitable<console_result> console_execute(std::string statement);
 
     // session.cpp: the pumps
     void arm_client_read();
