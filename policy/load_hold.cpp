@@ -127,7 +127,7 @@ void load_ticket(loading& l, const YAML::Node& map, opt_out_spec& o) {
     const auto pattern = l.in.text(map, "ticket");
     std::string why;
     if (!pattern) return;
-    if (!compile_ticket(*pattern, why)) {
+    if (!is_ticket_pattern(*pattern, why)) {
         l.in.fail(yaml_reader::member(map, "ticket"), "'ticket' is no usable pattern: " + why);
         return;
     }
@@ -135,22 +135,6 @@ void load_ticket(loading& l, const YAML::Node& map, opt_out_spec& o) {
 }
 
 }  // namespace
-
-std::optional<std::regex> compile_ticket(const std::string& pattern, std::string& why) {
-    if (pattern.empty() || pattern.size() > ticket_pattern_bytes_max) {
-        why = "it must have 1 to " + std::to_string(ticket_pattern_bytes_max) + " bytes";
-        return {};
-    }
-    try {
-        // The breadth-first matcher: no pattern can make a request take exponential time. It knows
-        // no back-references and refuses them.
-        return std::regex(pattern, std::regex::ECMAScript | std::regex_constants::__polynomial);
-    } catch (const std::regex_error& e) {
-        why = std::string("an ECMAScript pattern without back-references is needed (") + e.what() +
-              ")";
-        return {};
-    }
-}
 
 std::optional<hold_spec> load_hold(loading& l, const YAML::Node& node, const std::string& where) {
     const auto here = "'hold' of " + where;

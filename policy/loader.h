@@ -66,10 +66,11 @@ enum class who_fields : std::uint8_t { all, only_names };
 /// malformed.
 [[nodiscard]] std::optional<instant> parse_instant(std::string_view text);
 
-/// Compiles a ticket pattern so that matching takes polynomial time; nullopt, with `why`, if it is
+/// Whether a ticket pattern can be used; `why` says what is wrong.
+[[nodiscard]] bool is_ticket_pattern(const std::string& pattern, std::string& why);
+/// Whether the whole ticket matches the pattern, in polynomial time; false for a pattern that is
 /// bad.
-[[nodiscard]] std::optional<std::regex> compile_ticket(const std::string& pattern,
-                                                       std::string& why);
+[[nodiscard]] bool ticket_fits(const std::string& pattern, const std::string& ticket);
 
 /// What is no fault but hardly meant. Adds to `warnings`.
 void lint(const rule_set& p, const known_names& known, std::vector<fault>& warnings);
