@@ -160,6 +160,8 @@ class gate {
         text_ptr text;
         policy::instant until{};  ///< the earliest end of what it passes by
         bool drained = false;     ///< by an opt-out that ended inside the open transaction
+        portal* target = nullptr;         ///< the execution, as of the newest plan
+        std::vector<policy::pass> kept;   ///< what that execution may go on with
     };
 
     /// What is being decided, and how to show it.
@@ -177,6 +179,7 @@ class gate {
 
     // client side (gate_client.cpp)
     std::size_t pass_body(protocol::bytes data, actions& out);
+    std::size_t pass_copy_data(protocol::bytes data, actions& out);
     std::size_t skip_to_sync(protocol::bytes data, actions& out);
     bool find_region(protocol::bytes data, patience p, actions& out);
     bool add_frame(protocol::bytes data, std::size_t offset, actions& out);
@@ -219,7 +222,8 @@ class gate {
     [[nodiscard]] bool only_admitted(const policy::decision& d) const;
     bool pass_by_drain(std::size_t i, const policy::decision& d, const considered& c,
                        policy::instant now);
-    bool take_recorded(std::size_t i, policy::instant now);
+    bool take_recorded(std::size_t i, const considered& c, policy::instant now);
+    [[nodiscard]] bool granted_already(const portal* target) const noexcept;
     void forget_region();
 
     // server side (gate_server.cpp)

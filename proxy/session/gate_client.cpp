@@ -46,6 +46,8 @@ std::size_t gate::on_client(bytes data, patience p, actions& out) {
             taken = pass_body(rest, out);
         else if (skip_to_sync_ || replies_.skipping())
             taken = skip_to_sync(rest, out);
+        else if (rest.front() == 'd')
+            taken = pass_copy_data(rest, out);
         else if (find_region(rest, p, out))
             taken = run_region(rest, out);
         if (taken == 0) break;
@@ -61,6 +63,24 @@ std::size_t gate::pass_body(bytes data, actions& out) {
     if (!drop_rest_) out.send(action::type::to_server, data.substr(0, taken));
     if (client_rest_bytes_ == 0) drop_rest_ = false;
     return taken;
+}
+
+// COPY data runs nothing by itself; its COPY was decided. Outside of a COPY the server ignores it.
+std::size_t gate::pass_copy_data(bytes data, actions& out) {
+    std::size_t at = 0;
+    while (at < data.size() && data[at] == 'd') {
+        const auto scan = protocol::try_read_header(data.substr(at), *client_limits_);
+        if (scan.error == protocol::errc::need_more) break;
+        if (scan.error != protocol::errc::ok) {
+            violation(std::string(describe(scan.error)), out);
+            return at;
+        }
+        const auto here = std::min(scan.header.frame_bytes(), data.size() - at);
+        client_rest_bytes_ = scan.header.frame_bytes() - here;
+        at += here;
+    }
+    out.send(action::type::to_server, data.substr(0, at));
+    return at;
 }
 
 // The server discards everything up to Sync, or will when our refusal reaches it: so do we.
@@ -132,7 +152,6 @@ bool gate::add_frame(bytes data, std::size_t offset, actions&) {
     if (f.partial) {
         const auto here = data.size() - offset;
         std::size_t enough = f.bytes;
-        if (f.tag == 'd') enough = protocol::frame_header_bytes;
         if (f.tag == 'B' && f.bytes > bind_whole_bytes_max) enough = 256;
         if (f.tag == 'F' && f.bytes > bind_whole_bytes_max) enough = 16;
         if ((f.tag == 'Q' || f.tag == 'P') && f.bytes > limits_.inspect_bytes + 256) enough = 256;
@@ -191,10 +210,15 @@ void gate::forward_region(bytes data, std::size_t frames, actions& out) {
             return;
         }
     }
-    for (const auto& g : grants_)
+    for (auto& g : grants_) {
+        if (g.frame >= frames) continue;
         for (const auto id : g.opt_outs)
             if (std::find(used_opt_outs_.begin(), used_opt_outs_.end(), id) == used_opt_outs_.end())
                 used_opt_outs_.push_back(id);
+        if (g.target == nullptr) continue;
+        g.target->recorded = true;
+        g.target->released_by = std::move(g.kept);
+    }
     forget_region();
 }
 

@@ -105,13 +105,24 @@ bool gate::pass_by_drain(std::size_t i, const policy::decision& d, const conside
     return false;
 }
 
-bool gate::take_recorded(std::size_t i, policy::instant now) {
-    for (const auto& g : grants_)
-        if (g.frame == i && now >= g.until) return false;
-    for (auto p = permits_.begin(); p != permits_.end(); ++p) {
-        if (p->first != i) continue;
-        region_[i].proof = std::move(p->second);
-        return static_cast<bool>(region_[i].proof);
+bool gate::granted_already(const portal* target) const noexcept {
+    return target != nullptr && std::any_of(grants_.begin(), grants_.end(), [&](const granted& g) {
+               return g.target == target;
+           });
+}
+
+// Planned again after its record became durable: it goes, unless what it passes by has ended since.
+bool gate::take_recorded(std::size_t i, const considered& c, policy::instant now) {
+    for (auto& g : grants_) {
+        if (g.frame != i) continue;
+        if (now >= g.until) return false;
+        for (auto& [frame, proof] : permits_) {
+            if (frame != i || !proof) continue;
+            region_[i].proof = std::move(proof);
+            g.target = c.target;
+            names_.carry(region_[i].reply.tag, g.kept);
+            return true;
+        }
     }
     return false;
 }
@@ -125,7 +136,11 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
             if (names_.in_doubt(u.name)) return wait_for_drain(out);
     const auto facts = with_names(c.facts);
     const auto now = env_->time->now();
-    if (region_recorded_ && take_recorded(i, now)) return outcome::forward;
+    if (region_recorded_ && take_recorded(i, c, now)) return outcome::forward;
+    if (granted_already(c.target)) {  // the Execute of a Bind in the same batch
+        f.proof = permit::continued();
+        return outcome::forward;
+    }
 
     const auto releases = releases_of(i, c.target);
     policy::decide_options options;
@@ -172,16 +187,9 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
                 g.until = std::min(g.until, p.until);
                 g.passes.push_back(p);
             }
-    if (c.target != nullptr) {
-        c.target->recorded = true;
-        c.target->released_by = releases;
-        for (auto& p : c.target->released_by) p.until = now + continued_for;
-        names_.carry(f.reply.tag, c.target->released_by);
-    } else if (f.reply.tag != 0) {
-        auto kept = releases;
-        for (auto& p : kept) p.until = now + continued_for;
-        names_.carry(f.reply.tag, kept);
-    }
+    g.target = c.target;
+    g.kept = releases;
+    for (auto& p : g.kept) p.until = now + continued_for;
     g.facts = facts;
     g.text = c.whole_text();
     g.decision = std::move(d);

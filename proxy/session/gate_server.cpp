@@ -66,6 +66,7 @@ std::size_t gate::on_server(bytes data, actions& out) {
 
 void gate::answered(std::uint32_t tag, bool well) {
     if (tag == 0) return;
+    if (!well) std::erase_if(refusals_, [&](const auto& r) { return r.first == tag; });
     if (well)
         names_.confirm(tag);
     else
@@ -114,11 +115,11 @@ void gate::on_failed(const reply_event& e, bytes frame, actions& out) {
     const bool fatal = report && (report->severity() == "FATAL" || report->severity() == "PANIC");
     if (fatal) saw_fatal_ = true;
     if (e.who.what == expect::query) query_failed_ = true;
-    if (e.who.what != expect::query) answered(e.who.tag, false);
     const auto ours = std::find_if(refusals_.begin(), refusals_.end(),
                                    [&](const auto& r) { return r.first == e.who.tag; });
     if (ours == refusals_.end() || fatal) {
         out.send(action::type::to_client, frame);
+        if (e.who.what != expect::query) answered(e.who.tag, false);
         return;
     }
     // INVARIANT: what we injected cannot succeed, and nothing else can fail in its place.
