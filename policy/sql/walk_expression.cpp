@@ -197,10 +197,13 @@ void walker::text_argument(const PgQuery__FuncCall& f, std::string_view name, st
     if (is_constant_without_text(n)) return;
     // ts_rewrite(query, target, substitute) takes no SQL.
     if (name == "ts_rewrite" && f.n_args != 2) return;
-    if (const auto text = constant_text(n))
-        pending_.push_back({std::string{*text}, std::string{name}});
-    else
+    if (const auto text = constant_text(n)) {
+        // One more than allowed is enough to be refused later.
+        if (pending_.size() <= pending_texts_max)
+            pending_.push_back({std::string{*text}, std::string{name}});
+    } else {
         opaque(std::string{name} + " runs SQL that is computed");
+    }
 }
 
 void walker::relation_argument(const PgQuery__FuncCall& f, std::string_view name, access how,

@@ -7,9 +7,8 @@
 namespace sallyport::policy::sql {
 namespace {
 
-constexpr int depth_max = 8'000;         // levels of Node; the complexity scan allows fewer
-constexpr int text_depth_max = 3;        // query text in query text
-constexpr std::size_t pending_max = 64;  // query texts of one statement
+constexpr int depth_max = 8'000;   // levels of Node; the complexity scan allows fewer
+constexpr int text_depth_max = 3;  // query text in query text
 constexpr std::size_t opaque_reasons_max = 8;
 
 /// Sets a member for the time of a visit.
@@ -242,7 +241,7 @@ facts_ptr walker::inner_facts(const PgQuery__Node* query) {
 void walker::run_pending() {
     // Not during the walk: the parser needs the stack that the walk stands on.
     const auto texts = std::exchange(pending_, {});
-    if (texts.size() > pending_max) {
+    if (texts.size() > pending_texts_max) {
         opaque("too many query texts in one statement");
         return;
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -17,11 +18,26 @@ namespace sallyport::policy::sql {
 
 class walker;
 
+/// Up to two kinds, by value.
+class kind_list {
+  public:
+    constexpr kind_list(std::initializer_list<kind> kinds) {
+        for (const kind k : kinds)
+            values_.at(size_++) = k;
+    }
+    [[nodiscard]] constexpr const kind* begin() const noexcept { return values_.data(); }
+    [[nodiscard]] constexpr const kind* end() const noexcept { return values_.data() + size_; }
+
+  private:
+    std::array<kind, 2> values_{};
+    std::size_t size_ = 0;
+};
+
 /// What the analysis knows about one type of statement.
 struct statement_entry {
     node_case node;
     std::string_view command;
-    std::initializer_list<kind> kinds;
+    kind_list kinds;
     void (walker::*visit)(const ProtobufCMessage&);
     /// The facts of such a statement cannot depend on the values of its literals, unless the walk
     /// meets something that makes them.
@@ -53,6 +69,8 @@ struct pending_sql {
     std::string text;
     std::string function;
 };
+
+inline constexpr std::size_t pending_texts_max = 64;  ///< of one statement
 
 /// Fills the facts of one statement (or of the inner statement of a PREPARE).
 class walker {
@@ -158,7 +176,6 @@ class walker {
     std::unordered_map<std::string, std::size_t> seen_relations_;
     std::unordered_set<std::string> seen_functions_;
     std::vector<pending_sql> pending_;
-    std::size_t text_bytes_ = 0;
 };
 
 /// The columns of the one table that a statement mentions, when they can be told for certain;

@@ -13,15 +13,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace sallyport::policy;
     const std::string_view text{reinterpret_cast<const char*>(data), size};
     const redacted_text out = redact_and_shape(text);
-    CHECK(sql::is_utf8(out.text));
+    sallyport::fuzz::require(sql::is_utf8(out.text), "redacted text is UTF-8 without literals");
     if (out.text.starts_with("<unparsable, ")) return 0;
-    CHECK(out.text.size() <= text.size());
+    sallyport::fuzz::require(out.text.size() <= text.size(),
+                             "redacted text is UTF-8 without literals");
     sql::lexer lex{out.text};
     for (;;) {
         const sql::token t = lex.next();
         if (t.kind == sql::token_kind::end || t.kind == sql::token_kind::error) break;
-        CHECK(t.kind != sql::token_kind::string && t.kind != sql::token_kind::bit_string);
-        CHECK(t.kind != sql::token_kind::comment);
+        sallyport::fuzz::require(
+            t.kind != sql::token_kind::string && t.kind != sql::token_kind::bit_string,
+            "redacted text is UTF-8 without literals");
+        sallyport::fuzz::require(t.kind != sql::token_kind::comment,
+                                 "redacted text is UTF-8 without literals");
     }
     return 0;
 }

@@ -51,12 +51,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view text{reinterpret_cast<const char*>(data), size};
     std::string made, again;
     if (!make_template(text, made)) {
-        CHECK(made == text);
+        sallyport::fuzz::require(made == text, "texts of one template have one token sequence");
         return 0;
     }
     const std::string other = other_text(made);
     if (!make_template(other, again) || again != made) return 0;
-    CHECK(tokens_of(text) == tokens_of(other));
-    CHECK(sallyport::policy::statement_shape(text) == sallyport::policy::statement_shape(other));
+    sallyport::fuzz::require(tokens_of(text) == tokens_of(other),
+                             "texts of one template have one token sequence");
+    sallyport::fuzz::require(
+        sallyport::policy::statement_shape(text) == sallyport::policy::statement_shape(other),
+        "texts of one template have one token sequence");
     return 0;
 }
