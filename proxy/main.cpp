@@ -24,8 +24,8 @@ namespace {
 namespace sp = sallyport::proxy;
 namespace policy = sallyport::policy;
 
-int check(const std::string& path) {
-    const auto loaded = sp::load_all(path);
+int check(const std::string& path, sp::secrets passwords) {
+    const auto loaded = sp::load_all(path, passwords);
     for (const auto& w : loaded.warnings) std::cerr << "warning: " << policy::to_string(w) << '\n';
     for (const auto& f : loaded.faults) std::cerr << policy::to_string(f) << '\n';
     if (!loaded.ok()) {
@@ -49,7 +49,7 @@ struct explain_options {
 };
 
 int explain(const explain_options& o) {
-    const auto loaded = sp::load_all(o.config);
+    const auto loaded = sp::load_all(o.config, sp::secrets::skip);
     for (const auto& f : loaded.faults) std::cerr << policy::to_string(f) << '\n';
     if (!loaded.ok()) return 2;
     const sp::system_clock time;
@@ -126,6 +126,9 @@ int run(int argc, char** argv) {
         program.add_subcommand("explain", "Show what would be decided, and why");
     for (auto* c : {serve_command, check_command, explain_command})
         c->add_option("--config,-c", config, "The configuration file")->capture_default_str();
+    bool without_secrets = false;
+    check_command->add_flag("--without-secrets", without_secrets,
+                            "Do not read password files: for machines that do not have them");
     check_command->add_option("FILE", config, "The configuration file, like --config");
     explain_command->add_option("--as", explained.question.user, "Who asks")->required();
     explain_command->add_option("--groups", explained.question.groups,
@@ -183,7 +186,7 @@ int run(int argc, char** argv) {
     explained.config = config;
     passwd.from_stdin = from == "-";
     if (serve_command->parsed()) return sp::serve(config);
-    if (check_command->parsed()) return check(config);
+    if (check_command->parsed()) return check(config, without_secrets ? sp::secrets::skip : sp::secrets::read);
     if (explain_command->parsed()) return explain(explained);
     if (passwd_command->parsed())
         return sp::run_passwd(passwd, std::cin, std::cout, std::cerr);
