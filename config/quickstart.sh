@@ -247,7 +247,7 @@ run_cli() {  # USER ARGUMENTS…
   show "$shown"
 }
 held_number() {  # FILE: the number of the hold that psql was told
-  sed -nE 's/.*hold=([0-9]+).*/\1/p' "$1" 2>/dev/null | tail -n 1
+  sed -nE 's/.*hold ([0-9]+), rule.*/\1/p' "$1" 2>/dev/null | tail -n 1
 }
 has_number() { [ -n "$(held_number "$1")" ]; }
 
@@ -280,7 +280,7 @@ walk() {
 
   step "Personal data is held until another person says yes: psql tells alice at once, and waits."
   hold_psql alice shop "select name, ssn from customers"
-  must "psql shows the hold's number and its rule" contains "hold=[0-9]+ .*rule=pii-needs-approval"
+  must "psql shows the hold's number and its rule" contains "hold [0-9]+, rule pii-needs-approval"
   must "no row has come" lacks '111-11-1111'
   run_cli bob holds
   must "bob sees who asks for what" contains 'alice'

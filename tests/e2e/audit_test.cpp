@@ -72,7 +72,9 @@ TEST_F(audit, whole_log_verifies_also_while_it_is_written) {
     start();
     static_cast<void>(client_as("alice"));
 
-    EXPECT_EQ(verify_audit().exit_code, 0) << verify_audit().err;
+    const auto r = verify_audit();
+
+    EXPECT_EQ(r.exit_code, 0) << r.out << r.err;
 }
 
 TEST_F(audit, edited_record_is_found) {
@@ -186,15 +188,11 @@ class audit_on_small_disk : public audit {
         }
         std::fclose(f);
     }
-    /// Uses up what room is left in the last page of the log itself.
+    /// Uses up what room is left in the last page of the log itself, too: logins are on record.
     void fill_the_log_too() const {
         fill();
-        for (int i = 0; i < 40; ++i) {
-            wire_client c(proxy->port());
-            auto o = login_as("alice");
-            o.password = "wrong";
-            EXPECT_THROW(c.login(o), login_refused);
-        }
+        for (int i = 0; i < 20; ++i)
+            EXPECT_EQ(client_as("erin").ask("SELECT 1").types(), "TDCZ");
     }
     void make_room() const { std::filesystem::remove(disk.file("mounted/ballast")); }
 

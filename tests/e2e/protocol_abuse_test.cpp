@@ -185,7 +185,7 @@ TEST_F(protocol_abuse, statement_above_the_inspection_limit_is_opaque_and_held) 
     c.send(wire::query("SELECT length('" + std::string(100'000, 'x') + "')"));
 
     const auto fields = fields_of(c.read_until('N'));
-    EXPECT_NE(fields.at('D').find("rule=opaque"), std::string::npos) << fields.at('D');
+    EXPECT_NE(fields.at('M').find("rule opaque"), std::string::npos) << fields.at('M');
 }
 
 TEST_F(protocol_abuse, message_above_the_message_limit_is_refused) {

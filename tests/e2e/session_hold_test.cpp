@@ -24,7 +24,7 @@ TEST_F(session_hold, psql_waits_at_the_door_and_works_after_two_approvals) {
     start();
     psql_session s(psql_as("alice", "hr"));
     s.send("SELECT salary FROM payroll WHERE person = 'Ada'");
-    ASSERT_TRUE(s.shows("hold="));
+    ASSERT_TRUE(s.shows("waits for approval"));
     const auto id = pending_hold_of("alice", "carol");
 
     approve(id, "carol");
@@ -63,7 +63,7 @@ TEST_F(session_hold, authentication_ends_before_the_wait_and_the_key_is_sent) {
 
     const auto notice = fields_of(c.read_until('N'));
 
-    EXPECT_NE(notice.at('D').find("rule=payroll-sessions"), std::string::npos);
+    EXPECT_NE(notice.at('M').find("rule payroll-sessions"), std::string::npos);
     EXPECT_NE(c.backend_pid(), 0u) << "without a key Ctrl-C cannot withdraw";
 }
 
