@@ -75,8 +75,8 @@ struct decision {
 struct decide_options {
     bool explain = false;
     /// The passes with which this very statement is being released (scope `statement`, one for each
-    /// hold that it went through): each covers its rule (same person and target, live at `now`), and
-    /// other holding rules still need their own. Its id is named in decision::passes.
+    /// hold that it went through): each covers its rule (same person and target, live at `now`),
+    /// and other holding rules still need their own. Its id is named in decision::passes.
     std::span<const pass> released_by = {};
 };
 [[nodiscard]] decision decide(const rule_set& p, const subject& s, const facts* f, const grants& g,

@@ -20,7 +20,8 @@ enum class kind : std::uint8_t {
     grant,             ///< changes rights, roles or ownership
     transaction,       ///< begin, commit, rollback, savepoint, prepare transaction …
     session_setting,   ///< SET, RESET, DISCARD of something harmless to identity
-    session_identity,  ///< SET ROLE, SET SESSION AUTHORIZATION, search_path and what changes how SQL is read
+    session_identity,  ///< SET ROLE, SET SESSION AUTHORIZATION, search_path and what changes how
+                       ///< SQL is read
     cursor,            ///< DECLARE, FETCH, MOVE, CLOSE
     prepared,          ///< PREPARE, EXECUTE, DEALLOCATE
     notify,            ///< LISTEN, UNLISTEN, NOTIFY
@@ -55,10 +56,11 @@ struct relation_use {
     std::string schema;  ///< empty: unqualified, so it may be in any schema
     std::string name;
     access how = access::read;
-    /// Columns that are revealed or changed; empty means "all, or unknown". A rule on columns matches
-    /// if this is empty or intersects (the column analysis in depth is policy/sql's to refine).
+    /// Columns that are revealed or changed; empty means "all, or unknown". A rule on columns
+    /// matches if this is empty or intersects (the column analysis in depth is policy/sql's to
+    /// refine).
     std::vector<std::string> columns;
-    std::string place;  ///< where in the statement: "from", "with", "insert into", "copy" … for people
+    std::string place;  ///< where in the statement, for people: "from", "with", "insert into" …
     friend bool operator==(const relation_use&, const relation_use&) = default;
 };
 
@@ -68,7 +70,8 @@ struct function_use {
     friend bool operator==(const function_use&, const function_use&) = default;
 };
 
-/// A setting that a statement changes: SET, RESET, SET LOCAL, set_config(literal, …), ALTER ROLE … SET.
+/// A setting that a statement changes: SET, RESET, SET LOCAL, set_config(literal, …), ALTER ROLE …
+/// SET.
 struct setting_change {
     std::string name;   ///< lower case; "" when it cannot be known
     std::string value;  ///< literal-free only when the statement is; "" when reset or unknown
@@ -81,12 +84,20 @@ struct facts;
 /// How a statement uses the shared namespace of prepared statements and of portals (cursors).
 struct name_use {
     enum class action : std::uint8_t {
-        prepare, execute, deallocate, deallocate_all, declare, fetch, close, close_all, discard_all
+        prepare,
+        execute,
+        deallocate,
+        deallocate_all,
+        declare,
+        fetch,
+        close,
+        close_all,
+        discard_all
     };
     action what = action::prepare;
     std::string name;                    ///< as the server stores it (folded, cut to 63 bytes)
     std::shared_ptr<const facts> inner;  ///< PREPARE, DECLARE: facts of the inner statement
-    bool with_hold = false;  ///< DECLARE … WITH HOLD: outlives its transaction
+    bool with_hold = false;              ///< DECLARE … WITH HOLD: outlives its transaction
 };
 
 /// One statement of a Query string.
@@ -99,7 +110,15 @@ struct statement_facts {
     std::vector<name_use> names;
     std::vector<std::string> opaque_reasons;  ///< non-empty exactly when kinds has opaque
     enum class transaction_control : std::uint8_t {
-        none, begin, commit, rollback, rollback_to, savepoint, release, prepare, commit_prepared,
+        none,
+        begin,
+        commit,
+        rollback,
+        rollback_to,
+        savepoint,
+        release,
+        prepare,
+        commit_prepared,
         rollback_prepared
     } transaction = transaction_control::none;
 
@@ -113,13 +132,14 @@ struct statement_facts {
 /// Facts of one SQL text (a Query or Parse message).
 struct facts {
     std::vector<statement_facts> statements;  ///< empty: an empty query
-    /// Literals of the text decide what it does (SET, set_config, 'x'::regclass …): texts that differ
-    /// only in literals may not share these facts, and no approval may cover "the same shape".
+    /// Literals of the text decide what it does (SET, set_config, 'x'::regclass …): texts that
+    /// differ only in literals may not share these facts, and no approval may cover "the same
+    /// shape".
     bool literal_sensitive = false;
     /// Opaque for one reason only: the text is not grammatical for our parser. A server of the same
     /// or an older major version will refuse it too, and can be asked.
     bool syntax_error = false;
-    std::string shape;     ///< hex SHA-256 of the literal-free token sequence; "" when there is none
+    std::string shape;  ///< hex SHA-256 of the literal-free token sequence; "" when there is none
     std::string redacted;  ///< the text without its literals, whole; for log and audit
 };
 

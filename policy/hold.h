@@ -29,23 +29,23 @@ struct hold {
     std::vector<std::string> person_groups;
     std::string target;
     std::string rule;
-    std::string statement;            ///< the exact text, whole, unredacted; for approvers only
-    std::string redacted;             ///< the statement as the audit log may show it
-    std::string statement_sha256;     ///< hex, of the exact bytes
+    std::string statement;                ///< the exact text, whole, unredacted; for approvers only
+    std::string redacted;                 ///< the statement as the audit log may show it
+    std::string statement_sha256;         ///< hex, of the exact bytes
     std::vector<std::string> parameters;  ///< bind values, as text where they are text
-    std::string shape;                ///< "" = "this shape" cannot be granted
-    std::vector<std::string> touches; ///< "read pii.customers (from)" … for approvers
-    std::string reason;               ///< what the requester gave
+    std::string shape;                    ///< "" = "this shape" cannot be granted
+    std::vector<std::string> touches;     ///< "read pii.customers (from)" … for approvers
+    std::string reason;                   ///< what the requester gave
     std::string address;
     std::string application;
     session_id session;
     bool in_transaction = false;
-    approvers who;                    ///< as of its birth
+    approvers who;  ///< as of its birth
     pass_bounds pass;
     instant opened_at;
     instant expires_at;
-    instant ended_at;                 ///< when no longer pending
-    std::string ended_reason;         ///< deny's or withdrawal's reason
+    instant ended_at;          ///< when no longer pending
+    std::string ended_reason;  ///< deny's or withdrawal's reason
     std::vector<vote> votes;
     pass_scope granted = pass_scope::statement;  ///< approved: what the last approver chose
     milliseconds granted_for{};

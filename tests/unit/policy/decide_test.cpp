@@ -255,7 +255,8 @@ TEST_F(decide_on, opaque_gets_the_strictest_of_rules_and_opaque) {
 
 TEST_F(decide_on, opaque_without_approvers_of_its_own_is_approved_by_those_of_all_rules) {
     use_policy(R"({version: 1, default: allow, rules: [
-        {id: a, do: [ddl], effect: hold, hold: {approvers: {groups: [x], users: [carol], approvals: 1}}},
+        {id: a, do: [ddl], effect: hold,
+         hold: {approvers: {groups: [x], users: [carol], approvals: 1}}},
         {id: b, do: [grant], effect: hold, hold: {approvers: {groups: [x, y], approvals: 2}}}]})");
 
     const auto d = (*this)(of(statement("do", {kind::opaque})));
@@ -486,7 +487,8 @@ TEST_F(decide_on, zone_that_cannot_be_evaluated_restricts_and_does_not_loosen) {
 
 TEST_F(decide_on, rule_is_asked_in_its_hours_only) {
     use_policy(R"({version: 1, default: allow, rules: [
-        {id: office, do: [read], when: {hours: "Mon-Fri 08:00-18:00", zone: Europe/Berlin}, effect: deny}]})");
+        {id: office, do: [read], effect: deny,
+         when: {hours: "Mon-Fri 08:00-18:00", zone: Europe/Berlin}}]})");
     const auto f = reads("", "t");
 
     now = *parse_instant("2026-03-02T16:59:59Z");
@@ -500,7 +502,8 @@ TEST_F(decide_on, rule_is_asked_in_its_hours_only) {
 
 TEST_F(decide_on, plain_allow_is_logged_where_the_file_or_the_rule_says_so) {
     use_policy(R"({version: 1, default: allow, log: all, rules: [
-        {id: quiet, do: [show], effect: allow, log: none}, {id: loud, do: [read], effect: allow}]})");
+        {id: quiet, do: [show], effect: allow, log: none},
+        {id: loud, do: [read], effect: allow}]})");
 
     EXPECT_TRUE((*this)(reads("", "t")).log);
     EXPECT_EQ((*this)(reads("", "t")).rule_id, "loud");

@@ -30,7 +30,11 @@ rules:
       max_duration: 4h
       max_live: { per_person: 1, in_all: 3 }
       ticket: "INC-[0-9]+"
-  - { id: free, do: [ddl], effect: hold, hold: { approvers: { users: [bob] } }, opt_out: { approvers: { users: [bob] }, max_duration: 1h } }
+  - id: free
+    do: [ddl]
+    effect: hold
+    hold: { approvers: { users: [bob] } }
+    opt_out: { approvers: { users: [bob] }, max_duration: 1h }
   - { id: strict, do: [grant], effect: hold, hold: { approvers: { users: [bob] } } }
   - { id: never, do: [lock], effect: deny }
 )");
