@@ -87,12 +87,32 @@ void walker::visit_select(const ProtobufCMessage& m) {
             exact_ = table;
             exact_columns_ = std::move(*columns);
         }
-    members(m,
-            {offsetof(PgQuery__SelectStmt, with_clause), offsetof(PgQuery__SelectStmt, into_clause),
-             offsetof(PgQuery__SelectStmt, locking_clause)});
+    // DISTINCT without ON is a list of one empty place.
+    const bool plain_distinct =
+        s.n_distinct_clause == 1 && inside(*s.distinct_clause[0]) == nullptr;
+    if (!plain_distinct) nodes(s.n_distinct_clause, s.distinct_clause);
+    members(m, {offsetof(PgQuery__SelectStmt, with_clause),
+                offsetof(PgQuery__SelectStmt, distinct_clause),
+                offsetof(PgQuery__SelectStmt, into_clause),
+                offsetof(PgQuery__SelectStmt, locking_clause)});
     exact_ = outer_exact;
     place_ = place;
     access_ = how;
+}
+
+/// Each function of FROM is a list of the call and its column definitions, an empty place without
+/// any.
+void walker::range_function(const PgQuery__RangeFunction& f) {
+    for (std::size_t i = 0; i < f.n_functions; ++i) {
+        const PgQuery__Node* item = f.functions[i];
+        if (item->node_case != PG_QUERY__NODE__NODE_LIST || item->list->n_items != 2) {
+            node(item);
+            continue;
+        }
+        node(item->list->items[0]);
+        if (inside(*item->list->items[1]) != nullptr) node(item->list->items[1]);
+    }
+    members(f.base, {offsetof(PgQuery__RangeFunction, functions)});
 }
 
 void walker::insert_source(const PgQuery__Node* source) {

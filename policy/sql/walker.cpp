@@ -75,8 +75,11 @@ void walker::message(const ProtobufCMessage& m) {
 void walker::node(const PgQuery__Node* n) {
     if (n == nullptr) return;
     const ProtobufCMessage* m = inside(*n);
-    // An empty place in a list (DISTINCT without ON has one) comes as a Node with nothing set.
-    if (m != nullptr) expression(n->node_case, *m);
+    // What the parser cannot serialise arrives as a Node with nothing set.
+    if (m == nullptr)
+        opaque("syntax that the parser does not name");
+    else
+        expression(n->node_case, *m);
 }
 
 void walker::nodes(std::size_t n, PgQuery__Node* const* list) {
@@ -115,6 +118,9 @@ void walker::expression(node_case c, const ProtobufCMessage& m) {
             return;
         case PG_QUERY__NODE__NODE_TYPE_CAST:
             type_cast(reinterpret_cast<const PgQuery__TypeCast&>(m));
+            return;
+        case PG_QUERY__NODE__NODE_RANGE_FUNCTION:
+            range_function(reinterpret_cast<const PgQuery__RangeFunction&>(m));
             return;
         case PG_QUERY__NODE__NODE_CONSTRAINT:
             constraint(reinterpret_cast<const PgQuery__Constraint&>(m));

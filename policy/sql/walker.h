@@ -143,6 +143,7 @@ class walker {
 
     // Statements' parts.
     void with(const PgQuery__WithClause* clause, with_scope& scope);
+    void range_function(const PgQuery__RangeFunction& f);
     void insert_source(const PgQuery__Node* source);
     void target(const PgQuery__RangeVar* rv, access how, const char* place,
                 std::vector<std::string> columns = {});

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "policy/sql/analyse.h"
+#include "policy/sql/walker.h"
 #include "tests/unit/policy/sql_text.h"
 
 namespace sallyport::policy::sql {
@@ -40,6 +41,33 @@ TEST(sql_facts, of_queries) {
         {"select 1; select 2", "select: read / select: read"},
         {"select \"Straße\" from \"T.x\"", "select: read | read T.x(Straße)"},
     });
+}
+
+TEST(sql_facts, empty_places_are_accepted_only_where_the_grammar_makes_them) {
+    check(
+        {{"select distinct a from t", "select: read | read t(a)"},
+         {"select distinct on (a) b from t", "select: read | read t(a,b)"},
+         {"select * from f(), rows from (g(), h() as (x int))", "select: read | fn f; fn g; fn h"},
+         {"select sum(a) over (partition by b), array[1], a[:2] from t group by ()",
+          "select: read | read t(a,b) | fn sum"},
+         {"select a from t limit all", "select: read | read t(a)"},
+         {"create table k (a int, primary key (a), check (a > 0)) with (fillfactor = 70)",
+          "create table: ddl | write k"},
+         {"create index on t (a desc, lower(b)) include (c) where a > 1",
+          "create index: ddl | write t | fn lower"}});
+    PgQuery__Node empty = PG_QUERY__NODE__INIT;
+    PgQuery__Node* list[] = {&empty};
+    PgQuery__SelectStmt select = PG_QUERY__SELECT_STMT__INIT;
+    select.n_target_list = 1;
+    select.target_list = list;
+    PgQuery__Node root = PG_QUERY__NODE__INIT;
+    root.node_case = PG_QUERY__NODE__NODE_SELECT_STMT;
+    root.select_stmt = &select;
+    statement_facts out;
+
+    walker{out, 0}.run(root);
+
+    EXPECT_TRUE(out.has(kind::opaque));
 }
 
 TEST(sql_facts, of_changes) {
