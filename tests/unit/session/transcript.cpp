@@ -231,7 +231,7 @@ class player {
     void input(const line& l) {
         if (l.who == 'T') return pump(gate::patience::waited);
         if (l.who == 'K') {
-            gate_->on_cancel(out_);
+            static_cast<void>(gate_->on_cancel(out_));
             take();
             return pump(gate::patience::normal);
         }
@@ -322,7 +322,8 @@ class player {
     }
 
     void expect(const line& l, std::size_t index) {
-        const std::string wanted = std::string(1, l.who) + (l.text.empty() ? "" : " " + l.text);
+        const std::string wanted =
+            std::string(1, l.who == '$' ? 'S' : l.who) + (l.text.empty() ? "" : " " + l.text);
         if (events_.empty()) {
             fault(l, "expected \"" + wanted + "\", got nothing");
             return;
@@ -346,6 +347,11 @@ class player {
         }
         take();
         pump(gate::patience::normal);
+        if (!failed_record_) return;
+        for (const auto& other : t_.lines)
+            for (const auto& sent : result_.to_server)
+                if (other.who == '$' && like(other.text, sent))
+                    fault(other, "went to the server without its record");
     }
 
     void vanish() {

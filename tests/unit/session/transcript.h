@@ -26,6 +26,7 @@ class fake_receipts {
 ///   U  what the server sends                                            (input)
 ///   K  the client cancels; T a tick without news; H a hold's outcome    (input)
 ///   S  what goes to the server; P what goes to the client               (expected)
+///   $  like S, and it may not go when the record before it fails        (expected)
 ///   A  a record that is waited for; a one that is not                   (expected)
 ///   O  a hold is opened; W it is withdrawn; X the session is closed     (expected)
 ///
