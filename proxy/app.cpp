@@ -212,7 +212,7 @@ admin::dependencies app::impl::admin_dependencies() {
     d.reload = [this] { return reload(); };
     d.explain = [this](const admin::explain_question& q) {
         const auto current = shared.current.get();
-        return explain_anything(*current->config, *current->users, *current->rules, time.now(), q);
+        return explain(*current->config, *current->users, *current->rules, time.now(), q);
     };
     const auto current = shared.current.get();
     d.read_audit = admin::audit_reader_of(current->config->audit_directory);

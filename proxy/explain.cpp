@@ -1,16 +1,12 @@
 #include "proxy/explain.h"
 
-#include <exception>
-#include <functional>
-#include <stdexcept>
 #include <utility>
-
-#include <pthread.h>
 
 #include <nlohmann/json.hpp>
 
 #include "policy/decide.h"
 #include "policy/sql/analyse.h"
+#include "proxy/big_stack.h"
 
 namespace sallyport::proxy {
 
@@ -45,9 +41,7 @@ std::vector<std::string> describe(const policy::facts& f) {
     return lines;
 }
 
-}  // namespace
-
-admin::explained explain(const settings& config, const auth::user_directory& users,
+admin::explained explain_here(const settings& config, const auth::user_directory& users,
                          const policy::rule_set& rules, policy::instant now,
                          const admin::explain_question& q) {
     admin::explained e;
@@ -86,34 +80,13 @@ admin::explained explain(const settings& config, const auth::user_directory& use
     return e;
 }
 
-admin::explained explain_anything(const settings& config, const auth::user_directory& users,
+}  // namespace
+
+admin::explained explain(const settings& config, const auth::user_directory& users,
                                   const policy::rule_set& rules, policy::instant now,
                                   const admin::explain_question& question) {
-    if (policy::sql::fits_inline(question.sql)) return explain(config, users, rules, now, question);
     admin::explained result;
-    std::exception_ptr failed;
-    std::function<void()> work = [&] {
-        try {
-            result = explain(config, users, rules, now, question);
-        } catch (...) {
-            failed = std::current_exception();
-        }
-    };
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, policy::sql::big_stack_bytes);
-    pthread_t thread{};
-    const int made = pthread_create(
-        &thread, &attributes,
-        [](void* f) -> void* {
-            (*static_cast<std::function<void()>*>(f))();
-            return nullptr;
-        },
-        &work);
-    pthread_attr_destroy(&attributes);
-    if (made != 0) throw std::runtime_error("cannot start a thread for the analysis");
-    pthread_join(thread, nullptr);
-    if (failed) std::rethrow_exception(failed);
+    run_on_big_stack([&] { result = explain_here(config, users, rules, now, question); });
     return result;
 }
 

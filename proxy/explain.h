@@ -12,13 +12,8 @@ namespace sallyport::proxy {
 /// Says what would be decided and why: the one answer behind `sallyport explain`, the API's
 /// /decisions and the console. Without grants: what the rules alone say.
 /// Errors: in explained::error (unknown user without groups, unknown target).
-/// Concurrency: needs a thread with policy::sql::big_stack_bytes for long texts; see run_on_big_stack.
-[[nodiscard]] admin::explained explain(const settings& config, const auth::user_directory& users,
-                                       const policy::rule_set& rules, policy::instant now,
-                                       const admin::explain_question& question);
-
-/// The same on a thread of its own with a stack that no text can exhaust. Blocks.
-[[nodiscard]] admin::explained explain_anything(const settings& config,
+/// Concurrency: any thread; blocks for the analysis, which has a thread of its own.
+[[nodiscard]] admin::explained explain(const settings& config,
                                                 const auth::user_directory& users,
                                                 const policy::rule_set& rules, policy::instant now,
                                                 const admin::explain_question& question);

@@ -10,6 +10,7 @@
 #include "proxy/app.h"
 #include "proxy/audit/read.h"
 #include "proxy/audit/verify.h"
+#include "proxy/big_stack.h"
 #include "proxy/cli/cli.h"
 #include "proxy/clock.h"
 #include "proxy/config.h"
@@ -33,7 +34,8 @@ int check(const std::string& path, sp::secrets passwords) {
         return 2;
     }
     const sp::system_clock time;
-    const auto failed = policy::run_policy_tests(*loaded.rules, time.now());
+    std::vector<policy::fault> failed;
+    sp::run_on_big_stack([&] { failed = policy::run_policy_tests(*loaded.rules, time.now()); });
     for (const auto& f : failed) std::cerr << policy::to_string(f) << '\n';
     std::cout << loaded.config->targets.size() << " target(s), " << loaded.users->all().size()
               << " user(s), " << loaded.rules->rules.size() << " rule(s), "
@@ -48,12 +50,12 @@ struct explain_options {
     bool json = false;
 };
 
-int explain(const explain_options& o) {
+int show_explained(const explain_options& o) {
     const auto loaded = sp::load_all(o.config, sp::secrets::skip);
     for (const auto& f : loaded.faults) std::cerr << policy::to_string(f) << '\n';
     if (!loaded.ok()) return 2;
     const sp::system_clock time;
-    const auto e = sp::explain_anything(*loaded.config, *loaded.users, *loaded.rules, time.now(),
+    const auto e = sp::explain(*loaded.config, *loaded.users, *loaded.rules, time.now(),
                                         o.question);
     if (!e.error.empty()) {
         std::cerr << "sallyport: " << e.error << '\n';
@@ -187,7 +189,7 @@ int run(int argc, char** argv) {
     passwd.from_stdin = from == "-";
     if (serve_command->parsed()) return sp::serve(config);
     if (check_command->parsed()) return check(config, without_secrets ? sp::secrets::skip : sp::secrets::read);
-    if (explain_command->parsed()) return explain(explained);
+    if (explain_command->parsed()) return show_explained(explained);
     if (passwd_command->parsed())
         return sp::run_passwd(passwd, std::cin, std::cout, std::cerr);
     if (verify_command->parsed()) return verify(verified);
