@@ -372,6 +372,7 @@ void app::run() {
 int serve(const std::string& config_path) {
     umask(077);
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of the write, not of the process
     auto loaded = load_all(config_path);
     for (const auto& w : loaded.warnings) std::cerr << "warning: " << policy::to_string(w) << '\n';
     if (!loaded.ok()) {

@@ -271,6 +271,7 @@ policy::hold gate::make_hold(const policy::decision& d, const considered& c) con
     h.rule = d.rule_id;
     const auto text = c.whole_text();
     h.statement = *text;
+    h.redacted = env_->rules->log_literals ? *text : c.facts->redacted;
     h.statement_sha256 = policy::sha256_hex(*text);
     if (c.bind != nullptr) h.parameters = shown_parameters(*c.bind);
     if (c.cut) h.parameters.emplace_back("(too long to show)");
