@@ -129,7 +129,7 @@ asio::awaitable<void> session::run_console() {
     phase_ = phase::console;
     auto* console = home_.shared.console;
     if (console == nullptr) {
-        co_await refuse({std::string(sqlstate::invalid_catalog_name), "there is no console here", "",
+        refuse({std::string(sqlstate::invalid_catalog_name), "there is no console here", "",
                          ""},
                         "no console");
         co_return;
@@ -156,7 +156,7 @@ asio::awaitable<void> session::run_console() {
         const auto scan = protocol::try_read_header(frame, protocol::frontend_limits);
         if (scan.error != protocol::errc::ok || scan.header.tag == 'p' ||
             scan.header.frame_bytes() > console_message_bytes_max) {
-            co_await refuse({std::string(sqlstate::protocol_violation),
+            refuse({std::string(sqlstate::protocol_violation),
                              "protocol violation in the console", "", ""},
                             "protocol violation");
             co_return;

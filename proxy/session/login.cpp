@@ -34,9 +34,9 @@ refusal plain(std::string_view state, std::string message, std::string hint = {}
 
 asio::awaitable<void> session::send(std::string bytes) { co_await write_all(client_, bytes); }
 
-asio::awaitable<void> session::refuse(refusal why, const std::string& reason) {
+// Not a coroutine: g++ 12 destroys aggregate temporaries in a co_await expression twice.
+void session::refuse(const refusal& why, const std::string& reason) {
     end(reason, fatal_frame(why));
-    co_return;
 }
 
 audit::record session::session_record(std::string event) const {
@@ -74,7 +74,7 @@ asio::awaitable<void> session::run_login() {
         }
         const auto target = configuration_->config->targets.find(message->database);
         if (target == configuration_->config->targets.end()) {
-            co_await refuse(plain(sqlstate::invalid_catalog_name,
+            refuse(plain(sqlstate::invalid_catalog_name,
                                   "target \"" + backend::sanitize_text(message->database, 63) +
                                       "\" does not exist",
                                   "Targets are named in Sallyport's configuration; the database "
@@ -115,7 +115,7 @@ asio::awaitable<bool> session::answer_ssl_request() {
         co_return true;
     }
     if (client_.buffered_plain_bytes() > 0) {
-        co_await refuse(plain(sqlstate::protocol_violation,
+        refuse(plain(sqlstate::protocol_violation,
                               "received unencrypted data after SSL request"),
                         "bytes stuffed behind an SSLRequest");
         co_return false;
@@ -160,7 +160,7 @@ asio::awaitable<std::optional<protocol::startup_message>> session::negotiate() {
         auto decoded = protocol::decode_startup(packet);
         if (!decoded) {
             const bool no_user = decoded.error() == protocol::errc::missing_user;
-            co_await refuse(plain(no_user ? sqlstate::invalid_authorization
+            refuse(plain(no_user ? sqlstate::invalid_authorization
                                           : sqlstate::protocol_violation,
                                   "invalid startup packet: " + decoded.error().message()),
                             "invalid startup packet");
@@ -172,7 +172,7 @@ asio::awaitable<std::optional<protocol::startup_message>> session::negotiate() {
         }
         if (std::holds_alternative<protocol::ssl_request>(*decoded)) {
             if (asked_ssl || client_.is_tls()) {
-                co_await refuse(plain(sqlstate::protocol_violation, "a second SSLRequest"),
+                refuse(plain(sqlstate::protocol_violation, "a second SSLRequest"),
                                 "a second SSLRequest");
                 co_return std::nullopt;
             }
@@ -182,13 +182,13 @@ asio::awaitable<std::optional<protocol::startup_message>> session::negotiate() {
         }
         if (std::holds_alternative<protocol::gssenc_request>(*decoded)) {
             if (asked_gss || client_.is_tls()) {
-                co_await refuse(plain(sqlstate::protocol_violation, "a second GSSENCRequest"),
+                refuse(plain(sqlstate::protocol_violation, "a second GSSENCRequest"),
                                 "a second GSSENCRequest");
                 co_return std::nullopt;
             }
             asked_gss = true;
             if (client_.buffered_plain_bytes() > 0) {
-                co_await refuse(plain(sqlstate::protocol_violation,
+                refuse(plain(sqlstate::protocol_violation,
                                       "received unencrypted data after GSSAPI encryption request"),
                                 "bytes stuffed behind a GSSENCRequest");
                 co_return std::nullopt;
@@ -197,7 +197,7 @@ asio::awaitable<std::optional<protocol::startup_message>> session::negotiate() {
             continue;
         }
         if (const auto* v = std::get_if<protocol::unsupported_version>(&*decoded)) {
-            co_await refuse(plain(sqlstate::feature_not_supported,
+            refuse(plain(sqlstate::feature_not_supported,
                                   "unsupported frontend protocol " + std::to_string(v->major) +
                                       "." + std::to_string(v->minor) +
                                       ": Sallyport supports 3.0"),
@@ -216,7 +216,7 @@ asio::awaitable<std::optional<policy::principal>> session::authenticate(
     subject_.principal.name = m.user;
     if (tls && !client_.is_tls() && (mutual || tls->mode() == net::server_tls_mode::require)) {
         record_login(false, "TLS required");
-        co_await refuse(plain(sqlstate::invalid_authorization, "this port requires TLS",
+        refuse(plain(sqlstate::invalid_authorization, "this port requires TLS",
                               "Connect with sslmode=require or stricter."),
                         "TLS required");
         co_return std::nullopt;
@@ -235,7 +235,7 @@ asio::awaitable<std::optional<policy::principal>> session::authenticate(
     const auto wait = home_.shared.failures->retry_after(subject_.address, m.user, now);
     if (wait.count() > 0) {
         record_login(false, "too many failures");
-        co_await refuse(plain(sqlstate::invalid_password, "too many failed logins; try again later",
+        refuse(plain(sqlstate::invalid_password, "too many failed logins; try again later",
                               "Wait a minute."),
                         "too many failures");
         co_return std::nullopt;
@@ -257,7 +257,7 @@ asio::awaitable<std::optional<policy::principal>> session::authenticate(
         const auto scan = protocol::try_read_header(buffer, protocol::frontend_limits);
         if (scan.error != protocol::errc::ok || scan.header.tag != 'p') {
             record_login(false, "protocol violation");
-            co_await refuse(plain(sqlstate::protocol_violation,
+            refuse(plain(sqlstate::protocol_violation,
                                   "expected a password message during authentication"),
                             "protocol violation");
             co_return std::nullopt;
@@ -269,7 +269,7 @@ asio::awaitable<std::optional<policy::principal>> session::authenticate(
     if (step.what == auth::login_step::kind::refused) {
         home_.shared.failures->failed(subject_.address, m.user, now);
         record_login(false, step.reason);
-        co_await refuse({step.sqlstate, step.message, "", ""}, "login refused");
+        refuse({step.sqlstate, step.message, "", ""}, "login refused");
         co_return std::nullopt;
     }
     home_.shared.failures->succeeded(subject_.address, m.user);
@@ -277,7 +277,7 @@ asio::awaitable<std::optional<policy::principal>> session::authenticate(
     record_login(true, step.method);
     co_await send(std::move(step.bytes));
     if (!settings_.fault.empty()) {
-        co_await refuse(plain(sqlstate::insufficient_privilege, settings_.fault, settings_.hint),
+        refuse(plain(sqlstate::insufficient_privilege, settings_.fault, settings_.hint),
                         "startup parameter refused");
         co_return std::nullopt;
     }
@@ -301,7 +301,7 @@ asio::awaitable<bool> session::admit(const target_settings&) {
                                            .with("effect", "deny")
                                            .with("policy", rules->hash),
                                        {});
-            co_await refuse(denied_by_rule(d, rules->hash), "denied by rule " + d.rule_id);
+            refuse(denied_by_rule(d, rules->hash), "denied by rule " + d.rule_id);
             co_return false;
         }
         if (d.effect == policy::effect::allow) {
@@ -309,7 +309,7 @@ asio::awaitable<bool> session::admit(const target_settings&) {
             co_return co_await record_admission(d);
         }
         if (d.hold == nullptr) {
-            co_await refuse(nobody_approves(d, rules->hash), "nobody approves");
+            refuse(nobody_approves(d, rules->hash), "nobody approves");
             co_return false;
         }
         const bool no_reason = d.hold->reason_required && settings_.reason.empty();
@@ -325,7 +325,7 @@ asio::awaitable<bool> session::admit(const target_settings&) {
                 why = reason_required(d, rules->hash);
                 why.hint = "Say why when you connect: PGOPTIONS=\"-c sallyport.reason=…\"";
             }
-            co_await refuse(std::move(why), "approval required");
+            refuse(why, "approval required");
             co_return false;
         }
         if (!co_await hold_session(d)) co_return false;
@@ -407,7 +407,7 @@ asio::awaitable<bool> session::hold_session(const policy::decision& d) {
     }
     if (phase_ != phase::held) co_return false;
     if (!session_hold_) {
-        co_await refuse(not_recorded(open_error_), "hold not recorded");
+        refuse(not_recorded(open_error_), "hold not recorded");
         co_return false;
     }
     shown.id = session_hold_;
@@ -421,7 +421,7 @@ asio::awaitable<bool> session::hold_session(const policy::decision& d) {
     const auto o = std::move(*outcome_);
     session_hold_ = {};
     if (o.state != policy::hold_state::approved || !o.pass) {
-        co_await refuse(hold_ended(o, session_hold_rule_, home_.environment.rules->hash),
+        refuse(hold_ended(o, session_hold_rule_, home_.environment.rules->hash),
                         "hold " + std::string(policy::to_string(o.state)));
         co_return false;
     }
@@ -479,7 +479,7 @@ asio::awaitable<bool> session::record_admission(const policy::decision& d) {
     if (phase_ != phase::held) co_return false;
     phase_ = before;
     if (!*granted) {
-        co_await refuse(not_recorded(*error), "not recorded");
+        refuse(not_recorded(*error), "not recorded");
         co_return false;
     }
     admitted_by_ = d.opt_outs;
@@ -534,7 +534,7 @@ asio::awaitable<bool> session::connect(const target_settings& t) {
     if (phase_ != phase::connecting) co_return false;
     if (failed) {
         spdlog::warn("session {}: {}", id_.value, failed->message);
-        co_await refuse(std::move(*failed), "no upstream");
+        refuse(*failed, "no upstream");
         co_return false;
     }
     server_endpoint_ = login.endpoint;

@@ -57,7 +57,7 @@ class session : public std::enable_shared_from_this<session> {
     boost::asio::awaitable<bool> record_admission(const policy::decision& d);
     boost::asio::awaitable<bool> connect(const target_settings& t);
     boost::asio::awaitable<void> send(std::string bytes);
-    boost::asio::awaitable<void> refuse(refusal why, const std::string& reason);
+    void refuse(const refusal& why, const std::string& reason);
     void record_login(bool accepted, const std::string& reason);
     void send_key(std::uint32_t number, std::string& out);
     audit::record session_record(std::string event) const;
