@@ -80,6 +80,10 @@ loaded_all load_all(const std::string& config_path, secrets s) {
             check_role_names(config, *users.users, out);
             known.users = users.users->names();
             known.groups = users.users->groups();
+            for (const auto& [name, u] : users.users->all()) {
+                for (const auto& g : u.principal.groups) known.members[g].insert(name);
+                if (u.principal.service) known.services.insert(name);
+            }
         }
         append(out.faults, std::move(users.faults));
         append(out.warnings, std::move(users.warnings));
