@@ -71,6 +71,7 @@ class audit : public e2e {
 TEST_F(audit, whole_log_verifies_also_while_it_is_written) {
     start();
     static_cast<void>(client_as("alice"));
+    ASSERT_TRUE(eventually([&] { return audit_records("login.accepted").size() == 1; }));
 
     const auto r = verify_audit();
 
@@ -131,6 +132,7 @@ TEST_F(audit, cut_tail_is_found_against_the_checkpoint) {
 TEST_F(audit, log_goes_on_after_kill_9_and_verifies) {
     start();
     static_cast<void>(client_as("alice"));
+    ASSERT_TRUE(eventually([&] { return audit_records("login.accepted").size() == 1; }));
     proxy->kill();
     proxy->start();
     static_cast<void>(client_as("bob"));

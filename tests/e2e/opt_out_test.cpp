@@ -129,7 +129,7 @@ TEST_F(opt_out, requests_outside_the_rule_s_bounds_are_refused) {
     EXPECT_EQ(request({{"rule", "no-such-rule"}}).status / 100, 4) << "no such rule";
     EXPECT_EQ(request({{"reason", ""}}).status / 100, 4) << "no reason";
     EXPECT_EQ(request({{"for", "0s"}}).status / 100, 4) << "no duration";
-    EXPECT_EQ(request({}, "dba").status / 100, 4) << "not on call";
+    EXPECT_EQ(request(nlohmann::json::object(), "dba").status / 100, 4) << "not on call";
     EXPECT_EQ(get("bob", "/api/v1/opt-outs").at("opt_outs").size(), 0u);
 }
 
@@ -137,7 +137,7 @@ TEST_F(opt_out, second_one_of_the_same_person_is_refused) {
     start();
     static_cast<void>(active_opt_out());
 
-    EXPECT_EQ(request({}).status / 100, 4);
+    EXPECT_EQ(request(nlohmann::json::object()).status / 100, 4);
 }
 
 TEST_F(opt_out, ends_to_the_second) {

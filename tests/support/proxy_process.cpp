@@ -65,13 +65,8 @@ resources:
 rules:
   - id: no-ddl-outside-dba
     tier: 10
-    who: {
-    not : {
-    groups:
-        [dba]
-    }
-}
-do: [ddl, grant]
+    who: { not: { groups: [dba] } }
+    do: [ddl, grant]
     effect: deny
     message: Schema changes go through the migrations pipeline.
   - id: pii-needs-approval
