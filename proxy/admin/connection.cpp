@@ -1,5 +1,7 @@
 #include "proxy/admin/connection.h"
 
+#include <algorithm>
+
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -165,6 +167,7 @@ asio::awaitable<bool> connection::one_request(Stream& stream) {
         auto r = to_response(why);
         add_security_headers(r, owner_.handler->context().options);
         co_await write(stream, std::move(r), reply_form{});
+        co_await drain(stream);
         co_return false;
     }
     reply_form form;
@@ -177,6 +180,20 @@ asio::awaitable<bool> connection::one_request(Stream& stream) {
         co_return false;
     }
     co_return co_await write(stream, std::move(r), form);
+}
+
+template <class Stream>
+asio::awaitable<void> connection::drain(Stream& stream) {
+    // Closing with unread bytes would reset the connection, and the answer would be lost with it.
+    error_code error;
+    lowest().socket().shutdown(asio::ip::tcp::socket::shutdown_send, error);
+    lowest().expires_after(std::chrono::seconds(1));
+    buffer_.clear();
+    for (std::size_t left = owner_.limits.drain_bytes_max; left > 0 && !error && !closed_;) {
+        const auto room = buffer_.prepare(4096);
+        const auto got = co_await stream.async_read_some(room, quietly(error));
+        left -= std::min(left, got);
+    }
 }
 
 asio::awaitable<void> connection::wait_until(std::chrono::steady_clock::time_point t) {

@@ -26,6 +26,7 @@ struct connection_limits {
     std::size_t body_bytes_max = 1u << 20;
     std::size_t requests_max = 10'000;  ///< then the connection ends
     std::size_t pending_events_max = 256;
+    std::size_t drain_bytes_max = 2u << 20;  ///< of a refused request, read and thrown away
 };
 
 /// What connections share.
@@ -69,6 +70,8 @@ class connection : public std::enable_shared_from_this<connection> {
     };
     template <class Stream>
     boost::asio::awaitable<bool> write(Stream& stream, http_response r, reply_form form);
+    template <class Stream>
+    boost::asio::awaitable<void> drain(Stream& stream);
     boost::asio::awaitable<http_response> ask(http_request request);
     boost::asio::awaitable<void> wait_until(std::chrono::steady_clock::time_point t);
 

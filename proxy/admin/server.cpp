@@ -178,7 +178,11 @@ struct server::impl {
                 co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
                 continue;
             }
-            admit(std::move(socket));
+            try {
+                admit(std::move(socket));
+            } catch (const std::exception&) {
+                // No memory for one more; that client is hung up on, the others live on.
+            }
         }
     }
 
@@ -186,19 +190,21 @@ struct server::impl {
         error_code error;
         const auto peer = socket.remote_endpoint(error);
         if (error || connections.size() >= options.connections_max) return;
-        auto address = text_of(peer);
-        auto& from_there = per_address[address];
-        if (!peer.address().is_loopback() && from_there >= connections_per_address_max) return;
-        ++from_there;
+        const auto address = text_of(peer);
+        const auto from_there = per_address.find(address);
+        if (!peer.address().is_loopback() && from_there != per_address.end() &&
+            from_there->second >= connections_per_address_max)
+            return;
         socket.set_option(tcp::no_delay(true), error);
         tls_context_ptr now;
         {
             const std::scoped_lock lock(tls_mutex);
             now = tls;
         }
-        auto made = std::make_shared<connection>(std::move(socket), std::move(now),
-                                                 std::move(address), owner());
+        auto made =
+            std::make_shared<connection>(std::move(socket), std::move(now), address, owner());
         connections.insert(made);
+        ++per_address[address];
         asio::co_spawn(*loop, run(made), asio::detached);
     }
 
