@@ -44,7 +44,7 @@ void wrap_line(std::string_view line, std::size_t width, std::vector<std::string
         auto skip = take;
         if (take < line.size()) {
             const auto space = line.substr(0, take + 1).rfind(' ');
-            if (space != std::string_view::npos && space > 0 && space >= take - take / 3) {
+            if (space != std::string_view::npos && space > 0 && space >= take / 2) {
                 take = space;
                 skip = space + 1;
             }

@@ -12,7 +12,7 @@ namespace sallyport::proxy::cli {
 [[nodiscard]] std::size_t display_width(std::string_view text) noexcept;
 
 /// Breaks text into lines of at most `width` columns, at its newlines, at spaces where there is one
-/// in the last third of a line, else anywhere; loses nothing but the spaces it breaks at.
+/// in the second half of a line, else anywhere; loses nothing but the spaces it breaks at.
 [[nodiscard]] std::vector<std::string> wrap(std::string_view text, std::size_t width);
 
 /// A table that fits `width`: cells of the widest columns wrap, nothing is cut. What stands beneath

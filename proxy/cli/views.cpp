@@ -90,7 +90,7 @@ class sheet {
     [[nodiscard]] std::string take() { return std::move(out_); }
 
   private:
-    static constexpr std::size_t name_width = 16;
+    static constexpr std::size_t name_width = 19;
     std::size_t width_;
     std::string out_;
 };
@@ -171,10 +171,12 @@ std::string show_opt_outs(const std::string& body, const screen& s) {
              "REASON"});
     for (const auto& o : list(j, "opt_outs")) {
         const auto most = text(o, "max_uses");
+        // What was revoked or used up ended before the time that was granted.
+        const auto ends = text(o, "state") == "active" ? time(o, "until", s) : "";
         t.add({text(o, "id"), text(o, "state"), text(o, "user"), text(o, "rule"),
-               at(o, "target").is_null() ? "all" : text(o, "target"), text(o, "for"),
-               time(o, "until", s), text(o, "uses") + (most.empty() ? "" : "/" + most), tally(o),
-               text(o, "ticket"), text(o, "reason")});
+               at(o, "target").is_null() ? "all" : text(o, "target"), text(o, "for"), ends,
+               text(o, "uses") + (most.empty() ? "" : "/" + most), tally(o), text(o, "ticket"),
+               text(o, "reason")});
     }
     if (t.empty()) return "No opt-outs that you can see.\n";
     return t.print(s.width);
@@ -195,7 +197,7 @@ std::string show_opt_out(const std::string& body, const screen& s) {
     out.add("requested", time(j, "requested_at", s));
     if (text(j, "state") == "requested") out.add("lapses", time(j, "request_expires_at", s));
     out.add("from", time(j, "from", s));
-    out.add("until", time(j, "until", s));
+    out.add(text(j, "state") == "active" ? "until" : "was granted until", time(j, "until", s));
     const auto most = text(j, "max_uses");
     out.add("uses", text(j, "uses") + (most.empty() ? "" : " of " + most));
     out.add("approvers", approvers(at(j, "approvals")) + " (" + tally(j) + ")");
