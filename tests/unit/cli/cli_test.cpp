@@ -69,7 +69,8 @@ TEST(relative_time, is_shown_with_the_absolute_one) {
 }
 
 const std::string one_hold =
-    R"({"id":7,"kind":"statement","state":"pending","user":"alice","groups":["dev"],"target":"shop",)"
+    R"({"id":7,"kind":"statement","state":"pending","user":"alice","groups":["dev"],)"
+    R"("target":"shop",)"
     R"("rule":"pii","statement":"select 1 \u001b[2J \u202e evil","parameters":["\u0007"],)"
     R"("expires_at":"2026-03-01T09:42:00.000Z","approvals":{"needed":1,"groups":["security"],)"
     R"("users":[],"votes":[]},"pass":{"statement":true,"shape":"30m"},"may_vote":true})";
