@@ -227,6 +227,7 @@ class gate {
     void forget_region();
 
     // server side (gate_server.cpp)
+    std::size_t pass_rows(protocol::bytes data, std::size_t from, char tag, actions& out);
     void on_reply(const protocol::reply_event& e, char tag, protocol::bytes frame, actions& out);
     void on_failed(const protocol::reply_event& e, protocol::bytes frame, actions& out);
     void on_ready(const protocol::reply_event& e, protocol::bytes frame, actions& out);

@@ -59,9 +59,25 @@ std::size_t gate::on_server(bytes data, actions& out) {
         server_rest_bytes_ = whole - here;
         on_reply(event, tag, rest.substr(0, here), out);
         used += here;
+        if (event.what == reply_event::type::progress && !drop_server_rest_)
+            used += pass_rows(data, used, tag, out);
         if (state_ == state::closed) return used;
     }
     return used;
+}
+
+// More rows (or COPY data) behind the first: they answer the same message, and need one look each.
+std::size_t gate::pass_rows(bytes data, std::size_t from, char tag, actions& out) {
+    if (tag != 'D' && tag != 'd') return 0;
+    const auto cap = protocol::backend_limits.of(tag);
+    std::size_t at = from;
+    while (data.size() - at >= protocol::frame_header_bytes && data[at] == tag) {
+        const auto length = protocol::load_u32(data.data() + at + 1);
+        if (length < 4 || length > cap || data.size() - at <= length) break;
+        at += std::size_t{length} + 1;
+    }
+    out.send(action::type::to_client, data.substr(from, at - from));
+    return at - from;
 }
 
 void gate::answered(std::uint32_t tag, bool well) {

@@ -19,6 +19,7 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr std::size_t owed_bytes_max = 1u << 20;  // beyond it, the side that fills it is not read
+constexpr std::size_t bulk_bytes = 8192;  // what PostgreSQL sends at once when it has much to send
 constexpr auto linger_time = std::chrono::seconds(2);
 constexpr std::size_t linger_bytes_max = 4u << 20;
 constexpr auto half_close_time = std::chrono::seconds(10);
@@ -184,8 +185,15 @@ void session::server_readable() {
         gate_->replies().status() == protocol::transaction_status::idle)
         drain_deadline_ = {};
     if (!client_in_.empty() || client_eof_) pump_client(gate::patience::normal);
-    arm_server_read();
     arm_client_read();
+    if (r.bytes < bulk_bytes) return arm_server_read();
+    // A stream of rows: most likely there is more already, so ask without waiting; others first.
+    if (server_reading_ || client_out_.size() >= owed_bytes_max) return;
+    server_reading_ = true;
+    asio::post(home_.io, [self = shared_from_this()] {
+        self->server_reading_ = false;
+        self->server_readable();
+    });
 }
 
 // The gate's word is done here and nowhere else.
