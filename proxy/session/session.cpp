@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::size_t owed_bytes_max = 1u << 20;  // beyond it, the side that fills it is not read
 constexpr std::size_t bulk_bytes = 8192;  // what PostgreSQL sends at once when it has much to send
+constexpr int bulk_turns = 8;             // then the other sessions of the worker
 constexpr auto linger_time = std::chrono::seconds(2);
 constexpr std::size_t linger_bytes_max = 4u << 20;
 constexpr auto half_close_time = std::chrono::seconds(10);
@@ -153,19 +154,27 @@ void session::pump_client(gate::patience p) {
 }
 
 void session::server_readable() {
-    if (phase_ != phase::running) return;
+    // A stream of rows: most likely there is more already, so ask again before waiting.
+    for (int turn = 0; turn < bulk_turns; ++turn)
+        if (!read_server()) return;
+    arm_server_read();
+}
+
+// True if there is probably more to read at once.
+bool session::read_server() {
+    if (phase_ != phase::running) return false;
     auto& buffer = *home_.server_buffer;
     const auto r = server_->read_some(buffer);
     switch (r.status) {
         case io_status::ok: break;
-        case io_status::want_read: arm_server_read(); return;
+        case io_status::want_read: arm_server_read(); return false;
         case io_status::want_write:
             server_->async_wait_write([self = shared_from_this()](net::error_code ec) {
                 if (!ec) self->server_readable();
             });
-            return;
-        case io_status::eof: server_ended("the server closed the connection"); return;
-        case io_status::error: server_ended(r.error.message()); return;
+            return false;
+        case io_status::eof: server_ended("the server closed the connection"); return false;
+        case io_status::error: server_ended(r.error.message()); return false;
     }
     home_.refresh();
     auto data = protocol::as_bytes(std::span(buffer.data(), r.bytes));
@@ -180,20 +189,17 @@ void session::server_readable() {
         server_in_.erase(0, used);
         if (server_in_.empty()) std::string().swap(server_in_);
     }
-    if (phase_ != phase::running) return;
+    if (phase_ != phase::running) return false;
     if (drain_deadline_ != clock_point{} &&
         gate_->replies().status() == protocol::transaction_status::idle)
         drain_deadline_ = {};
     if (!client_in_.empty() || client_eof_) pump_client(gate::patience::normal);
     arm_client_read();
-    if (r.bytes < bulk_bytes) return arm_server_read();
-    // A stream of rows: most likely there is more already, so ask without waiting; others first.
-    if (server_reading_ || client_out_.size() >= owed_bytes_max) return;
-    server_reading_ = true;
-    asio::post(home_.io, [self = shared_from_this()] {
-        self->server_reading_ = false;
-        self->server_readable();
-    });
+    if (r.bytes >= bulk_bytes && client_out_.size() < owed_bytes_max &&
+        phase_ == phase::running)
+        return true;
+    arm_server_read();
+    return false;
 }
 
 // The gate's word is done here and nowhere else.

@@ -73,6 +73,7 @@ class session : public std::enable_shared_from_this<session> {
     void arm_server_read();
     void client_readable();
     void server_readable();
+    bool read_server();
     void client_writable();
     void server_writable();
     void client_ended();
