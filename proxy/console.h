@@ -8,8 +8,8 @@
 
 #include "policy/types.h"
 
-/// The seam between the `sallyport` database on the PostgreSQL port (spoken by proxy/session) and the
-/// commands behind it (proxy/admin). Neither knows the other.
+/// The seam between the `sallyport` database on the PostgreSQL port (spoken by proxy/session) and
+/// the commands behind it (proxy/admin). Neither knows the other.
 namespace sallyport::proxy {
 
 /// Type OIDs of pg_type that console results use.
@@ -23,7 +23,7 @@ struct console_column {
 struct console_result {
     std::vector<console_column> columns;  ///< empty: a command without rows
     std::vector<std::vector<std::optional<std::string>>> rows;
-    std::string tag;                      ///< CommandComplete tag: "SHOW", "APPROVE" …
+    std::string tag;  ///< CommandComplete tag: "SHOW", "APPROVE" …
     std::vector<std::string> notices;
     // An error: sqlstate non-empty, the rest above is ignored.
     std::string sqlstate;
@@ -54,11 +54,11 @@ struct session_info {
     std::string address;
     std::string application;
     std::string target;
-    std::string state;        ///< "login", "held", "idle", "active", "idle in transaction"
+    std::string state;  ///< "login", "held", "idle", "active", "idle in transaction"
     policy::instant started_at;
-    std::string statement;    ///< newest one, redacted, at most 1 KiB
-    policy::hold_id hold;     ///< 0 = none
-    std::string grant;        ///< "opt-out 3", "pass 9" or ""
+    std::string statement;  ///< newest one, redacted, at most 1 KiB
+    policy::hold_id hold;   ///< 0 = none
+    std::string grant;      ///< "opt-out 3", "pass 9" or ""
     std::uint32_t server_pid = 0;
     bool tls = false;
 };
