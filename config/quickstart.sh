@@ -268,9 +268,8 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 held_psql_ends() {
   wait_until gone "$waiting_pid" || true
   waiting_pid=
-  local before=$shown
   shown=$(cat "$world/held")
-  show "$(tail -n +"$(($(wc -l <<<"$before") + 1))" <<<"$shown")"
+  show "$(tail -n +"$((held_lines + 1))" <<<"$shown")"
 }
 
 walk() {
