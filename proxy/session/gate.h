@@ -232,6 +232,7 @@ class gate {
     void on_failed(const protocol::reply_event& e, protocol::bytes frame, actions& out);
     void on_ready(const protocol::reply_event& e, protocol::bytes frame, actions& out);
     void on_parameter(protocol::bytes body);
+    void note_search_path(const policy::facts& f);
     void answered(std::uint32_t tag, bool well);
     void after_reply(actions& out);
 

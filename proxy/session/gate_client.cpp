@@ -235,7 +235,6 @@ void gate::forward_frame_effects(planned& f) {
             }
             if (!s.functions.empty() || !s.settings.empty()) lexing_touched_ = true;
             for (const auto& c : s.settings) {
-                if (c.name == "search_path") add_search_path(c.value);
                 if (c.name == "sallyport.reason") reason_ = c.value;
                 if (c.name == "sallyport.on_hold") refuse_holds_ = c.value == "refuse";
             }

@@ -135,6 +135,7 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
         for (const auto& u : s.names)
             if (names_.in_doubt(u.name)) return wait_for_drain(out);
     const auto facts = with_names(c.facts);
+    note_search_path(*facts);
     const auto now = env_->time->now();
     if (region_recorded_ && take_recorded(i, c, now)) return outcome::forward;
     if (granted_already(c.target)) {  // the Execute of a Bind in the same batch

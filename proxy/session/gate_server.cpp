@@ -204,10 +204,29 @@ void gate::add_search_path(std::string_view value) {
                 folded.push_back(
                     static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
         if (folded == "$user") folded = subject_.principal.name;
-        if (!folded.empty() && std::find(schemas.begin(), schemas.end(), folded) == schemas.end())
-            schemas.push_back(std::move(folded));
+        // SET gives names as the server stores them, a startup parameter as they were written.
+        for (const auto& schema : {folded, std::string(name)})
+            if (!schema.empty() &&
+                std::find(schemas.begin(), schemas.end(), schema) == schemas.end())
+                schemas.push_back(schema);
         at = end + 1;
     }
+}
+
+// A path that is set in the very text that uses it counts for all of the text. One whose value cannot
+// be known (set_config with a parameter) may hold any schema that a rule speaks of.
+void gate::note_search_path(const policy::facts& f) {
+    for (const auto& s : f.statements)
+        for (const auto& c : s.settings) {
+            if (c.name == "search_path" && !c.value.empty()) add_search_path(c.value);
+            const bool to_default =
+                s.command == "set" || s.command == "reset" || s.command == "discard";
+            if (to_default || !c.value.empty() || (!c.name.empty() && c.name != "search_path"))
+                continue;
+            for (const auto& [name, resource] : env_->rules->resources)
+                for (const auto& r : resource.relations)
+                    if (r.schema != "*") add_search_path('"' + r.schema + '"');
+        }
 }
 
 void gate::after_reply(actions&) {
