@@ -262,6 +262,7 @@ hold_psql() {  # USER DATABASE SQL
   hold=$(held_number "$world/held")
   hold=${hold:-0}
   shown=$(cat "$world/held")
+  held_lines=$(wc -l <<<"$shown")
   show "$shown"
 }
 gone() { ! kill -0 "$1" 2>/dev/null; }
