@@ -16,16 +16,26 @@ constexpr std::size_t kept_capacity_entries = 16;  // an idle session keeps at m
 
 const char* to_string(expect e) noexcept {
     switch (e) {
-        case expect::query: return "query";
-        case expect::function_call: return "function_call";
-        case expect::parse: return "parse";
-        case expect::bind: return "bind";
-        case expect::close: return "close";
-        case expect::describe_statement: return "describe_statement";
-        case expect::describe_portal: return "describe_portal";
-        case expect::execute: return "execute";
-        case expect::sync: return "sync";
-        case expect::copy_end: return "copy_end";
+        case expect::query:
+            return "query";
+        case expect::function_call:
+            return "function_call";
+        case expect::parse:
+            return "parse";
+        case expect::bind:
+            return "bind";
+        case expect::close:
+            return "close";
+        case expect::describe_statement:
+            return "describe_statement";
+        case expect::describe_portal:
+            return "describe_portal";
+        case expect::execute:
+            return "execute";
+        case expect::sync:
+            return "sync";
+        case expect::copy_end:
+            return "copy_end";
     }
     return "?";
 }
@@ -61,7 +71,8 @@ void reply_queue::pop() noexcept {
     if (head_ == entries_.size()) {
         head_ = 0;
         entries_.clear();
-        if (entries_.capacity() > kept_capacity_entries) std::vector<expected_reply>().swap(entries_);
+        if (entries_.capacity() > kept_capacity_entries)
+            std::vector<expected_reply>().swap(entries_);
     } else if (head_ >= 1024 && head_ * 2 >= entries_.size()) {
         entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(head_));
         head_ = 0;
@@ -69,7 +80,8 @@ void reply_queue::pop() noexcept {
 }
 
 void reply_queue::drop_copy_ends() noexcept {
-    while (!empty() && front().what == expect::copy_end) pop();
+    while (!empty() && front().what == expect::copy_end)
+        pop();
 }
 
 void reply_queue::drop_to_sync(const on_dropped& dropped) {
@@ -83,8 +95,8 @@ void reply_queue::drop_to_sync(const on_dropped& dropped) {
 
 void reply_queue::copy_in_begins() {
     copy_in_ = true;
-    // What the client sent blindly behind the COPY: the server reads it as COPY data now. It ignores
-    // Sync there, up to the client's CopyDone or CopyFail.
+    // What the client sent blindly behind the COPY: the server reads it as COPY data now. It
+    // ignores Sync there, up to the client's CopyDone or CopyFail.
     for (std::size_t i = head_ + 1; i < entries_.size();) {
         if (entries_[i].what == expect::copy_end) {
             entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -105,7 +117,8 @@ reply_event reply_queue::on_error(const on_dropped& dropped) {
     drop_copy_ends();
     if (empty()) return {reply_event::type::stray, {}};
     const expected_reply who = front();
-    if (ends_with_ready(who.what)) return {reply_event::type::failed, who};  // its ReadyForQuery follows
+    if (ends_with_ready(who.what))
+        return {reply_event::type::failed, who};  // its ReadyForQuery follows
     pop();
     drop_to_sync(dropped);
     return {reply_event::type::failed, who};
@@ -131,10 +144,14 @@ reply_event reply_queue::on_backend(char tag, char status, const on_dropped& dro
     switch (tag) {
         case 'N':
         case 'A':
-        case 'S': return {type::async, {}};
-        case 'E': return on_error(dropped);
-        case 'Z': return on_ready(status);
-        default: break;
+        case 'S':
+            return {type::async, {}};
+        case 'E':
+            return on_error(dropped);
+        case 'Z':
+            return on_ready(status);
+        default:
+            break;
     }
     drop_copy_ends();
     if (empty()) return {type::violation, {}};
@@ -146,12 +163,14 @@ reply_event reply_queue::on_backend(char tag, char status, const on_dropped& dro
         case 'D':
         case 'd':
         case 'c':
-        case 'H': return {runs ? type::progress : type::violation, who};
+        case 'H':
+            return {runs ? type::progress : type::violation, who};
         case 'G':
             if (!runs) return {type::violation, who};
             copy_in_begins();
             return {type::progress, who};
-        case 'W': return {runs ? type::progress : type::violation, who};
+        case 'W':
+            return {runs ? type::progress : type::violation, who};
         case 'C':
         case 'I':
             if (!runs) return {type::violation, who};
@@ -183,10 +202,12 @@ reply_event reply_queue::on_backend(char tag, char status, const on_dropped& dro
                 pop();
                 return {type::completed, who};
             }
-            return {who.what == expect::query && tag == 'T' ? type::progress : type::violation, who};
+            return {who.what == expect::query && tag == 'T' ? type::progress : type::violation,
+                    who};
         case 'V':
             return {who.what == expect::function_call ? type::progress : type::violation, who};
-        default: return {type::violation, who};
+        default:
+            return {type::violation, who};
     }
 }
 

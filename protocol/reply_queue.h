@@ -8,7 +8,8 @@
 /// Which reply answers what.
 ///
 /// The server answers in order, so what was sent is remembered in order. Nothing here simulates the
-/// server's state: the transaction status comes from ReadyForQuery, the fate of a message from its reply.
+/// server's state: the transaction status comes from ReadyForQuery, the fate of a message from its
+/// reply.
 namespace sallyport::protocol {
 
 /// What a forwarded frontend message makes the server answer.
@@ -93,7 +94,8 @@ class reply_queue {
 
     std::vector<expected_reply> entries_;
     std::size_t head_ = 0;
-    std::uint32_t ignored_syncs_ = 0;  ///< sent while the server read COPY data: they may be answered or not
+    std::uint32_t ignored_syncs_ =
+        0;  ///< sent while the server read COPY data: they may be answered or not
     transaction_status status_ = transaction_status::idle;
     bool skipping_ = false;
     bool unsynced_ = false;

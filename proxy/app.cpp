@@ -8,13 +8,12 @@
 #include <stdexcept>
 #include <utility>
 
-#include <sys/resource.h>
-#include <sys/stat.h>
-
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "proxy/admin/console.h"
 #include "proxy/admin/server.h"
@@ -143,7 +142,8 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path) {
     shared.analysis = &analysis;
     shared.blocking = &blocking;
     steward->subscribe_ended([this](const approval::steward::ended_event& e) {
-        for (const auto& w : workers) w->opt_out_ended(e);
+        for (const auto& w : workers)
+            w->opt_out_ended(e);
     });
     steward->subscribe_change(
         [this](const approval::steward::change_event& e) { events.publish(e); });
@@ -163,7 +163,8 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path) {
     steward->start();
     record("proxy.start", "version", version);
     record("policy.loaded", "policy", loaded.rules->hash);
-    for (const auto& w : workers) w->start();
+    for (const auto& w : workers)
+        w->start();
     if (http) http->start();
     spdlog::info("ready: PostgreSQL on {}:{}{}, {} targets, policy {}", where.address, where.port,
                  http ? ", admin on " + config.admin->address + ":" + std::to_string(http->port())
@@ -174,7 +175,8 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path) {
 app::impl::~impl() {
     // Surfaces first, then the sessions, then what they were using.
     if (http) http->stop();
-    for (const auto& w : workers) w->stop();
+    for (const auto& w : workers)
+        w->stop();
     console.reset();
     record("proxy.stop", "version", version);
     blocking.stop();
@@ -197,8 +199,8 @@ admin::dependencies app::impl::admin_dependencies() {
     d.authenticate = [this](const std::string& user, std::string_view password) {
         std::string reason;
         const auto current = shared.current.get();
-        return auth::check_password(*current->users, shared.mock_secret, user, password,
-                                    time.now(), reason);
+        return auth::check_password(*current->users, shared.mock_secret, user, password, time.now(),
+                                    reason);
     };
     d.find_user = [this](const std::string& name) -> std::optional<policy::principal> {
         const auto current = shared.current.get();
@@ -244,8 +246,10 @@ admin::reload_answer app::impl::reload() {
     const auto before = shared.current.get();
     answer.policy_hash = before->rules->hash;
     auto loaded = load_all(config_path);
-    for (const auto& w : loaded.warnings) answer.warnings.push_back(policy::to_string(w));
-    for (const auto& f : loaded.faults) answer.faults.push_back(policy::to_string(f));
+    for (const auto& w : loaded.warnings)
+        answer.warnings.push_back(policy::to_string(w));
+    for (const auto& f : loaded.faults)
+        answer.faults.push_back(policy::to_string(f));
     session::configuration_ptr made;
     if (answer.faults.empty()) {
         try {
@@ -255,7 +259,8 @@ admin::reload_answer app::impl::reload() {
         }
     }
     if (!answer.faults.empty()) {
-        for (const auto& f : answer.faults) spdlog::error("reload refused: {}", f);
+        for (const auto& f : answer.faults)
+            spdlog::error("reload refused: {}", f);
         record("policy.refused", "reason", answer.faults.front());
         return answer;
     }
@@ -328,7 +333,8 @@ void app::impl::on_stop_signal() {
         spdlog::info("draining for at most {} ms; signal again to stop at once", limit.count());
         drain_until = std::chrono::steady_clock::now() + limit;
         if (http) http->set_ready(false);
-        for (const auto& w : workers) w->drain();
+        for (const auto& w : workers)
+            w->drain();
         wait_for_sessions();
         on_stop_signal();
     });
@@ -372,11 +378,14 @@ void app::run() {
 int serve(const std::string& config_path) {
     umask(077);
     std::signal(SIGPIPE, SIG_IGN);
-    std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of the write, not of the process
+    std::signal(SIGXFSZ,
+                SIG_IGN);  // a file-size limit is an error of the write, not of the process
     auto loaded = load_all(config_path);
-    for (const auto& w : loaded.warnings) std::cerr << "warning: " << policy::to_string(w) << '\n';
+    for (const auto& w : loaded.warnings)
+        std::cerr << "warning: " << policy::to_string(w) << '\n';
     if (!loaded.ok()) {
-        for (const auto& f : loaded.faults) std::cerr << policy::to_string(f) << '\n';
+        for (const auto& f : loaded.faults)
+            std::cerr << policy::to_string(f) << '\n';
         return 2;
     }
     set_up_logging(loaded.config->level, loaded.config->format);

@@ -34,16 +34,19 @@ std::vector<std::string> describe(const policy::facts& f) {
             lines.push_back(std::move(line));
         }
         for (const auto& fn : s.functions)
-            lines.push_back("function " + (fn.schema.empty() ? fn.name : fn.schema + "." + fn.name));
-        for (const auto& c : s.settings) lines.push_back("setting " + c.name);
-        for (const auto& why : s.opaque_reasons) lines.push_back("opaque: " + why);
+            lines.push_back("function " +
+                            (fn.schema.empty() ? fn.name : fn.schema + "." + fn.name));
+        for (const auto& c : s.settings)
+            lines.push_back("setting " + c.name);
+        for (const auto& why : s.opaque_reasons)
+            lines.push_back("opaque: " + why);
     }
     return lines;
 }
 
 admin::explained explain_here(const settings& config, const auth::user_directory& users,
-                         const policy::rule_set& rules, policy::instant now,
-                         const admin::explain_question& q) {
+                              const policy::rule_set& rules, policy::instant now,
+                              const admin::explain_question& q) {
     admin::explained e;
     policy::subject s;
     s.principal.name = q.user;
@@ -83,8 +86,8 @@ admin::explained explain_here(const settings& config, const auth::user_directory
 }  // namespace
 
 admin::explained explain(const settings& config, const auth::user_directory& users,
-                                  const policy::rule_set& rules, policy::instant now,
-                                  const admin::explain_question& question) {
+                         const policy::rule_set& rules, policy::instant now,
+                         const admin::explain_question& question) {
     admin::explained result;
     run_on_big_stack([&] { result = explain_here(config, users, rules, now, question); });
     return result;
@@ -92,8 +95,10 @@ admin::explained explain(const settings& config, const auth::user_directory& use
 
 std::string format_explained(const admin::explained& e) {
     std::string out = std::string(policy::to_string(e.effect)) + " by rule " + e.rule + "\n";
-    for (const auto& line : e.facts) out += "  fact    " + line + "\n";
-    for (const auto& line : e.reasons) out += "  reason  " + line + "\n";
+    for (const auto& line : e.facts)
+        out += "  fact    " + line + "\n";
+    for (const auto& line : e.reasons)
+        out += "  reason  " + line + "\n";
     out += "  policy  " + e.policy_hash + "\n";
     return out;
 }

@@ -40,11 +40,16 @@ class escaped_payload final : public spdlog::custom_flag_formatter {
 
 spdlog::level::level_enum level_of(log_level l) {
     switch (l) {
-        case log_level::trace: return spdlog::level::trace;
-        case log_level::debug: return spdlog::level::debug;
-        case log_level::info: return spdlog::level::info;
-        case log_level::warn: return spdlog::level::warn;
-        case log_level::error: return spdlog::level::err;
+        case log_level::trace:
+            return spdlog::level::trace;
+        case log_level::debug:
+            return spdlog::level::debug;
+        case log_level::info:
+            return spdlog::level::info;
+        case log_level::warn:
+            return spdlog::level::warn;
+        case log_level::error:
+            return spdlog::level::err;
     }
     return spdlog::level::info;
 }
@@ -54,8 +59,7 @@ spdlog::level::level_enum level_of(log_level l) {
 void set_up_logging(log_level level, log_format format) {
     auto logger = std::make_shared<spdlog::logger>(
         "sallyport", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    auto formatter = std::make_unique<spdlog::pattern_formatter>(
-        spdlog::pattern_time_type::utc);
+    auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
     formatter->add_flag<escaped_payload>('*').set_pattern(
         format == log_format::json
             ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%*"})"

@@ -27,8 +27,10 @@ namespace policy = sallyport::policy;
 
 int check(const std::string& path, sp::secrets passwords) {
     const auto loaded = sp::load_all(path, passwords);
-    for (const auto& w : loaded.warnings) std::cerr << "warning: " << policy::to_string(w) << '\n';
-    for (const auto& f : loaded.faults) std::cerr << policy::to_string(f) << '\n';
+    for (const auto& w : loaded.warnings)
+        std::cerr << "warning: " << policy::to_string(w) << '\n';
+    for (const auto& f : loaded.faults)
+        std::cerr << policy::to_string(f) << '\n';
     if (!loaded.ok()) {
         std::cerr << loaded.faults.size() << " fault(s); nothing was loaded\n";
         return 2;
@@ -36,11 +38,12 @@ int check(const std::string& path, sp::secrets passwords) {
     const sp::system_clock time;
     std::vector<policy::fault> failed;
     sp::run_on_big_stack([&] { failed = policy::run_policy_tests(*loaded.rules, time.now()); });
-    for (const auto& f : failed) std::cerr << policy::to_string(f) << '\n';
+    for (const auto& f : failed)
+        std::cerr << policy::to_string(f) << '\n';
     std::cout << loaded.config->targets.size() << " target(s), " << loaded.users->all().size()
               << " user(s), " << loaded.rules->rules.size() << " rule(s), "
-              << loaded.rules->tests.size() - failed.size() << " of "
-              << loaded.rules->tests.size() << " policy test(s) passed\n";
+              << loaded.rules->tests.size() - failed.size() << " of " << loaded.rules->tests.size()
+              << " policy test(s) passed\n";
     return failed.empty() ? 0 : 2;
 }
 
@@ -52,11 +55,12 @@ struct explain_options {
 
 int show_explained(const explain_options& o) {
     const auto loaded = sp::load_all(o.config, sp::secrets::skip);
-    for (const auto& f : loaded.faults) std::cerr << policy::to_string(f) << '\n';
+    for (const auto& f : loaded.faults)
+        std::cerr << policy::to_string(f) << '\n';
     if (!loaded.ok()) return 2;
     const sp::system_clock time;
-    const auto e = sp::explain(*loaded.config, *loaded.users, *loaded.rules, time.now(),
-                                        o.question);
+    const auto e =
+        sp::explain(*loaded.config, *loaded.users, *loaded.rules, time.now(), o.question);
     if (!e.error.empty()) {
         std::cerr << "sallyport: " << e.error << '\n';
         return 2;
@@ -133,8 +137,9 @@ int run(int argc, char** argv) {
                             "Do not read password files: for machines that do not have them");
     check_command->add_option("FILE", config, "The configuration file, like --config");
     explain_command->add_option("--as", explained.question.user, "Who asks")->required();
-    explain_command->add_option("--groups", explained.question.groups,
-                                "Her groups, if not those of users.yaml")
+    explain_command
+        ->add_option("--groups", explained.question.groups,
+                     "Her groups, if not those of users.yaml")
         ->delimiter(',');
     explain_command->add_option("--on", explained.question.target, "The target")->required();
     explain_command->add_option("--from", explained.question.address, "Her address");
@@ -188,10 +193,10 @@ int run(int argc, char** argv) {
     explained.config = config;
     passwd.from_stdin = from == "-";
     if (serve_command->parsed()) return sp::serve(config);
-    if (check_command->parsed()) return check(config, without_secrets ? sp::secrets::skip : sp::secrets::read);
+    if (check_command->parsed())
+        return check(config, without_secrets ? sp::secrets::skip : sp::secrets::read);
     if (explain_command->parsed()) return show_explained(explained);
-    if (passwd_command->parsed())
-        return sp::run_passwd(passwd, std::cin, std::cout, std::cerr);
+    if (passwd_command->parsed()) return sp::run_passwd(passwd, std::cin, std::cout, std::cerr);
     if (verify_command->parsed()) return verify(verified);
     if (tail_command->parsed() || search_command->parsed())
         return show_audit(directory, query, limit);

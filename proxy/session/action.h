@@ -6,24 +6,24 @@
 #include <vector>
 
 #include "policy/hold.h"
+#include "protocol/cursor.h"
 #include "proxy/approval/steward.h"
 #include "proxy/audit/record.h"
-#include "protocol/cursor.h"
 
 /// What the gate wants done. The runner (session.cpp) is the only interpreter.
 namespace sallyport::proxy::session {
 
 struct action {
     enum class type : std::uint8_t {
-        to_server,       ///< write `view` (or `text` if it is not empty) upstream
-        to_client,       ///< write `view` (or `text`) to the client
-        analyse,         ///< find the facts of `text` off this thread, then gate::on_facts
-        open_hold,       ///< `hold`, `wait`; then gate::on_hold_opened and on_hold_outcome
-        withdraw_hold,   ///< `hold_number`, `text` = why
-        use_opt_outs,    ///< `bypass`; then gate::on_recorded(ticket)
-        record,          ///< `record`; then gate::on_recorded(ticket) if ticket != 0
-        end_transaction, ///< passes of scope transaction end now
-        close            ///< write what is owed, then end both sides; `text` = why, for the record
+        to_server,        ///< write `view` (or `text` if it is not empty) upstream
+        to_client,        ///< write `view` (or `text`) to the client
+        analyse,          ///< find the facts of `text` off this thread, then gate::on_facts
+        open_hold,        ///< `hold`, `wait`; then gate::on_hold_opened and on_hold_outcome
+        withdraw_hold,    ///< `hold_number`, `text` = why
+        use_opt_outs,     ///< `bypass`; then gate::on_recorded(ticket)
+        record,           ///< `record`; then gate::on_recorded(ticket) if ticket != 0
+        end_transaction,  ///< passes of scope transaction end now
+        close             ///< write what is owed, then end both sides; `text` = why, for the record
     };
     type what = type::close;
     protocol::bytes view;  ///< valid until the step that returned it is interpreted

@@ -69,8 +69,8 @@ analyst::analyst() : impl_(std::make_unique<impl>()) {
     pthread_attr_init(&attributes);
     // Only the pages that are touched cost memory.
     const int sized = pthread_attr_setstacksize(&attributes, policy::sql::big_stack_bytes);
-    const int made = sized == 0 ? pthread_create(&impl_->thread, &attributes, &impl::run, impl_.get())
-                                : sized;
+    const int made =
+        sized == 0 ? pthread_create(&impl_->thread, &attributes, &impl::run, impl_.get()) : sized;
     pthread_attr_destroy(&attributes);
     if (made != 0)
         throw std::runtime_error(

@@ -24,8 +24,8 @@ class cancel_registry {
     /// Makes a key for `number`, with a fresh secret of 4 bytes.
     [[nodiscard]] std::string add(std::uint32_t number, policy::session_id session, deliver to);
     void remove(policy::session_id session, std::uint32_t number);
-    /// True if the key is somebody's; then `done` is called once, on any thread. Compares in constant
-    /// time among the keys of one number.
+    /// True if the key is somebody's; then `done` is called once, on any thread. Compares in
+    /// constant time among the keys of one number.
     bool cancel(std::uint32_t number, std::string_view secret, std::function<void()> done);
 
   private:

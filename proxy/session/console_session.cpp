@@ -37,7 +37,8 @@ std::vector<std::string> split_statements(std::string_view text) {
         } else if (c == '\'' || c == '"') {
             quote = c;
         } else if (c == '-' && i + 1 < text.size() && text[i + 1] == '-') {
-            while (i < text.size() && text[i] != '\n') ++i;
+            while (i < text.size() && text[i] != '\n')
+                ++i;
             current.push_back(' ');
             continue;
         } else if (c == ';') {
@@ -83,7 +84,8 @@ void append_result(std::string& out, const console_result& r, bool with_columns)
 }
 
 void append_error(std::string& out, const console_result& r) {
-    backend::append_report(out, {backend::severity::error, r.sqlstate, r.message, r.detail, r.hint});
+    backend::append_report(out,
+                           {backend::severity::error, r.sqlstate, r.message, r.detail, r.hint});
 }
 
 console_result fault(std::string_view state, std::string message) {
@@ -105,18 +107,17 @@ asio::awaitable<console_result> session::console_execute(std::string statement) 
     const auto self = shared_from_this();
     if (!waker_) waker_.emplace(home_.io);
     const auto result = std::make_shared<std::optional<console_result>>();
-    home_.shared.console->execute(
-        {subject_.principal, subject_.address}, std::move(statement),
-        [self, result](console_result r) {
-            asio::post(self->home_.io, [self, result, r = std::move(r)]() mutable {
-                *result = std::move(r);
-                self->waker_->cancel();
-            });
-        });
+    home_.shared.console->execute({subject_.principal, subject_.address}, std::move(statement),
+                                  [self, result](console_result r) {
+                                      asio::post(self->home_.io,
+                                                 [self, result, r = std::move(r)]() mutable {
+                                                     *result = std::move(r);
+                                                     self->waker_->cancel();
+                                                 });
+                                  });
     const auto deadline = std::chrono::steady_clock::now() + console_answer_time;
     boost::system::error_code ignored;
-    while (!*result && phase_ == phase::console &&
-           std::chrono::steady_clock::now() < deadline) {
+    while (!*result && phase_ == phase::console && std::chrono::steady_clock::now() < deadline) {
         waker_->expires_at(deadline);
         co_await waker_->async_wait(asio::redirect_error(use_awaitable, ignored));
     }
@@ -129,17 +130,16 @@ asio::awaitable<void> session::run_console() {
     phase_ = phase::console;
     auto* console = home_.shared.console;
     if (console == nullptr) {
-        refuse({std::string(sqlstate::invalid_catalog_name), "there is no console here", "",
-                         ""},
-                        "no console");
+        refuse({std::string(sqlstate::invalid_catalog_name), "there is no console here", "", ""},
+               "no console");
         co_return;
     }
     const std::pair<const char*, const char*> parameters[] = {
-        {"server_version", "15.0"},      {"server_encoding", "UTF8"},
-        {"client_encoding", "UTF8"},     {"DateStyle", "ISO, MDY"},
-        {"IntervalStyle", "postgres"},   {"TimeZone", "UTC"},
-        {"integer_datetimes", "on"},     {"standard_conforming_strings", "on"},
-        {"is_superuser", "off"},         {"application_name", ""}};
+        {"server_version", "15.0"},    {"server_encoding", "UTF8"},
+        {"client_encoding", "UTF8"},   {"DateStyle", "ISO, MDY"},
+        {"IntervalStyle", "postgres"}, {"TimeZone", "UTC"},
+        {"integer_datetimes", "on"},   {"standard_conforming_strings", "on"},
+        {"is_superuser", "off"},       {"application_name", ""}};
     std::string greeting;
     for (const auto& [name, value] : parameters)
         backend::parameter_status{name, value}.encode(greeting);
@@ -156,9 +156,9 @@ asio::awaitable<void> session::run_console() {
         const auto scan = protocol::try_read_header(frame, protocol::frontend_limits);
         if (scan.error != protocol::errc::ok || scan.header.tag == 'p' ||
             scan.header.frame_bytes() > console_message_bytes_max) {
-            refuse({std::string(sqlstate::protocol_violation),
-                             "protocol violation in the console", "", ""},
-                            "protocol violation");
+            refuse({std::string(sqlstate::protocol_violation), "protocol violation in the console",
+                    "", ""},
+                   "protocol violation");
             co_return;
         }
         co_await read_exactly(client_, frame, scan.header.body_bytes());
@@ -207,13 +207,13 @@ asio::awaitable<void> session::run_console() {
             }
         } else if (tag == 'B') {
             const auto b = frontend::bind::decode(body);
-            const auto s = b ? names.statements.find(std::string(b->statement))
-                             : names.statements.end();
+            const auto s =
+                b ? names.statements.find(std::string(b->statement)) : names.statements.end();
             if (s == names.statements.end())
                 failed = fault("26000", "prepared statement does not exist");
             else if (!b->parameters.empty())
-                failed = fault(sqlstate::feature_not_supported,
-                               "console commands take no parameters");
+                failed =
+                    fault(sqlstate::feature_not_supported, "console commands take no parameters");
             else if (names.portals.size() >= console_names_max)
                 failed = fault(sqlstate::program_limit_exceeded, "too many portals");
             else {

@@ -14,29 +14,46 @@ gate::gate(const gate_environment& env, policy::subject subject, gate_limits lim
 
 const char* to_string(gate::state s) noexcept {
     switch (s) {
-        case gate::state::open: return "open";
-        case gate::state::analysing: return "analysing";
-        case gate::state::draining: return "draining";
-        case gate::state::opening: return "opening";
-        case gate::state::held: return "held";
-        case gate::state::recording: return "recording";
-        case gate::state::probing: return "probing";
-        case gate::state::closed: return "closed";
+        case gate::state::open:
+            return "open";
+        case gate::state::analysing:
+            return "analysing";
+        case gate::state::draining:
+            return "draining";
+        case gate::state::opening:
+            return "opening";
+        case gate::state::held:
+            return "held";
+        case gate::state::recording:
+            return "recording";
+        case gate::state::probing:
+            return "probing";
+        case gate::state::closed:
+            return "closed";
     }
     return "?";
 }
 
 const char* to_string(action::type t) noexcept {
     switch (t) {
-        case action::type::to_server: return "to_server";
-        case action::type::to_client: return "to_client";
-        case action::type::analyse: return "analyse";
-        case action::type::open_hold: return "open_hold";
-        case action::type::withdraw_hold: return "withdraw_hold";
-        case action::type::use_opt_outs: return "use_opt_outs";
-        case action::type::record: return "record";
-        case action::type::end_transaction: return "end_transaction";
-        case action::type::close: return "close";
+        case action::type::to_server:
+            return "to_server";
+        case action::type::to_client:
+            return "to_client";
+        case action::type::analyse:
+            return "analyse";
+        case action::type::open_hold:
+            return "open_hold";
+        case action::type::withdraw_hold:
+            return "withdraw_hold";
+        case action::type::use_opt_outs:
+            return "use_opt_outs";
+        case action::type::record:
+            return "record";
+        case action::type::end_transaction:
+            return "end_transaction";
+        case action::type::close:
+            return "close";
     }
     return "?";
 }

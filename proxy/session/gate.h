@@ -66,15 +66,22 @@ struct gate_environment {
 class gate {
   public:
     enum class state : std::uint8_t {
-        open, analysing, draining, opening, held, recording, probing, closed
+        open,
+        analysing,
+        draining,
+        opening,
+        held,
+        recording,
+        probing,
+        closed
     };
 
     gate(const gate_environment& env, policy::subject subject, gate_limits limits,
          std::shared_ptr<const protocol::frame_limits> client_limits);
 
     /// Bytes of the client, from the first unconsumed one; returns how many were consumed.
-    /// `waited`: the client has sent nothing more for a while; a batch without Sync is decided as it
-    /// is.
+    /// `waited`: the client has sent nothing more for a while; a batch without Sync is decided as
+    /// it is.
     enum class patience : std::uint8_t { normal, waited };
     [[nodiscard]] std::size_t on_client(protocol::bytes data, patience p, actions& out);
     /// Bytes of the server; returns how many were consumed.
@@ -85,8 +92,8 @@ class gate {
     void on_hold_outcome(const approval::hold_outcome& outcome, actions& out);
     void on_recorded(std::uint32_t ticket, std::unique_ptr<audit::receipt> proof,
                      const std::string& error, actions& out);
-    /// True if the cancel was for a statement that waits here (and was withdrawn); false if it is for
-    /// the server.
+    /// True if the cancel was for a statement that waits here (and was withdrawn); false if it is
+    /// for the server.
     [[nodiscard]] bool on_cancel(actions& out);
     /// The client is gone, or the session is to end: what waits is withdrawn.
     void on_client_gone(const std::string& why, actions& out);
@@ -98,8 +105,8 @@ class gate {
     [[nodiscard]] state current() const noexcept { return state_; }
     /// Messages of a batch wait for their Sync: call on_client with patience::waited after a tick.
     [[nodiscard]] bool deferring() const noexcept { return deferring_; }
-    /// In the middle of a message that is being passed on: the upstream cannot be kept if the client
-    /// goes.
+    /// In the middle of a message that is being passed on: the upstream cannot be kept if the
+    /// client goes.
     [[nodiscard]] bool in_message() const noexcept { return client_rest_bytes_ != 0; }
 
     [[nodiscard]] const protocol::reply_queue& replies() const noexcept { return replies_; }
@@ -142,11 +149,11 @@ class gate {
     struct planned {
         char tag = 0;
         std::size_t offset = 0;
-        std::size_t bytes = 0;            ///< whole frame
-        bool partial = false;             ///< only its beginning is here; the rest is passed on
+        std::size_t bytes = 0;  ///< whole frame
+        bool partial = false;   ///< only its beginning is here; the rest is passed on
         protocol::expected_reply reply;
-        bool answers = false;             ///< `reply` counts
-        std::size_t names_mark = 0;       ///< staged names before this frame
+        bool answers = false;        ///< `reply` counts
+        std::size_t names_mark = 0;  ///< staged names before this frame
         policy::facts_ptr facts;
         permit proof = permit::none();
     };
@@ -158,20 +165,20 @@ class gate {
         policy::decision decision;
         policy::facts_ptr facts;
         text_ptr text;
-        policy::instant until{};  ///< the earliest end of what it passes by
-        bool drained = false;     ///< by an opt-out that ended inside the open transaction
-        portal* target = nullptr;         ///< the execution, as of the newest plan
-        std::vector<policy::pass> kept;   ///< what that execution may go on with
+        policy::instant until{};         ///< the earliest end of what it passes by
+        bool drained = false;            ///< by an opt-out that ended inside the open transaction
+        portal* target = nullptr;        ///< the execution, as of the newest plan
+        std::vector<policy::pass> kept;  ///< what that execution may go on with
     };
 
     /// What is being decided, and how to show it.
     struct considered {
         policy::facts_ptr facts;
-        text_ptr text;                  ///< null: `sql` is the text, not copied yet
+        text_ptr text;  ///< null: `sql` is the text, not copied yet
         std::string_view sql;
-        portal* target = nullptr;       ///< the execution it belongs to
+        portal* target = nullptr;  ///< the execution it belongs to
         const protocol::frontend::bind* bind = nullptr;
-        bool cut = false;               ///< the message was too long to be shown whole
+        bool cut = false;  ///< the message was too long to be shown whole
         [[nodiscard]] text_ptr whole_text() const {
             return text ? text : std::make_shared<const std::string>(sql);
         }
@@ -252,7 +259,7 @@ class gate {
     // client direction
     std::uint64_t client_rest_bytes_ = 0;  ///< of a body that is passed on (or dropped) as it comes
     bool drop_rest_ = false;
-    bool skip_to_sync_ = false;            ///< a refusal was injected: the rest of the batch is void
+    bool skip_to_sync_ = false;  ///< a refusal was injected: the rest of the batch is void
     bool deferring_ = false;
     std::vector<planned> region_;
     std::vector<granted> grants_;

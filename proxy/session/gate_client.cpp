@@ -127,7 +127,8 @@ bool gate::find_region(bytes data, patience p, actions& out) {
             return add_frame(data, 0, out);
         }
         if (data.size() - at < scan.header.frame_bytes()) {
-            if (!region_.empty() && scan.header.frame_bytes() > limits_.lookahead_bytes) return true;
+            if (!region_.empty() && scan.header.frame_bytes() > limits_.lookahead_bytes)
+                return true;
             if (region_.empty()) return add_frame(data, 0, out);
             break;
         }

@@ -106,9 +106,8 @@ bool gate::pass_by_drain(std::size_t i, const policy::decision& d, const conside
 }
 
 bool gate::granted_already(const portal* target) const noexcept {
-    return target != nullptr && std::any_of(grants_.begin(), grants_.end(), [&](const granted& g) {
-               return g.target == target;
-           });
+    return target != nullptr && std::any_of(grants_.begin(), grants_.end(),
+                                            [&](const granted& g) { return g.target == target; });
 }
 
 // Planned again after its record became durable: it goes, unless what it passes by has ended since.
@@ -157,8 +156,8 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
         record_denial(d, {facts, c.text, c.sql, nullptr, nullptr, false}, out);
         return refuse(i, denied_by_rule(d, env_->rules->hash));
     }
-    if (d.effect == effect::hold && pass_by_drain(i, d, {facts, c.text, c.sql, nullptr, nullptr,
-                                                          false}, now))
+    if (d.effect == effect::hold &&
+        pass_by_drain(i, d, {facts, c.text, c.sql, nullptr, nullptr, false}, now))
         return outcome::forward;
     if (d.effect == effect::hold)
         return hold_or_refuse(i, d, {facts, c.text, c.sql, c.target, c.bind, c.cut}, out);
@@ -190,7 +189,8 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
             }
     g.target = c.target;
     g.kept = releases;
-    for (auto& p : g.kept) p.until = now + continued_for;
+    for (auto& p : g.kept)
+        p.until = now + continued_for;
     g.facts = facts;
     g.text = c.whole_text();
     g.decision = std::move(d);
@@ -207,8 +207,7 @@ gate::outcome gate::hold_or_refuse(std::size_t i, const policy::decision& d, con
         record_denial(d, c, out);
         return refuse(i, {std::string(protocol::sqlstate::program_limit_exceeded),
                           "the statement is longer than this proxy inspects (limits.inspect_bytes)",
-                          "rule=opaque policy=" + hash,
-                          "Split it, or use COPY for bulk data."});
+                          "rule=opaque policy=" + hash, "Split it, or use COPY for bulk data."});
     }
     if (d.hold == nullptr) {
         record_denial(d, c, out);
@@ -282,7 +281,8 @@ policy::hold gate::make_hold(const policy::decision& d, const considered& c) con
             h.touches.push_back(std::string(u.how == policy::access::write ? "write " : "read ") +
                                 (u.schema.empty() ? u.name : u.schema + "." + u.name) + " (" +
                                 u.place + ")");
-        for (const auto& why : s.opaque_reasons) h.touches.push_back("opaque: " + why);
+        for (const auto& why : s.opaque_reasons)
+            h.touches.push_back("opaque: " + why);
     }
     h.reason = reason_;
     h.address = subject_.address;

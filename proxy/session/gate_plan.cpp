@@ -43,9 +43,8 @@ const policy::facts_ptr& function_call_facts() {
 
 // Text whose tokens depend on settings that an earlier message may have changed.
 bool reads_differently(std::string_view sql) noexcept {
-    return std::any_of(sql.begin(), sql.end(), [](char c) {
-        return c == '\\' || static_cast<unsigned char>(c) >= 0x80;
-    });
+    return std::any_of(sql.begin(), sql.end(),
+                       [](char c) { return c == '\\' || static_cast<unsigned char>(c) >= 0x80; });
 }
 
 bool has_high_bytes(std::string_view sql) noexcept {
@@ -109,11 +108,16 @@ gate::outcome gate::plan_frame(std::size_t i, bytes body, actions& out) {
     auto& f = region_[i];
     f.proof = permit::harmless();
     switch (f.tag) {
-        case 'Q': return plan_query(i, body, out);
-        case 'P': return plan_parse(i, body, out);
-        case 'B': return plan_bind(i, body, out);
-        case 'E': return plan_execute(i, body, out);
-        case 'F': return plan_call(i, body, out);
+        case 'Q':
+            return plan_query(i, body, out);
+        case 'P':
+            return plan_parse(i, body, out);
+        case 'B':
+            return plan_bind(i, body, out);
+        case 'E':
+            return plan_execute(i, body, out);
+        case 'F':
+            return plan_call(i, body, out);
         case 'D': {
             const auto d = protocol::frontend::describe::decode(body);
             if (!d) return refuse(i, malformed(d.error()));
@@ -135,10 +139,17 @@ gate::outcome gate::plan_frame(std::size_t i, bytes body, actions& out) {
             f.answers = true;
             return outcome::forward;
         }
-        case 'S': f.reply = {expect::sync, reply_action::forward, 0}; f.answers = true; break;
+        case 'S':
+            f.reply = {expect::sync, reply_action::forward, 0};
+            f.answers = true;
+            break;
         case 'c':
-        case 'f': f.reply = {expect::copy_end, reply_action::forward, 0}; f.answers = true; break;
-        default: break;  // Flush, CopyData, Terminate
+        case 'f':
+            f.reply = {expect::copy_end, reply_action::forward, 0};
+            f.answers = true;
+            break;
+        default:
+            break;  // Flush, CopyData, Terminate
     }
     return outcome::forward;
 }
@@ -193,7 +204,8 @@ gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
     if (f.partial) {
         const auto end = body.find('\0');
         if (end == bytes::npos || end > 63)
-            return refuse(i, {"42622", "a prepared statement's name has more than 63 bytes", "", ""});
+            return refuse(i,
+                          {"42622", "a prepared statement's name has more than 63 bytes", "", ""});
         s.name = body.substr(0, end);
         s.sql.facts = opaque_facts("parse", "longer than limits.inspect_bytes");
         s.sql.text = std::make_shared<const std::string>();
@@ -207,8 +219,8 @@ gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
     }
     if (!s.name.empty() && names_.full() && names_.find_statement(s.name) == nullptr)
         return refuse(i, {std::string(protocol::sqlstate::program_limit_exceeded),
-                          "too many prepared statements in this session",
-                          "", "Close some, or raise limits.prepared_statements."});
+                          "too many prepared statements in this session", "",
+                          "Close some, or raise limits.prepared_statements."});
     f.reply = {expect::parse, reply_action::forward, names_.stage(std::move(s))};
     f.answers = true;
     return outcome::forward;
@@ -218,8 +230,7 @@ gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
 gate::outcome gate::check_name(std::size_t i, const bound_sql* found, std::string_view name,
                                policy::facts_ptr& facts, actions& out) {
     if (found == nullptr || !found->facts) {
-        facts = opaque_facts("execute", "the name \"" +
-                                            protocol::backend::sanitize_text(name, 80) +
+        facts = opaque_facts("execute", "the name \"" + protocol::backend::sanitize_text(name, 80) +
                                             "\" is not one that this session prepared");
         return outcome::forward;
     }
@@ -267,9 +278,8 @@ gate::outcome gate::plan_bind(std::size_t i, bytes body, actions& out) {
     const auto* found = names_.find_statement(statement);
     policy::facts_ptr facts;
     if (const auto o = check_name(i, found, statement, facts, out); o != outcome::forward) return o;
-    const auto text = found != nullptr && found->text
-                          ? found->text
-                          : std::make_shared<const std::string>();
+    const auto text =
+        found != nullptr && found->text ? found->text : std::make_shared<const std::string>();
 
     name_table::staged s;
     s.what = name_table::change::bind;
@@ -296,9 +306,8 @@ gate::outcome gate::plan_execute(std::size_t i, bytes body, actions& out) {
     policy::facts_ptr facts;
     const bound_sql* found = target == nullptr ? nullptr : &target->sql;
     if (const auto o = check_name(i, found, e->portal, facts, out); o != outcome::forward) return o;
-    const auto text = found != nullptr && found->text
-                          ? found->text
-                          : std::make_shared<const std::string>();
+    const auto text =
+        found != nullptr && found->text ? found->text : std::make_shared<const std::string>();
     f.reply = {expect::execute, reply_action::forward, 0};
     f.answers = true;
     f.facts = facts;
@@ -356,7 +365,8 @@ gate::outcome gate::wait_for_drain(actions& out) {
 }
 
 bool gate::exempt_in_failed_transaction(const policy::facts& f) const {
-    if (!replies_.empty() || replies_.status() != protocol::transaction_status::failed) return false;
+    if (!replies_.empty() || replies_.status() != protocol::transaction_status::failed)
+        return false;
     return std::all_of(f.statements.begin(), f.statements.end(), [](const auto& s) {
         return s.transaction == policy::statement_facts::transaction_control::none;
     });
@@ -367,7 +377,8 @@ policy::facts_ptr gate::with_names(const policy::facts_ptr& f) {
     if (!uses_names(*f)) return f;
     auto merged = std::make_shared<policy::facts>(*f);
     for (std::size_t k = 0; k < f->statements.size(); ++k)
-        for (const auto& u : f->statements[k].names) merge_name(*f, k, u, *merged);
+        for (const auto& u : f->statements[k].names)
+            merge_name(*f, k, u, *merged);
     merged->literal_sensitive = true;
     return merged;
 }

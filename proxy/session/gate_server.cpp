@@ -17,13 +17,16 @@ using protocol::reply_event;
 namespace {
 
 // Whole messages are needed of these; all others are passed on as they come.
-bool needs_whole(char tag) noexcept { return tag == 'E' || tag == 'S' || tag == 'Z'; }
+bool needs_whole(char tag) noexcept {
+    return tag == 'E' || tag == 'S' || tag == 'Z';
+}
 
 constexpr std::size_t error_bytes_max = 1u << 20;  // a longer ErrorResponse is passed on unread
 
 std::string upper(std::string_view text) {
     std::string out(text);
-    for (char& c : out) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    for (char& c : out)
+        c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     return out;
 }
 
@@ -102,8 +105,12 @@ void gate::on_reply(const reply_event& e, char tag, bytes frame, actions& out) {
         probe_reply(e, tag, frame, out))
         return;
     switch (e.what) {
-        case type::failed: on_failed(e, frame, out); break;
-        case type::ready: on_ready(e, frame, out); break;
+        case type::failed:
+            on_failed(e, frame, out);
+            break;
+        case type::ready:
+            on_ready(e, frame, out);
+            break;
         case type::stray:
             saw_fatal_ = true;
             out.send(action::type::to_client, frame);
@@ -180,8 +187,8 @@ void gate::note_parameter(std::string_view name, std::string_view value) {
         static constexpr std::string_view unsafe[] = {"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK",
                                                       "UHC",  "GB18030",        "JOHAB"};
         const auto encoding = upper(value);
-        encoding_safe_ = std::find(std::begin(unsafe), std::end(unsafe), encoding) ==
-                         std::end(unsafe);
+        encoding_safe_ =
+            std::find(std::begin(unsafe), std::end(unsafe), encoding) == std::end(unsafe);
     }
 }
 
@@ -194,15 +201,16 @@ void gate::add_search_path(std::string_view value) {
     while (at <= value.size() && schemas.size() < schemas_max) {
         const auto end = std::min(value.find(',', at), value.size());
         auto name = value.substr(at, end - at);
-        while (!name.empty() && (name.front() == ' ' || name.front() == '\'')) name.remove_prefix(1);
-        while (!name.empty() && (name.back() == ' ' || name.back() == '\'')) name.remove_suffix(1);
+        while (!name.empty() && (name.front() == ' ' || name.front() == '\''))
+            name.remove_prefix(1);
+        while (!name.empty() && (name.back() == ' ' || name.back() == '\''))
+            name.remove_suffix(1);
         std::string folded;
         if (name.size() >= 2 && name.front() == '"' && name.back() == '"')
             folded = name.substr(1, name.size() - 2);
         else
             for (const char c : name)
-                folded.push_back(
-                    static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
+                folded.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
         if (folded == "$user") folded = subject_.principal.name;
         // SET gives names as the server stores them, a startup parameter as they were written.
         for (const auto& schema : {folded, std::string(name)})
@@ -213,8 +221,8 @@ void gate::add_search_path(std::string_view value) {
     }
 }
 
-// A path that is set in the very text that uses it counts for all of the text. One whose value cannot
-// be known (set_config with a parameter) may hold any schema that a rule speaks of.
+// A path that is set in the very text that uses it counts for all of the text. One whose value
+// cannot be known (set_config with a parameter) may hold any schema that a rule speaks of.
 void gate::note_search_path(const policy::facts& f) {
     for (const auto& s : f.statements)
         for (const auto& c : s.settings) {

@@ -32,7 +32,9 @@ refusal plain(std::string_view state, std::string message, std::string hint = {}
 
 }  // namespace
 
-asio::awaitable<void> session::send(std::string bytes) { co_await write_all(client_, bytes); }
+asio::awaitable<void> session::send(std::string bytes) {
+    co_await write_all(client_, bytes);
+}
 
 // Not a coroutine: g++ 12 destroys aggregate temporaries in a co_await expression twice.
 void session::refuse(const refusal& why, const std::string& reason) {
@@ -75,11 +77,11 @@ asio::awaitable<void> session::run_login() {
         const auto target = configuration_->config->targets.find(message->database);
         if (target == configuration_->config->targets.end()) {
             refuse(plain(sqlstate::invalid_catalog_name,
-                                  "target \"" + backend::sanitize_text(message->database, 63) +
-                                      "\" does not exist",
-                                  "Targets are named in Sallyport's configuration; the database "
-                                  "\"sallyport\" is the console."),
-                            "unknown target");
+                         "target \"" + backend::sanitize_text(message->database, 63) +
+                             "\" does not exist",
+                         "Targets are named in Sallyport's configuration; the database "
+                         "\"sallyport\" is the console."),
+                   "unknown target");
             co_return;
         }
         target_name_ = target->first;
@@ -97,7 +99,8 @@ asio::awaitable<void> session::run_login() {
     }
 }
 
-// TLS, versions, and the packets without a tag -----------------------------------------------------------
+// TLS, versions, and the packets without a tag
+// -----------------------------------------------------------
 
 asio::awaitable<std::string> session::read_startup_packet() {
     std::string packet;
@@ -115,9 +118,8 @@ asio::awaitable<bool> session::answer_ssl_request() {
         co_return true;
     }
     if (client_.buffered_plain_bytes() > 0) {
-        refuse(plain(sqlstate::protocol_violation,
-                              "received unencrypted data after SSL request"),
-                        "bytes stuffed behind an SSLRequest");
+        refuse(plain(sqlstate::protocol_violation, "received unencrypted data after SSL request"),
+               "bytes stuffed behind an SSLRequest");
         co_return false;
     }
     co_await send("S");
@@ -136,10 +138,12 @@ asio::awaitable<void> session::answer_cancel(protocol::cancel_request request) {
     // Answered by closing, once the server has been told; a wrong key by closing, too.
     asio::steady_timer told(home_.io, std::chrono::seconds(6));
     const auto self = shared_from_this();
-    const bool known = home_.shared.cancels->cancel(
-        request.process_id, request.key, [self, &told]() { asio::post(self->home_.io, [self, &told] {
-            if (self->phase_ == phase::login) told.cancel();
-        }); });
+    const bool known =
+        home_.shared.cancels->cancel(request.process_id, request.key, [self, &told]() {
+            asio::post(self->home_.io, [self, &told] {
+                if (self->phase_ == phase::login) told.cancel();
+            });
+        });
     wipe(request.key);
     if (known) {
         boost::system::error_code ec;
@@ -160,10 +164,9 @@ asio::awaitable<std::optional<protocol::startup_message>> session::negotiate() {
         auto decoded = protocol::decode_startup(packet);
         if (!decoded) {
             const bool no_user = decoded.error() == protocol::errc::missing_user;
-            refuse(plain(no_user ? sqlstate::invalid_authorization
-                                          : sqlstate::protocol_violation,
-                                  "invalid startup packet: " + decoded.error().message()),
-                            "invalid startup packet");
+            refuse(plain(no_user ? sqlstate::invalid_authorization : sqlstate::protocol_violation,
+                         "invalid startup packet: " + decoded.error().message()),
+                   "invalid startup packet");
             co_return std::nullopt;
         }
         if (auto* cancel = std::get_if<protocol::cancel_request>(&*decoded)) {
@@ -173,7 +176,7 @@ asio::awaitable<std::optional<protocol::startup_message>> session::negotiate() {
         if (std::holds_alternative<protocol::ssl_request>(*decoded)) {
             if (asked_ssl || client_.is_tls()) {
                 refuse(plain(sqlstate::protocol_violation, "a second SSLRequest"),
-                                "a second SSLRequest");
+                       "a second SSLRequest");
                 co_return std::nullopt;
             }
             asked_ssl = true;
@@ -183,14 +186,14 @@ asio::awaitable<std::optional<protocol::startup_message>> session::negotiate() {
         if (std::holds_alternative<protocol::gssenc_request>(*decoded)) {
             if (asked_gss || client_.is_tls()) {
                 refuse(plain(sqlstate::protocol_violation, "a second GSSENCRequest"),
-                                "a second GSSENCRequest");
+                       "a second GSSENCRequest");
                 co_return std::nullopt;
             }
             asked_gss = true;
             if (client_.buffered_plain_bytes() > 0) {
                 refuse(plain(sqlstate::protocol_violation,
-                                      "received unencrypted data after GSSAPI encryption request"),
-                                "bytes stuffed behind a GSSENCRequest");
+                             "received unencrypted data after GSSAPI encryption request"),
+                       "bytes stuffed behind a GSSENCRequest");
                 co_return std::nullopt;
             }
             co_await send("N");
@@ -198,10 +201,9 @@ asio::awaitable<std::optional<protocol::startup_message>> session::negotiate() {
         }
         if (const auto* v = std::get_if<protocol::unsupported_version>(&*decoded)) {
             refuse(plain(sqlstate::feature_not_supported,
-                                  "unsupported frontend protocol " + std::to_string(v->major) +
-                                      "." + std::to_string(v->minor) +
-                                      ": Sallyport supports 3.0"),
-                            "unsupported protocol version");
+                         "unsupported frontend protocol " + std::to_string(v->major) + "." +
+                             std::to_string(v->minor) + ": Sallyport supports 3.0"),
+                   "unsupported protocol version");
             co_return std::nullopt;
         }
         co_return std::move(std::get<protocol::startup_message>(*decoded));
@@ -217,14 +219,15 @@ asio::awaitable<std::optional<policy::principal>> session::authenticate(
     if (tls && !client_.is_tls() && (mutual || tls->mode() == net::server_tls_mode::require)) {
         record_login(false, "TLS required");
         refuse(plain(sqlstate::invalid_authorization, "this port requires TLS",
-                              "Connect with sslmode=require or stricter."),
-                        "TLS required");
+                     "Connect with sslmode=require or stricter."),
+               "TLS required");
         co_return std::nullopt;
     }
     const auto extensions = m.protocol_extensions();
     if (m.minor > 0 || !extensions.empty()) {
         backend::negotiate_protocol_version v;
-        for (const auto& e : extensions) v.unrecognized.emplace_back(e);
+        for (const auto& e : extensions)
+            v.unrecognized.emplace_back(e);
         std::string frame;
         v.encode(frame);
         co_await send(std::move(frame));
@@ -236,8 +239,8 @@ asio::awaitable<std::optional<policy::principal>> session::authenticate(
     if (wait.count() > 0) {
         record_login(false, "too many failures");
         refuse(plain(sqlstate::invalid_password, "too many failed logins; try again later",
-                              "Wait a minute."),
-                        "too many failures");
+                     "Wait a minute."),
+               "too many failures");
         co_return std::nullopt;
     }
     auth::login_request request;
@@ -258,8 +261,8 @@ asio::awaitable<std::optional<policy::principal>> session::authenticate(
         if (scan.error != protocol::errc::ok || scan.header.tag != 'p') {
             record_login(false, "protocol violation");
             refuse(plain(sqlstate::protocol_violation,
-                                  "expected a password message during authentication"),
-                            "protocol violation");
+                         "expected a password message during authentication"),
+                   "protocol violation");
             co_return std::nullopt;
         }
         co_await read_exactly(client_, buffer, scan.header.body_bytes());
@@ -278,13 +281,14 @@ asio::awaitable<std::optional<policy::principal>> session::authenticate(
     co_await send(std::move(step.bytes));
     if (!settings_.fault.empty()) {
         refuse(plain(sqlstate::insufficient_privilege, settings_.fault, settings_.hint),
-                        "startup parameter refused");
+               "startup parameter refused");
         co_return std::nullopt;
     }
     co_return step.principal;
 }
 
-// May this session be opened? -----------------------------------------------------------------------------
+// May this session be opened?
+// -----------------------------------------------------------------------------
 
 asio::awaitable<bool> session::admit(const target_settings&) {
     for (;;) {
@@ -293,8 +297,8 @@ asio::awaitable<bool> session::admit(const target_settings&) {
         const auto now = home_.shared.time->now();
         policy::decide_options options;
         options.released_by = admissions_;
-        const auto d = policy::decide(*rules, subject_, nullptr, *home_.environment.grants, now,
-                                      options);
+        const auto d =
+            policy::decide(*rules, subject_, nullptr, *home_.environment.grants, now, options);
         if (d.effect == policy::effect::deny) {
             home_.shared.audit->append(session_record("decision.denied")
                                            .with("rule", d.rule_id)
@@ -337,8 +341,8 @@ void session::send_key(std::uint32_t number, std::string& out) {
     key_number_ = number;
     const std::weak_ptr<session> weak = shared_from_this();
     auto& io = home_.io;
-    const auto secret = home_.shared.cancels->add(
-        number, id_, [weak, &io](std::function<void()> done) {
+    const auto secret =
+        home_.shared.cancels->add(number, id_, [weak, &io](std::function<void()> done) {
             asio::post(io, [weak, done = std::move(done)] {
                 if (const auto self = weak.lock())
                     self->cancel_requested(done);
@@ -422,7 +426,7 @@ asio::awaitable<bool> session::hold_session(const policy::decision& d) {
     session_hold_ = {};
     if (o.state != policy::hold_state::approved || !o.pass) {
         refuse(hold_ended(o, session_hold_rule_, home_.environment.rules->hash),
-                        "hold " + std::string(policy::to_string(o.state)));
+               "hold " + std::string(policy::to_string(o.state)));
         co_return false;
     }
     auto p = *o.pass;
@@ -466,11 +470,10 @@ asio::awaitable<bool> session::record_admission(const policy::decision& d) {
                 done(proof != nullptr, ec ? ec.message() : std::string());
             });
     else
-        home_.shared.steward->use(
-            {d.opt_outs, std::move(r)},
-            [done](std::unique_ptr<audit::receipt> proof, std::string why) {
-                done(proof != nullptr, std::move(why));
-            });
+        home_.shared.steward->use({d.opt_outs, std::move(r)},
+                                  [done](std::unique_ptr<audit::receipt> proof, std::string why) {
+                                      done(proof != nullptr, std::move(why));
+                                  });
     boost::system::error_code ignored;
     while (waiting_answer_ && phase_ == phase::held) {
         waker_->expires_after(std::chrono::hours(24));
@@ -511,7 +514,8 @@ void session::read_while_held() {
                                           home_.shared.time->now(), session_hold_until_);
         const auto r = client_.write_some(std::as_bytes(std::span(text.data(), text.size())));
         // Half a message cannot be taken back, and this client does not read.
-        if (r.status == net::io_status::ok && r.bytes < text.size()) end("client does not read", {});
+        if (r.status == net::io_status::ok && r.bytes < text.size())
+            end("client does not read", {});
     }
 }
 

@@ -56,12 +56,13 @@ std::uint32_t name_table::stage(staged s) {
 }
 
 void name_table::unstage(std::size_t mark) noexcept {
-    while (staged_.size() > mark) staged_.pop_back();
+    while (staged_.size() > mark)
+        staged_.pop_back();
 }
 
 void name_table::confirm(std::uint32_t tag) {
-    const auto at = std::find_if(staged_.begin(), staged_.end(),
-                                 [&](const staged& s) { return s.tag == tag; });
+    const auto at =
+        std::find_if(staged_.begin(), staged_.end(), [&](const staged& s) { return s.tag == tag; });
     if (at == staged_.end()) return;
     switch (at->what) {
         case change::parse:
@@ -88,24 +89,26 @@ void name_table::confirm(std::uint32_t tag) {
             else
                 portals_.erase(at->name);
             break;
-        case change::sql: apply_sql(*at); break;
+        case change::sql:
+            apply_sql(*at);
+            break;
     }
     staged_.erase(at);
 }
 
 void name_table::drop(std::uint32_t tag) {
-    const auto at = std::find_if(staged_.begin(), staged_.end(),
-                                 [&](const staged& s) { return s.tag == tag; });
+    const auto at =
+        std::find_if(staged_.begin(), staged_.end(), [&](const staged& s) { return s.tag == tag; });
     if (at == staged_.end()) return;
-    // A Parse that fails takes the unnamed statement with it; one that is skipped does not. Which of
-    // the two it was does not matter: unknown is treated as opaque.
+    // A Parse that fails takes the unnamed statement with it; one that is skipped does not. Which
+    // of the two it was does not matter: unknown is treated as opaque.
     if (at->what == change::parse && at->name.empty()) unnamed_ = {};
     staged_.erase(at);
 }
 
 void name_table::doubt(std::uint32_t tag) {
-    const auto at = std::find_if(staged_.begin(), staged_.end(),
-                                 [&](const staged& s) { return s.tag == tag; });
+    const auto at =
+        std::find_if(staged_.begin(), staged_.end(), [&](const staged& s) { return s.tag == tag; });
     if (at == staged_.end()) return;
     if (at->several) {
         for (const auto& u : at->uses) {
@@ -126,15 +129,22 @@ void name_table::carry(std::uint32_t tag, const std::vector<policy::pass>& relea
 }
 
 void name_table::apply_sql(const staged& s) {
-    for (const auto& u : s.uses) apply_use(u, s);
+    for (const auto& u : s.uses)
+        apply_use(u, s);
 }
 
 void name_table::apply_use(const policy::name_use& u, const staged& from) {
     using what = policy::name_use::action;
     switch (u.what) {
-        case what::prepare: statements_[u.name] = {u.inner, from.text, epoch_}; break;
-        case what::deallocate: statements_.erase(u.name); break;
-        case what::deallocate_all: statements_.clear(); break;
+        case what::prepare:
+            statements_[u.name] = {u.inner, from.text, epoch_};
+            break;
+        case what::deallocate:
+            statements_.erase(u.name);
+            break;
+        case what::deallocate_all:
+            statements_.clear();
+            break;
         case what::declare: {
             portal p;
             p.sql = {u.inner, from.text, epoch_};
@@ -145,8 +155,12 @@ void name_table::apply_use(const policy::name_use& u, const staged& from) {
             portals_[u.name] = std::move(p);
             break;
         }
-        case what::close: portals_.erase(u.name); break;
-        case what::close_all: portals_.clear(); break;
+        case what::close:
+            portals_.erase(u.name);
+            break;
+        case what::close_all:
+            portals_.clear();
+            break;
         case what::discard_all:
             statements_.clear();
             portals_.clear();
@@ -154,7 +168,8 @@ void name_table::apply_use(const policy::name_use& u, const staged& from) {
             unnamed_portal_.reset();
             break;
         case what::execute:
-        case what::fetch: break;
+        case what::fetch:
+            break;
     }
 }
 

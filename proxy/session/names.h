@@ -26,9 +26,9 @@ struct bound_sql {
 /// A portal or SQL cursor: one execution, perhaps fetched in parts.
 struct portal {
     bound_sql sql;
-    bool from_sql = false;   ///< DECLARE: seen by FETCH, may outlive its transaction if `with_hold`
+    bool from_sql = false;  ///< DECLARE: seen by FETCH, may outlive its transaction if `with_hold`
     bool with_hold = false;
-    bool recorded = false;   ///< its bypass or release is on record: fetching on needs no second one
+    bool recorded = false;  ///< its bypass or release is on record: fetching on needs no second one
     std::vector<policy::pass> released_by;  ///< statement passes this execution was released with
 };
 
@@ -46,12 +46,12 @@ class name_table {
         std::uint32_t batch = 0;
         std::string name;
         bound_sql sql;
-        std::unique_ptr<portal> made;             // bind
-        std::vector<policy::name_use> uses;       // sql
-        text_ptr text;                            // sql: the whole text
-        bool several = false;                     // sql: one of several statements of a Query
-        bool recorded = false;                    // sql: DECLARE that is on record …
-        std::vector<policy::pass> released_by;    // … and was released with these
+        std::unique_ptr<portal> made;           // bind
+        std::vector<policy::name_use> uses;     // sql
+        text_ptr text;                          // sql: the whole text
+        bool several = false;                   // sql: one of several statements of a Query
+        bool recorded = false;                  // sql: DECLARE that is on record …
+        std::vector<policy::pass> released_by;  // … and was released with these
     };
 
     explicit name_table(std::size_t statements_max) : statements_max_(statements_max) {}

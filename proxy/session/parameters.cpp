@@ -11,28 +11,68 @@ namespace {
 
 std::string lower(std::string_view text) {
     std::string out(text);
-    for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    for (char& c : out)
+        c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     return out;
 }
 
 // Settings that change neither identity nor meaning; every driver's defaults are among them.
-constexpr std::array allowed = {
-    "application_name", "bytea_output", "client_encoding", "client_min_messages",
-    "constraint_exclusion", "cursor_tuple_fraction", "datestyle",
-    "default_statistics_target", "default_transaction_deferrable",
-    "default_transaction_isolation", "default_transaction_read_only", "effective_cache_size",
-    "enable_bitmapscan", "enable_hashagg", "enable_hashjoin", "enable_indexonlyscan",
-    "enable_indexscan", "enable_material", "enable_mergejoin", "enable_nestloop",
-    "enable_parallel_append", "enable_parallel_hash", "enable_partitionwise_aggregate",
-    "enable_partitionwise_join", "enable_seqscan", "enable_sort", "enable_tidscan",
-    "extra_float_digits", "from_collapse_limit", "geqo", "hash_mem_multiplier",
-    "idle_in_transaction_session_timeout", "idle_session_timeout", "intervalstyle", "jit",
-    "jit_above_cost", "join_collapse_limit", "lock_timeout", "maintenance_work_mem",
-    "max_parallel_workers_per_gather", "options", "parallel_setup_cost", "plan_cache_mode",
-    "random_page_cost", "search_path", "seq_page_cost", "statement_timeout",
-    "synchronous_commit", "tcp_keepalives_count", "tcp_keepalives_idle",
-    "tcp_keepalives_interval", "tcp_user_timeout", "temp_buffers", "timezone",
-    "transaction_timeout", "work_mem"};
+constexpr std::array allowed = {"application_name",
+                                "bytea_output",
+                                "client_encoding",
+                                "client_min_messages",
+                                "constraint_exclusion",
+                                "cursor_tuple_fraction",
+                                "datestyle",
+                                "default_statistics_target",
+                                "default_transaction_deferrable",
+                                "default_transaction_isolation",
+                                "default_transaction_read_only",
+                                "effective_cache_size",
+                                "enable_bitmapscan",
+                                "enable_hashagg",
+                                "enable_hashjoin",
+                                "enable_indexonlyscan",
+                                "enable_indexscan",
+                                "enable_material",
+                                "enable_mergejoin",
+                                "enable_nestloop",
+                                "enable_parallel_append",
+                                "enable_parallel_hash",
+                                "enable_partitionwise_aggregate",
+                                "enable_partitionwise_join",
+                                "enable_seqscan",
+                                "enable_sort",
+                                "enable_tidscan",
+                                "extra_float_digits",
+                                "from_collapse_limit",
+                                "geqo",
+                                "hash_mem_multiplier",
+                                "idle_in_transaction_session_timeout",
+                                "idle_session_timeout",
+                                "intervalstyle",
+                                "jit",
+                                "jit_above_cost",
+                                "join_collapse_limit",
+                                "lock_timeout",
+                                "maintenance_work_mem",
+                                "max_parallel_workers_per_gather",
+                                "options",
+                                "parallel_setup_cost",
+                                "plan_cache_mode",
+                                "random_page_cost",
+                                "search_path",
+                                "seq_page_cost",
+                                "statement_timeout",
+                                "synchronous_commit",
+                                "tcp_keepalives_count",
+                                "tcp_keepalives_idle",
+                                "tcp_keepalives_interval",
+                                "tcp_user_timeout",
+                                "temp_buffers",
+                                "timezone",
+                                "transaction_timeout",
+                                "work_mem"};
 
 bool is_allowed(std::string_view name) {
     return std::find(allowed.begin(), allowed.end(), name) != allowed.end();

@@ -17,8 +17,8 @@ class permit {
   public:
     /// A decision that no rule minds. Precondition: effect allow without any grant.
     [[nodiscard]] static permit plain(const policy::decision& d) noexcept {
-        const bool plainly = d.effect == policy::effect::allow &&
-                             d.grant == policy::granted_by::nothing;
+        const bool plainly =
+            d.effect == policy::effect::allow && d.grant == policy::granted_by::nothing;
         assert(plainly);
         return permit(plainly);
     }

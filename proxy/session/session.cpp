@@ -21,8 +21,6 @@ namespace {
 constexpr std::size_t owed_bytes_max = 1u << 20;  // beyond it, the side that fills it is not read
 constexpr std::size_t bulk_bytes = 8192;  // what PostgreSQL sends at once when it has much to send
 constexpr int bulk_turns = 8;             // then the other sessions of the worker
-constexpr auto linger_time = std::chrono::seconds(2);
-constexpr std::size_t linger_bytes_max = 4u << 20;
 constexpr auto half_close_time = std::chrono::seconds(10);
 
 std::span<const std::byte> raw(protocol::bytes b) {
@@ -49,13 +47,15 @@ session::~session() = default;
 
 void session::start() {
     asio::co_spawn(
-        home_.io, [](std::shared_ptr<session> self) -> asio::awaitable<void> {
+        home_.io,
+        [](std::shared_ptr<session> self) -> asio::awaitable<void> {
             co_await self->run_login();
         }(shared_from_this()),
         asio::detached);
 }
 
-// pumps ---------------------------------------------------------------------------------------------
+// pumps
+// ---------------------------------------------------------------------------------------------
 
 void session::begin_pumps(const upstream_login& login) {
     phase_ = phase::running;
@@ -64,7 +64,8 @@ void session::begin_pumps(const upstream_login& login) {
     limits.message_bytes = configuration_->config->limits.message_bytes;
     limits.prepared_statements = configuration_->config->limits.prepared_statements;
     gate_ = std::make_unique<gate>(home_.environment, subject_, limits, home_.client_limits);
-    for (const auto& [name, value] : login.parameters) gate_->note_parameter(name, value);
+    for (const auto& [name, value] : login.parameters)
+        gate_->note_parameter(name, value);
     if (!settings_.search_path.empty()) gate_->add_search_path(settings_.search_path);
     gate_->set_reason(settings_.reason);
     gate_->set_refuse_holds(settings_.refuse_holds);
@@ -106,14 +107,17 @@ void session::client_readable() {
         case io_status::ok:
             feed_client(protocol::as_bytes(std::span(buffer.data(), r.bytes)));
             break;
-        case io_status::want_read: break;
+        case io_status::want_read:
+            break;
         case io_status::want_write:
             client_.async_wait_write([self = shared_from_this()](net::error_code ec) {
                 if (!ec) self->client_readable();
             });
             return;
         case io_status::eof:
-        case io_status::error: client_ended(); return;
+        case io_status::error:
+            client_ended();
+            return;
     }
     arm_client_read();
 }
@@ -148,8 +152,7 @@ void session::pump_client(gate::patience p) {
     }
     pumping_ = false;
     if (client_in_.empty() && client_in_.capacity() > 4096) std::string().swap(client_in_);
-    if (client_eof_ && phase_ == phase::running && client_in_.empty() &&
-        gate_->replies().empty())
+    if (client_eof_ && phase_ == phase::running && client_in_.empty() && gate_->replies().empty())
         end("client closed", {});
 }
 
@@ -166,15 +169,22 @@ bool session::read_server() {
     auto& buffer = *home_.server_buffer;
     const auto r = server_->read_some(buffer);
     switch (r.status) {
-        case io_status::ok: break;
-        case io_status::want_read: arm_server_read(); return false;
+        case io_status::ok:
+            break;
+        case io_status::want_read:
+            arm_server_read();
+            return false;
         case io_status::want_write:
             server_->async_wait_write([self = shared_from_this()](net::error_code ec) {
                 if (!ec) self->server_readable();
             });
             return false;
-        case io_status::eof: server_ended("the server closed the connection"); return false;
-        case io_status::error: server_ended(r.error.message()); return false;
+        case io_status::eof:
+            server_ended("the server closed the connection");
+            return false;
+        case io_status::error:
+            server_ended(r.error.message());
+            return false;
     }
     home_.refresh();
     auto data = protocol::as_bytes(std::span(buffer.data(), r.bytes));
@@ -195,8 +205,7 @@ bool session::read_server() {
         drain_deadline_ = {};
     if (!client_in_.empty() || client_eof_) pump_client(gate::patience::normal);
     arm_client_read();
-    if (r.bytes >= bulk_bytes && client_out_.size() < owed_bytes_max &&
-        phase_ == phase::running)
+    if (r.bytes >= bulk_bytes && client_out_.size() < owed_bytes_max && phase_ == phase::running)
         return true;
     arm_server_read();
     return false;
@@ -210,11 +219,19 @@ void session::interpret() {
         if (phase_ != phase::running) break;
         const auto bytes = a.text.empty() ? a.view : protocol::bytes(a.text);
         switch (a.what) {
-            case action::type::to_server: write_server(bytes); break;
-            case action::type::to_client: write_client(bytes); break;
-            case action::type::open_hold: interpret_hold(a); break;
+            case action::type::to_server:
+                write_server(bytes);
+                break;
+            case action::type::to_client:
+                write_client(bytes);
+                break;
+            case action::type::open_hold:
+                interpret_hold(a);
+                break;
             case action::type::use_opt_outs:
-            case action::type::record: interpret_record(a); break;
+            case action::type::record:
+                interpret_record(a);
+                break;
             case action::type::withdraw_hold:
                 home_.shared.steward->withdraw(a.hold_number, a.text);
                 break;
@@ -238,7 +255,9 @@ void session::interpret() {
                     });
                 break;
             }
-            case action::type::close: end(a.text, {}); break;
+            case action::type::close:
+                end(a.text, {});
+                break;
         }
     }
     list.clear();
@@ -429,267 +448,6 @@ void session::server_ended(const std::string& why) {
                              "Whether the last statement took effect is not known."});
     server_->close();
     end("upstream closed: " + why, frame);
-}
-
-// ends ----------------------------------------------------------------------------------------------
-
-void session::end(const std::string& reason, const std::string& fatal) {
-    if (phase_ == phase::ending || phase_ == phase::over) return;
-    const auto self = shared_from_this();
-    end_reason_ = reason;
-    if (gate_) {
-        const bool busy = !gate_->replies().empty();
-        gate_->on_client_gone(reason, home_.scratch);
-        for (auto& a : home_.scratch.list())
-            if (a.what == action::type::withdraw_hold)
-                home_.shared.steward->withdraw(a.hold_number, a.text);
-        home_.scratch.clear();
-        if (server_ && server_->is_open()) {
-            if (busy && reason != "client terminated")
-                send_upstream_cancel([] {});
-            else if (server_out_.empty() && !gate_->in_message() && reason != "client terminated") {
-                std::string terminate;
-                protocol::frontend::terminate{}.encode(terminate);
-                static_cast<void>(server_->write_some(raw(terminate)));
-            }
-        }
-    }
-    phase_ = phase::ending;
-    if (server_) server_->close();
-    if (session_hold_) home_.shared.steward->withdraw(session_hold_, reason);
-    client_out_.append(fatal);
-    end_deadline_ = steady_clock::now() + linger_time;
-    client_.cancel_waits();
-    client_writable();
-}
-
-// Reads on for a moment so that the farewell is not lost to a reset.
-void session::linger() {
-    if (phase_ != phase::ending) return;
-    auto& buffer = *home_.client_buffer;
-    for (std::size_t drained = 0; drained < linger_bytes_max;) {
-        const auto r = client_.read_some(buffer);
-        if (r.status == io_status::ok) {
-            drained += r.bytes;
-            continue;
-        }
-        if (r.status == io_status::want_read) {
-            client_.async_wait_read([self = shared_from_this()](net::error_code ec) {
-                if (!ec) self->linger();
-            });
-            return;
-        }
-        break;
-    }
-    finish();
-}
-
-void session::finish() {
-    if (phase_ == phase::over) return;
-    phase_ = phase::over;
-    const auto self = shared_from_this();
-    if (waker_) waker_->cancel();
-    client_.close();
-    if (server_) server_->close();
-    if (key_number_ != 0) home_.shared.cancels->remove(id_, key_number_);
-    if (recorded_start_) {
-        home_.shared.steward->session_ended(id_);
-        home_.shared.audit->append(session_record("session.end").with("reason", end_reason_), {});
-    }
-    wipe(server_key_);
-    // Not from inside the table's own loop.
-    asio::post(home_.io, [self] { self->home_.sessions.erase(self->id_.value); });
-}
-
-void session::tick(policy::instant now) {
-    const auto steady = steady_clock::now();
-    switch (phase_) {
-        case phase::login:
-        case phase::connecting:
-            if (steady >= login_deadline_)
-                end("login timed out",
-                    phase_ == phase::connecting
-                        ? fatal_frame({std::string(protocol::sqlstate::connection_failure),
-                                       "target " + target_name_ + ": the connection timed out",
-                                       "target=" + target_name_, ""})
-                        : std::string());
-            break;
-        case phase::held: read_while_held(); break;
-        case phase::running:
-            if (client_eof_ && steady >= end_deadline_) {
-                end("client vanished", {});
-                break;
-            }
-            if (gate_->deferring() && !cancelling_) {
-                pump_client(gate::patience::waited);
-                if (phase_ == phase::running) arm_client_read();
-            }
-            if (phase_ != phase::running) break;
-            if (gate_->current() == gate::state::held) {
-                if (!client_reading_ && client_.peer_closed()) {
-                    end("client closed", {});
-                    break;
-                }
-                if (steady >= next_reminder_) {
-                    next_reminder_ = steady + configuration_->config->hold_remind;
-                    gate_->remind(home_.scratch);
-                    interpret();
-                }
-            }
-            if (drain_deadline_ != clock_point{} && steady >= drain_deadline_)
-                end("opt-out ended",
-                    fatal_frame(access_ended("the opt-out of this session has ended")));
-            break;
-        case phase::console: break;
-        case phase::ending:
-            if (steady >= end_deadline_) finish();
-            break;
-        case phase::over: break;
-    }
-    static_cast<void>(now);
-}
-
-// cancel, kill, opt-outs that end ---------------------------------------------------------------------
-
-void session::cancel_requested(std::function<void()> done) {
-    if (phase_ == phase::held) {
-        end("cancelled by the client",
-            fatal_frame({std::string(protocol::sqlstate::query_canceled),
-                         "canceling the request for approval due to user request", "", ""}));
-        return done();
-    }
-    if (phase_ != phase::running) return done();
-    if (gate_->on_cancel(home_.scratch)) {
-        interpret();
-        pump_client(gate::patience::normal);
-        return done();
-    }
-    if (gate_->replies().empty() || cancelling_) return done();
-    cancelling_ = true;
-    send_upstream_cancel([self = shared_from_this(), done = std::move(done)] {
-        self->cancelling_ = false;
-        done();
-        if (self->phase_ != phase::running) return;
-        self->pump_client(gate::patience::normal);
-        self->arm_client_read();
-    });
-}
-
-void session::send_upstream_cancel(std::function<void()> done) {
-    if (server_key_.empty()) return done();
-    const auto tls = configuration_->client_tls.find(target_name_);
-    const auto target = configuration_->config->targets.find(target_name_);
-    auto timeout = std::make_shared<asio::steady_timer>(home_.io, std::chrono::seconds(5));
-    auto once = std::make_shared<std::function<void()>>(std::move(done));
-    const auto finish_once = [once, timeout] {
-        if (!*once) return;
-        const auto call = std::exchange(*once, {});
-        timeout->cancel();
-        call();
-    };
-    timeout->async_wait([finish_once](net::error_code ec) {
-        if (!ec) finish_once();
-    });
-    asio::co_spawn(home_.io,
-                   cancel_upstream(server_ && server_->is_tls() &&
-                                           tls != configuration_->client_tls.end()
-                                       ? tls->second
-                                       : nullptr,
-                                   target == configuration_->config->targets.end()
-                                       ? std::string()
-                                       : target->second.host,
-                                   server_endpoint_, {server_pid_, server_key_}),
-                   [finish_once](const std::exception_ptr&) { finish_once(); });
-}
-
-void session::kill(const std::string& by, const std::string& reason) {
-    end("killed by " + by + ": " + reason,
-        fatal_frame(access_ended("an admin ended this session" +
-                                 (reason.empty() ? std::string() : ": " + reason))));
-}
-
-void session::opt_out_ended(const approval::steward::ended_event& e) {
-    if (phase_ != phase::running || e.person != subject_.principal.name) return;
-    const auto& used = gate_->used_opt_outs();
-    const bool ours = std::find(used.begin(), used.end(), e.id) != used.end() ||
-                      std::find(admitted_by_.begin(), admitted_by_.end(), e.id) !=
-                          admitted_by_.end();
-    if (!ours) return;
-    const auto number = std::to_string(e.id.value);
-    const bool in_transaction =
-        gate_->replies().status() != protocol::transaction_status::idle ||
-        !gate_->replies().empty();
-    if (e.at_end == policy::at_end::kill ||
-        (e.at_end == policy::at_end::drain && !in_transaction &&
-         std::find(admitted_by_.begin(), admitted_by_.end(), e.id) != admitted_by_.end())) {
-        end("opt-out " + number + " ended",
-            fatal_frame(access_ended("opt-out " + number + " has ended (" +
-                                     policy::to_string(e.state) + ")")));
-        return;
-    }
-    if (e.at_end == policy::at_end::drain && in_transaction) {
-        gate_->drain(e.id, e.rule, home_.shared.time->now() + e.drain_limit);
-        drain_deadline_ = steady_clock::now() + e.drain_limit;
-    }
-}
-
-void session::drain() {
-    const auto frame = fatal_frame({std::string(protocol::sqlstate::admin_shutdown),
-                                    "terminating connection: the proxy is shutting down", "",
-                                    "Connect again; what waited for approval must be asked again."});
-    if (phase_ == phase::login || phase_ == phase::held || phase_ == phase::connecting ||
-        phase_ == phase::console)
-        end("proxy is stopping", frame);
-    else if (phase_ == phase::running &&
-             (gate_->current() == gate::state::held ||
-              (gate_->replies().empty() &&
-               gate_->replies().status() == protocol::transaction_status::idle)))
-        end("proxy is stopping", frame);
-}
-
-void session::shut_down() {
-    end("proxy is stopping",
-        fatal_frame({std::string(protocol::sqlstate::admin_shutdown),
-                     "terminating connection: the proxy is shutting down", "", ""}));
-}
-
-session_info session::info() const {
-    session_info i;
-    i.id = id_;
-    i.user = subject_.principal.name;
-    i.address = subject_.address;
-    i.target = target_name_;
-    i.started_at = started_at_;
-    i.tls = client_.is_tls();
-    i.server_pid = server_pid_;
-    i.application = gate_ ? gate_->subject().application : subject_.application;
-    switch (phase_) {
-        case phase::login:
-        case phase::connecting: i.state = "login"; break;
-        case phase::held: i.state = "held"; break;
-        case phase::console: i.state = "console"; break;
-        case phase::ending:
-        case phase::over: i.state = "ending"; break;
-        case phase::running:
-            if (gate_->current() == gate::state::held)
-                i.state = "held";
-            else if (!gate_->replies().empty() || gate_->blocked())
-                i.state = "active";
-            else if (gate_->replies().status() == protocol::transaction_status::idle)
-                i.state = "idle";
-            else
-                i.state = "idle in transaction";
-            break;
-    }
-    i.hold = gate_ ? gate_->hold() : session_hold_;
-    if (gate_ && gate_->last_facts()) i.statement = gate_->last_facts()->redacted.substr(0, 1024);
-    if (gate_ && !gate_->used_opt_outs().empty())
-        i.grant = "opt-out " + std::to_string(gate_->used_opt_outs().back().value);
-    else if (!admitted_by_.empty())
-        i.grant = "opt-out " + std::to_string(admitted_by_.back().value);
-    else if (!admissions_.empty())
-        i.grant = "pass " + std::to_string(admissions_.back().id.value);
-    return i;
 }
 
 }  // namespace sallyport::proxy::session

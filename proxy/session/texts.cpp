@@ -28,14 +28,14 @@ std::string detail(policy::hold_id id, const std::string& rule, const std::strin
 
 std::string join(const std::vector<std::string>& names) {
     std::string text;
-    for (const auto& n : names) text += (text.empty() ? "" : ", ") + n;
+    for (const auto& n : names)
+        text += (text.empty() ? "" : ", ") + n;
     return text;
 }
 
 std::string people(const policy::approvers& a) {
     std::string text;
-    if (!a.groups.empty())
-        text = (a.groups.size() == 1 ? "group " : "groups ") + join(a.groups);
+    if (!a.groups.empty()) text = (a.groups.size() == 1 ? "group " : "groups ") + join(a.groups);
     if (!a.users.empty()) text += (text.empty() ? "" : " or ") + join(a.users);
     if (text.empty()) text = "nobody";
     return text;
@@ -47,8 +47,12 @@ std::string first_reason(const policy::decision& d) {
 
 }  // namespace
 
-std::string error_frame(const refusal& r) { return frame(severity::error, r); }
-std::string fatal_frame(const refusal& r) { return frame(severity::fatal, r); }
+std::string error_frame(const refusal& r) {
+    return frame(severity::error, r);
+}
+std::string fatal_frame(const refusal& r) {
+    return frame(severity::fatal, r);
+}
 
 std::string format_instant(policy::instant at) {
     const auto t = std::chrono::system_clock::to_time_t(at);
@@ -72,9 +76,10 @@ refusal approval_required(const policy::decision& d, const std::string& policy_h
     refusal r{std::string(sqlstate::approval_required), "", "", ""};
     r.message = "approval required by rule " + d.rule_id;
     r.detail = detail({}, d.rule_id, policy_hash);
-    r.hint = "This connection does not wait for approvals. Run it where somebody can wait (SET "
-             "sallyport.on_hold = 'wait'), or ask " +
-             (d.hold != nullptr ? people(d.hold->who) : "an admin") + " for an opt-out.";
+    r.hint =
+        "This connection does not wait for approvals. Run it where somebody can wait (SET "
+        "sallyport.on_hold = 'wait'), or ask " +
+        (d.hold != nullptr ? people(d.hold->who) : "an admin") + " for an opt-out.";
     return r;
 }
 
@@ -119,8 +124,8 @@ refusal hold_ended(const approval::hold_outcome& o, const std::string& rule,
                 break;
             }
             r.sqlstate = sqlstate::access_ended;
-            r.message = "hold " + number + " was withdrawn" +
-                        (o.reason.empty() ? "" : ": " + o.reason);
+            r.message =
+                "hold " + number + " was withdrawn" + (o.reason.empty() ? "" : ": " + o.reason);
             r.hint = "Run it again to ask again.";
             break;
         case policy::hold_state::approved:
@@ -162,16 +167,16 @@ std::string hold_notice(const policy::hold& h, const std::string& url) {
     std::string message = std::string(session ? "this session" : "this statement") +
                           " waits for approval: hold " + number + ", rule " + h.rule;
     std::string more = std::to_string(h.who.approvals) + " approval" +
-                       (h.who.approvals == 1 ? "" : "s") + " by " + people(h.who) +
-                       ", until " + format_instant(h.expires_at) + ".";
+                       (h.who.approvals == 1 ? "" : "s") + " by " + people(h.who) + ", until " +
+                       format_instant(h.expires_at) + ".";
     if (h.in_transaction && !session) more += " Your open transaction keeps its locks meanwhile.";
     std::string hint = "Approve with: sallyport approve " + number;
     if (!url.empty()) hint += "  at " + url;
     hint += "  (or APPROVE " + number + "; in database sallyport). ";
     hint += session ? "Closing the connection withdraws it." : "Ctrl-C withdraws it.";
     std::string out;
-    protocol::backend::append_report(
-        out, {severity::notice, sqlstate::warning, message, more, hint});
+    protocol::backend::append_report(out,
+                                     {severity::notice, sqlstate::warning, message, more, hint});
     return out;
 }
 
@@ -190,14 +195,13 @@ std::string reminder_notice(policy::hold_id id, const std::string& rule, policy:
 
 std::string released_notice(policy::hold_id id, const std::string& by,
                             const policy::pass& granted) {
-    std::string message = "hold " + std::to_string(id.value) + " was approved" +
-                          (by.empty() ? "" : " by " + by);
+    std::string message =
+        "hold " + std::to_string(id.value) + " was approved" + (by.empty() ? "" : " by " + by);
     if (granted.scope != policy::pass_scope::statement)
         message += std::string(" for this ") + policy::to_string(granted.scope) + ", until " +
                    format_instant(granted.until);
     std::string out;
-    protocol::backend::append_report(out,
-                                     {severity::notice, sqlstate::warning, message, "", ""});
+    protocol::backend::append_report(out, {severity::notice, sqlstate::warning, message, "", ""});
     return out;
 }
 

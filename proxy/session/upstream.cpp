@@ -40,12 +40,11 @@ awaitable<std::unique_ptr<net::stream>> dial(const target_settings& t) {
     net::tcp::socket socket(executor);
     const auto address = asio::ip::make_address(t.host, ec);
     if (!ec) {
-        co_await socket.async_connect({address, t.port},
-                                      asio::redirect_error(use_awaitable, ec));
+        co_await socket.async_connect({address, t.port}, asio::redirect_error(use_awaitable, ec));
     } else {
         net::tcp::resolver resolver(executor);
-        const auto found = co_await resolver.async_resolve(
-            t.host, std::to_string(t.port), asio::redirect_error(use_awaitable, ec));
+        const auto found = co_await resolver.async_resolve(t.host, std::to_string(t.port),
+                                                           asio::redirect_error(use_awaitable, ec));
         if (ec) fail(t, "its host name cannot be resolved: " + ec.message());
         co_await asio::async_connect(socket, found, asio::redirect_error(use_awaitable, ec));
     }
@@ -65,8 +64,8 @@ awaitable<void> start_tls(net::stream& s, const target_settings& t,
     co_await read_exactly(s, answer, 1);
     if (answer == "N") {
         if (tls->mode() == net::client_tls_mode::prefer) co_return;
-        fail(t, std::string("it does not offer TLS, and tls.mode is ") +
-                    net::to_string(tls->mode()));
+        fail(t,
+             std::string("it does not offer TLS, and tls.mode is ") + net::to_string(tls->mode()));
     }
     if (answer != "S") fail(t, "it answered the request for TLS with neither yes nor no");
     if (s.buffered_plain_bytes() > 0)
@@ -151,7 +150,8 @@ class upstream_auth {
     }
     awaitable<void> send_md5(protocol::bytes salt) {
         std::array<std::uint8_t, 4> raw{};
-        for (std::size_t i = 0; i < raw.size(); ++i) raw[i] = static_cast<std::uint8_t>(salt[i]);
+        for (std::size_t i = 0; i < raw.size(); ++i)
+            raw[i] = static_cast<std::uint8_t>(salt[i]);
         auto answer = auth::md5_response(password().view(), request_.role, raw);
         if (answer.empty()) fail(target_, "it asks for md5, which this build does not have");
         std::string frame;
@@ -161,7 +161,8 @@ class upstream_auth {
     }
     awaitable<void> begin_scram(const backend::authentication_sasl& sasl) {
         bool offered = false;
-        for (const auto m : sasl.mechanisms) offered = offered || m == "SCRAM-SHA-256";
+        for (const auto m : sasl.mechanisms)
+            offered = offered || m == "SCRAM-SHA-256";
         if (!offered || scram_) fail(target_, "it does not offer SCRAM-SHA-256");
         std::shared_ptr<auth::scram_key_cache> keys;
         if (const auto at = request_.configuration->keys.find(target_.name);

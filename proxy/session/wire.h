@@ -27,10 +27,10 @@ inline awaitable<void> wait_for(net::stream& s, net::io_status what) {
 
 [[noreturn]] inline void throw_io(const net::io_result& r) {
     if (r.status == net::io_status::eof)
-        throw boost::system::system_error(boost::asio::error::make_error_code(boost::asio::error::eof));
-    throw boost::system::system_error(
-        boost::system::error_code(r.error.value() != 0 ? r.error.value() : ECONNRESET,
-                                  boost::system::system_category()));
+        throw boost::system::system_error(
+            boost::asio::error::make_error_code(boost::asio::error::eof));
+    throw boost::system::system_error(boost::system::error_code(
+        r.error.value() != 0 ? r.error.value() : ECONNRESET, boost::system::system_category()));
 }
 
 /// Appends exactly `bytes` to `into`.

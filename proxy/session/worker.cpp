@@ -69,8 +69,8 @@ void worker::impl::refresh() {
         environment.rules = current->rules;
         environment.approve_url = current->config->admin_url;
         facts.set_bytes_max(current->config->limits.inspect_bytes);
-        client_limits = std::make_shared<const protocol::frame_limits>(
-            protocol::make_frontend_limits(
+        client_limits =
+            std::make_shared<const protocol::frame_limits>(protocol::make_frontend_limits(
                 static_cast<std::uint32_t>(current->config->limits.message_bytes)));
     }
     const auto grants = shared.steward->grants_version();
@@ -133,7 +133,9 @@ void worker::impl::run() {
 
 worker::worker(services& shared) : impl_(std::make_unique<impl>(shared)) {}
 
-worker::~worker() { stop(); }
+worker::~worker() {
+    stop();
+}
 
 std::uint16_t worker::listen(const std::string& address, std::uint16_t port) {
     net::listen_options options;
@@ -188,7 +190,8 @@ void worker::stop() {
 void worker::list(std::function<void(std::vector<session_info>)> done) {
     asio::post(impl_->io, [this, done = std::move(done)] {
         std::vector<session_info> all;
-        for (const auto& [id, s] : impl_->sessions) all.push_back(s->info());
+        for (const auto& [id, s] : impl_->sessions)
+            all.push_back(s->info());
         done(std::move(all));
     });
 }
@@ -215,8 +218,7 @@ void worker::opt_out_ended(const approval::steward::ended_event& e) {
 }
 
 void worker::count(std::function<void(std::size_t)> done) {
-    asio::post(impl_->io,
-               [this, done = std::move(done)] { done(impl_->sessions.size()); });
+    asio::post(impl_->io, [this, done = std::move(done)] { done(impl_->sessions.size()); });
 }
 
 }  // namespace sallyport::proxy::session

@@ -14,7 +14,8 @@ std::string data(const std::string& name) {
 
 policy::rule_set_ptr rules() {
     static const auto loaded = policy::load_policy(data("policy.yaml"), {});
-    for (const auto& f : loaded.faults) ADD_FAILURE() << policy::to_string(f);
+    for (const auto& f : loaded.faults)
+        ADD_FAILURE() << policy::to_string(f);
     return loaded.rules;
 }
 
@@ -30,14 +31,16 @@ class gate_transcript : public testing::TestWithParam<std::string> {};
 
 TEST_P(gate_transcript, plays_as_written) {
     const auto r = replay(read_transcript(data(GetParam())), rules(), {});
-    for (const auto& f : r.faults) ADD_FAILURE() << f;
+    for (const auto& f : r.faults)
+        ADD_FAILURE() << f;
 }
 
 TEST_P(gate_transcript, plays_the_same_one_byte_at_a_time) {
     replay_options o;
     o.byte_by_byte = true;
     const auto r = replay(read_transcript(data(GetParam())), rules(), o);
-    for (const auto& f : r.faults) ADD_FAILURE() << f;
+    for (const auto& f : r.faults)
+        ADD_FAILURE() << f;
 }
 
 TEST_P(gate_transcript, forwards_nothing_after_a_disconnect_and_withdraws_what_waits) {
@@ -60,7 +63,8 @@ TEST_P(gate_transcript, forwards_nothing_whose_record_fails) {
         o.fail_record = static_cast<int>(i);
         const auto r = replay(t, rules(), o);
 
-        for (const auto& f : r.faults) ADD_FAILURE() << f;
+        for (const auto& f : r.faults)
+            ADD_FAILURE() << f;
     }
 }
 

@@ -35,7 +35,8 @@ std::vector<std::string> words_of(const std::string& text) {
             out.push_back(word);
         } else {
             std::string word;
-            while (i < text.size() && text[i] != ' ') word.push_back(text[i++]);
+            while (i < text.size() && text[i] != ' ')
+                word.push_back(text[i++]);
             out.push_back(word);
         }
     }
@@ -49,8 +50,10 @@ std::string at(const std::vector<std::string>& words, std::size_t i) {
 std::string client_frame(const std::string& text) {
     const auto w = words_of(text);
     std::string out;
-    if (w[0] == "Query") frontend::query{at(w, 1)}.encode(out);
-    else if (w[0] == "Parse") frontend::parse{at(w, 1), at(w, 2), {}}.encode(out);
+    if (w[0] == "Query")
+        frontend::query{at(w, 1)}.encode(out);
+    else if (w[0] == "Parse")
+        frontend::parse{at(w, 1), at(w, 2), {}}.encode(out);
     else if (w[0] == "Bind") {
         frontend::bind b;
         const auto portal = at(w, 1);
@@ -60,19 +63,26 @@ std::string client_frame(const std::string& text) {
         b.statement = statement;
         if (w.size() > 3) b.parameters.emplace_back(value);
         b.encode(out);
-    } else if (w[0] == "Execute") frontend::execute{at(w, 1), 0}.encode(out);
-    else if (w[0] == "Fetch") frontend::execute{at(w, 1), 10}.encode(out);
+    } else if (w[0] == "Execute")
+        frontend::execute{at(w, 1), 0}.encode(out);
+    else if (w[0] == "Fetch")
+        frontend::execute{at(w, 1), 10}.encode(out);
     else if (w[0] == "DescribeStatement")
         frontend::describe{frontend::named_kind::statement, at(w, 1)}.encode(out);
     else if (w[0] == "DescribePortal")
         frontend::describe{frontend::named_kind::portal, at(w, 1)}.encode(out);
     else if (w[0] == "CloseStatement")
         frontend::close{frontend::named_kind::statement, at(w, 1)}.encode(out);
-    else if (w[0] == "Sync") frontend::sync{}.encode(out);
-    else if (w[0] == "Flush") frontend::flush{}.encode(out);
-    else if (w[0] == "Terminate") frontend::terminate{}.encode(out);
-    else if (w[0] == "CopyData") frontend::copy_data{at(w, 1)}.encode(out);
-    else if (w[0] == "CopyDone") frontend::copy_done{}.encode(out);
+    else if (w[0] == "Sync")
+        frontend::sync{}.encode(out);
+    else if (w[0] == "Flush")
+        frontend::flush{}.encode(out);
+    else if (w[0] == "Terminate")
+        frontend::terminate{}.encode(out);
+    else if (w[0] == "CopyData")
+        frontend::copy_data{at(w, 1)}.encode(out);
+    else if (w[0] == "CopyDone")
+        frontend::copy_done{}.encode(out);
     else if (w[0] == "FunctionCall") {
         frontend::function_call f;
         f.function = static_cast<std::uint32_t>(std::stoul(at(w, 1)));
@@ -81,7 +91,8 @@ std::string client_frame(const std::string& text) {
         const auto hex = at(w, 1);
         for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
             out.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
-    } else throw std::runtime_error("unknown client message: " + text);
+    } else
+        throw std::runtime_error("unknown client message: " + text);
     return out;
 }
 
@@ -90,14 +101,22 @@ std::string server_frame(const std::string& text) {
     std::string out;
     if (w[0] == "Ready")
         backend::ready_for_query{static_cast<backend::transaction_status>(at(w, 1)[0])}.encode(out);
-    else if (w[0] == "Complete") backend::command_complete{at(w, 1)}.encode(out);
-    else if (w[0] == "ParseComplete") backend::parse_complete{}.encode(out);
-    else if (w[0] == "BindComplete") backend::bind_complete{}.encode(out);
-    else if (w[0] == "CloseComplete") backend::close_complete{}.encode(out);
-    else if (w[0] == "NoData") backend::no_data{}.encode(out);
-    else if (w[0] == "Suspended") backend::portal_suspended{}.encode(out);
-    else if (w[0] == "ParameterStatus") backend::parameter_status{at(w, 1), at(w, 2)}.encode(out);
-    else if (w[0] == "CopyIn") backend::copy_in_response{}.encode(out);
+    else if (w[0] == "Complete")
+        backend::command_complete{at(w, 1)}.encode(out);
+    else if (w[0] == "ParseComplete")
+        backend::parse_complete{}.encode(out);
+    else if (w[0] == "BindComplete")
+        backend::bind_complete{}.encode(out);
+    else if (w[0] == "CloseComplete")
+        backend::close_complete{}.encode(out);
+    else if (w[0] == "NoData")
+        backend::no_data{}.encode(out);
+    else if (w[0] == "Suspended")
+        backend::portal_suspended{}.encode(out);
+    else if (w[0] == "ParameterStatus")
+        backend::parameter_status{at(w, 1), at(w, 2)}.encode(out);
+    else if (w[0] == "CopyIn")
+        backend::copy_in_response{}.encode(out);
     else if (w[0] == "Row") {
         backend::data_row r;
         const auto value = at(w, 1);
@@ -117,7 +136,8 @@ std::string server_frame(const std::string& text) {
         backend::error_response e;
         e.fields = {{'S', "FATAL"}, {'V', "FATAL"}, {'C', state}, {'M', message}};
         e.encode(out);
-    } else throw std::runtime_error("unknown server message: " + text);
+    } else
+        throw std::runtime_error("unknown server message: " + text);
     return out;
 }
 
@@ -199,7 +219,8 @@ class player {
             }
             ++i;
         }
-        for (const auto& e : events_) result_.faults.push_back("not in the transcript: " + e);
+        for (const auto& e : events_)
+            result_.faults.push_back("not in the transcript: " + e);
         return result_;
     }
 
@@ -278,8 +299,12 @@ class player {
         for (auto& a : list) {
             const std::string bytes = a.text.empty() ? std::string(a.view) : a.text;
             switch (a.what) {
-                case action::type::to_server: split(to_server_, bytes, 'S'); break;
-                case action::type::to_client: split(to_client_, bytes, 'P'); break;
+                case action::type::to_server:
+                    split(to_server_, bytes, 'S');
+                    break;
+                case action::type::to_client:
+                    split(to_client_, bytes, 'P');
+                    break;
                 case action::type::open_hold:
                     hold_rule_ = a.hold->rule;
                     events_.push_back("O " + a.hold->rule);
@@ -287,7 +312,9 @@ class player {
                     gate_->on_hold_opened({hold_}, "", out_);
                     take();
                     break;
-                case action::type::withdraw_hold: events_.push_back("W"); break;
+                case action::type::withdraw_hold:
+                    events_.push_back("W");
+                    break;
                 case action::type::use_opt_outs:
                     events_.push_back("A bypass");
                     tickets_.push_back(a.ticket);
@@ -301,7 +328,8 @@ class player {
                     closed_ = true;
                     break;
                 case action::type::analyse:
-                case action::type::end_transaction: break;
+                case action::type::end_transaction:
+                    break;
             }
         }
     }
@@ -337,7 +365,8 @@ class player {
         if (static_cast<int>(index) == o_.fail_record) {
             result_.to_server.clear();
             while (!tickets_.empty()) {
-                gate_->on_recorded(tickets_.front(), proxy::audit::fake_receipts::make(1), "", out_);
+                gate_->on_recorded(tickets_.front(), proxy::audit::fake_receipts::make(1), "",
+                                   out_);
                 tickets_.erase(tickets_.begin());
             }
             gate_->on_recorded(ticket, nullptr, "disk full", out_);
@@ -360,7 +389,8 @@ class player {
         gate_->on_client_gone("client closed", out_);
         events_.clear();
         take();
-        for (const auto& e : events_) result_.withdrawn = result_.withdrawn || e == "W";
+        for (const auto& e : events_)
+            result_.withdrawn = result_.withdrawn || e == "W";
         // Whatever arrives late must not move anything.
         for (const auto ticket : tickets_)
             gate_->on_recorded(ticket, proxy::audit::fake_receipts::make(1), "", out_);

@@ -1,0 +1,301 @@
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+
+#include "protocol/frontend.h"
+#include "protocol/sqlstate.h"
+#include "proxy/session/session.h"
+
+// How a session ends, and what reaches it from outside: ticks, cancels, kills, opt-outs that end.
+namespace sallyport::proxy::session {
+
+namespace asio = net::asio;
+using net::io_status;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr auto linger_time = std::chrono::seconds(2);
+constexpr std::size_t linger_bytes_max = 4u << 20;
+
+std::span<const std::byte> raw(protocol::bytes b) {
+    return std::as_bytes(std::span(b.data(), b.size()));
+}
+
+}  // namespace
+
+// ends
+// ----------------------------------------------------------------------------------------------
+
+void session::end(const std::string& reason, const std::string& fatal) {
+    if (phase_ == phase::ending || phase_ == phase::over) return;
+    const auto self = shared_from_this();
+    end_reason_ = reason;
+    if (gate_) {
+        const bool busy = !gate_->replies().empty();
+        gate_->on_client_gone(reason, home_.scratch);
+        for (auto& a : home_.scratch.list())
+            if (a.what == action::type::withdraw_hold)
+                home_.shared.steward->withdraw(a.hold_number, a.text);
+        home_.scratch.clear();
+        if (server_ && server_->is_open()) {
+            if (busy && reason != "client terminated")
+                send_upstream_cancel([] {});
+            else if (server_out_.empty() && !gate_->in_message() && reason != "client terminated") {
+                std::string terminate;
+                protocol::frontend::terminate{}.encode(terminate);
+                static_cast<void>(server_->write_some(raw(terminate)));
+            }
+        }
+    }
+    phase_ = phase::ending;
+    if (server_) server_->close();
+    if (session_hold_) home_.shared.steward->withdraw(session_hold_, reason);
+    client_out_.append(fatal);
+    end_deadline_ = steady_clock::now() + linger_time;
+    client_.cancel_waits();
+    client_writable();
+}
+
+// Reads on for a moment so that the farewell is not lost to a reset.
+void session::linger() {
+    if (phase_ != phase::ending) return;
+    auto& buffer = *home_.client_buffer;
+    for (std::size_t drained = 0; drained < linger_bytes_max;) {
+        const auto r = client_.read_some(buffer);
+        if (r.status == io_status::ok) {
+            drained += r.bytes;
+            continue;
+        }
+        if (r.status == io_status::want_read) {
+            client_.async_wait_read([self = shared_from_this()](net::error_code ec) {
+                if (!ec) self->linger();
+            });
+            return;
+        }
+        break;
+    }
+    finish();
+}
+
+void session::finish() {
+    if (phase_ == phase::over) return;
+    phase_ = phase::over;
+    const auto self = shared_from_this();
+    if (waker_) waker_->cancel();
+    client_.close();
+    if (server_) server_->close();
+    if (key_number_ != 0) home_.shared.cancels->remove(id_, key_number_);
+    if (recorded_start_) {
+        home_.shared.steward->session_ended(id_);
+        home_.shared.audit->append(session_record("session.end").with("reason", end_reason_), {});
+    }
+    wipe(server_key_);
+    // Not from inside the table's own loop.
+    asio::post(home_.io, [self] { self->home_.sessions.erase(self->id_.value); });
+}
+
+void session::tick(policy::instant now) {
+    const auto steady = steady_clock::now();
+    switch (phase_) {
+        case phase::login:
+        case phase::connecting:
+            if (steady >= login_deadline_)
+                end("login timed out",
+                    phase_ == phase::connecting
+                        ? fatal_frame({std::string(protocol::sqlstate::connection_failure),
+                                       "target " + target_name_ + ": the connection timed out",
+                                       "target=" + target_name_, ""})
+                        : std::string());
+            break;
+        case phase::held:
+            read_while_held();
+            break;
+        case phase::running:
+            if (client_eof_ && steady >= end_deadline_) {
+                end("client vanished", {});
+                break;
+            }
+            if (gate_->deferring() && !cancelling_) {
+                pump_client(gate::patience::waited);
+                if (phase_ == phase::running) arm_client_read();
+            }
+            if (phase_ != phase::running) break;
+            if (gate_->current() == gate::state::held) {
+                if (!client_reading_ && client_.peer_closed()) {
+                    end("client closed", {});
+                    break;
+                }
+                if (steady >= next_reminder_) {
+                    next_reminder_ = steady + configuration_->config->hold_remind;
+                    gate_->remind(home_.scratch);
+                    interpret();
+                }
+            }
+            if (drain_deadline_ != clock_point{} && steady >= drain_deadline_)
+                end("opt-out ended",
+                    fatal_frame(access_ended("the opt-out of this session has ended")));
+            break;
+        case phase::console:
+            break;
+        case phase::ending:
+            if (steady >= end_deadline_) finish();
+            break;
+        case phase::over:
+            break;
+    }
+    static_cast<void>(now);
+}
+
+// cancel, kill, opt-outs that end
+// ---------------------------------------------------------------------
+
+void session::cancel_requested(std::function<void()> done) {
+    if (phase_ == phase::held) {
+        end("cancelled by the client",
+            fatal_frame({std::string(protocol::sqlstate::query_canceled),
+                         "canceling the request for approval due to user request", "", ""}));
+        return done();
+    }
+    if (phase_ != phase::running) return done();
+    if (gate_->on_cancel(home_.scratch)) {
+        interpret();
+        pump_client(gate::patience::normal);
+        return done();
+    }
+    if (gate_->replies().empty() || cancelling_) return done();
+    cancelling_ = true;
+    send_upstream_cancel([self = shared_from_this(), done = std::move(done)] {
+        self->cancelling_ = false;
+        done();
+        if (self->phase_ != phase::running) return;
+        self->pump_client(gate::patience::normal);
+        self->arm_client_read();
+    });
+}
+
+void session::send_upstream_cancel(std::function<void()> done) {
+    if (server_key_.empty()) return done();
+    const auto tls = configuration_->client_tls.find(target_name_);
+    const auto target = configuration_->config->targets.find(target_name_);
+    auto timeout = std::make_shared<asio::steady_timer>(home_.io, std::chrono::seconds(5));
+    auto once = std::make_shared<std::function<void()>>(std::move(done));
+    const auto finish_once = [once, timeout] {
+        if (!*once) return;
+        const auto call = std::exchange(*once, {});
+        timeout->cancel();
+        call();
+    };
+    timeout->async_wait([finish_once](net::error_code ec) {
+        if (!ec) finish_once();
+    });
+    asio::co_spawn(
+        home_.io,
+        cancel_upstream(
+            server_ && server_->is_tls() && tls != configuration_->client_tls.end() ? tls->second
+                                                                                    : nullptr,
+            target == configuration_->config->targets.end() ? std::string() : target->second.host,
+            server_endpoint_, {server_pid_, server_key_}),
+        [finish_once](const std::exception_ptr&) { finish_once(); });
+}
+
+void session::kill(const std::string& by, const std::string& reason) {
+    end("killed by " + by + ": " + reason,
+        fatal_frame(access_ended("an admin ended this session" +
+                                 (reason.empty() ? std::string() : ": " + reason))));
+}
+
+void session::opt_out_ended(const approval::steward::ended_event& e) {
+    if (phase_ != phase::running || e.person != subject_.principal.name) return;
+    const auto& used = gate_->used_opt_outs();
+    const bool ours =
+        std::find(used.begin(), used.end(), e.id) != used.end() ||
+        std::find(admitted_by_.begin(), admitted_by_.end(), e.id) != admitted_by_.end();
+    if (!ours) return;
+    const auto number = std::to_string(e.id.value);
+    const bool in_transaction = gate_->replies().status() != protocol::transaction_status::idle ||
+                                !gate_->replies().empty();
+    if (e.at_end == policy::at_end::kill ||
+        (e.at_end == policy::at_end::drain && !in_transaction &&
+         std::find(admitted_by_.begin(), admitted_by_.end(), e.id) != admitted_by_.end())) {
+        end("opt-out " + number + " ended",
+            fatal_frame(access_ended("opt-out " + number + " has ended (" +
+                                     policy::to_string(e.state) + ")")));
+        return;
+    }
+    if (e.at_end == policy::at_end::drain && in_transaction) {
+        gate_->drain(e.id, e.rule, home_.shared.time->now() + e.drain_limit);
+        drain_deadline_ = steady_clock::now() + e.drain_limit;
+    }
+}
+
+void session::drain() {
+    const auto frame =
+        fatal_frame({std::string(protocol::sqlstate::admin_shutdown),
+                     "terminating connection: the proxy is shutting down", "",
+                     "Connect again; what waited for approval must be asked again."});
+    if (phase_ == phase::login || phase_ == phase::held || phase_ == phase::connecting ||
+        phase_ == phase::console)
+        end("proxy is stopping", frame);
+    else if (phase_ == phase::running &&
+             (gate_->current() == gate::state::held ||
+              (gate_->replies().empty() &&
+               gate_->replies().status() == protocol::transaction_status::idle)))
+        end("proxy is stopping", frame);
+}
+
+void session::shut_down() {
+    end("proxy is stopping",
+        fatal_frame({std::string(protocol::sqlstate::admin_shutdown),
+                     "terminating connection: the proxy is shutting down", "", ""}));
+}
+
+session_info session::info() const {
+    session_info i;
+    i.id = id_;
+    i.user = subject_.principal.name;
+    i.address = subject_.address;
+    i.target = target_name_;
+    i.started_at = started_at_;
+    i.tls = client_.is_tls();
+    i.server_pid = server_pid_;
+    i.application = gate_ ? gate_->subject().application : subject_.application;
+    switch (phase_) {
+        case phase::login:
+        case phase::connecting:
+            i.state = "login";
+            break;
+        case phase::held:
+            i.state = "held";
+            break;
+        case phase::console:
+            i.state = "console";
+            break;
+        case phase::ending:
+        case phase::over:
+            i.state = "ending";
+            break;
+        case phase::running:
+            if (gate_->current() == gate::state::held)
+                i.state = "held";
+            else if (!gate_->replies().empty() || gate_->blocked())
+                i.state = "active";
+            else if (gate_->replies().status() == protocol::transaction_status::idle)
+                i.state = "idle";
+            else
+                i.state = "idle in transaction";
+            break;
+    }
+    i.hold = gate_ ? gate_->hold() : session_hold_;
+    if (gate_ && gate_->last_facts()) i.statement = gate_->last_facts()->redacted.substr(0, 1024);
+    if (gate_ && !gate_->used_opt_outs().empty())
+        i.grant = "opt-out " + std::to_string(gate_->used_opt_outs().back().value);
+    else if (!admitted_by_.empty())
+        i.grant = "opt-out " + std::to_string(admitted_by_.back().value);
+    else if (!admissions_.empty())
+        i.grant = "pass " + std::to_string(admissions_.back().id.value);
+    return i;
+}
+
+}  // namespace sallyport::proxy::session
