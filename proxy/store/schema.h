@@ -13,12 +13,13 @@ namespace sallyport::proxy::store::schema {
 inline constexpr const char* version_1 = R"sql(
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 
--- holds ----------------------------------------------------------------------------------------------
+-- holds -----------------------------------------------------------------------------------------
 CREATE TABLE hold_transition (
     from_state TEXT NOT NULL, to_state TEXT NOT NULL, PRIMARY KEY (from_state, to_state)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO hold_transition VALUES
-    ('pending', 'approved'), ('pending', 'denied'), ('pending', 'expired'), ('pending', 'withdrawn');
+    ('pending', 'approved'), ('pending', 'denied'), ('pending', 'expired'),
+    ('pending', 'withdrawn');
 
 CREATE TABLE holds (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -89,7 +90,7 @@ CREATE TRIGGER hold_vote_stays BEFORE DELETE ON hold_votes
 WHEN EXISTS (SELECT 1 FROM holds WHERE id = OLD.hold_id)
 BEGIN SELECT RAISE(ABORT, 'a vote stays as long as its hold'); END;
 
--- passes ---------------------------------------------------------------------------------------------
+-- passes ----------------------------------------------------------------------------------------
 CREATE TABLE passes (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     hold_id INTEGER NOT NULL UNIQUE REFERENCES holds (id) ON DELETE CASCADE,
@@ -119,7 +120,7 @@ WHEN NEW.until > OLD.until OR NEW.id <> OLD.id OR NEW.hold_id <> OLD.hold_id
      OR NEW.session_id <> OLD.session_id OR NEW.approved_by <> OLD.approved_by
 BEGIN SELECT RAISE(ABORT, 'a pass can only be made shorter'); END;
 
--- opt-outs -------------------------------------------------------------------------------------------
+-- opt-outs --------------------------------------------------------------------------------------
 CREATE TABLE opt_out_transition (
     from_state TEXT NOT NULL, to_state TEXT NOT NULL, PRIMARY KEY (from_state, to_state)
 ) STRICT, WITHOUT ROWID;
