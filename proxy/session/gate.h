@@ -224,6 +224,7 @@ class gate {
     outcome refuse(std::size_t i, refusal why);
     outcome check_name(std::size_t i, const bound_sql* found, std::string_view name,
                        policy::facts_ptr& facts, actions& out);
+    outcome ask_for_name(std::size_t i, std::string_view name, actions& out);
     [[nodiscard]] std::vector<policy::pass> releases_of(std::size_t i, const portal* target) const;
     portal* fetched_cursor(const policy::facts& f);
     [[nodiscard]] bool only_admitted(const policy::decision& d) const;
@@ -293,6 +294,7 @@ class gate {
     // probing
     enum class probe : std::uint8_t { none, asked, refused, accepted } probe_ = probe::none;
     bool probe_failed_ = false;
+    std::optional<std::string> asked_name_;  ///< the server was asked whether it knows this name
 
     // what is known of the session
     bool strings_conform_ = true;

@@ -16,6 +16,8 @@ using protocol::reply_action;
 
 namespace {
 
+// A statement too long to be inspected can still be held, and then is shown whole, up to this.
+constexpr std::uint64_t shown_bytes_max = 16u << 20;
 constexpr std::size_t bind_whole_bytes_max = 1u << 20;  // longer ones are decided by their names
 
 bool is_extended(char tag) noexcept {
@@ -155,7 +157,9 @@ bool gate::add_frame(bytes data, std::size_t offset, actions&) {
         std::size_t enough = f.bytes;
         if (f.tag == 'B' && f.bytes > bind_whole_bytes_max) enough = 256;
         if (f.tag == 'F' && f.bytes > bind_whole_bytes_max) enough = 16;
-        if ((f.tag == 'Q' || f.tag == 'P') && f.bytes > limits_.inspect_bytes + 256) enough = 256;
+        if ((f.tag == 'Q' || f.tag == 'P') &&
+            f.bytes > std::max<std::uint64_t>(limits_.inspect_bytes, shown_bytes_max) + 256)
+            enough = 256;
         if (here < enough) return false;
     }
     region_.push_back(std::move(f));
@@ -304,6 +308,7 @@ void gate::forget_region() {
     region_recorded_ = false;
     record_error_.clear();
     probe_ = probe::none;
+    asked_name_.reset();
 }
 
 }  // namespace sallyport::proxy::session

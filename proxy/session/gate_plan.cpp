@@ -230,6 +230,7 @@ gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
 gate::outcome gate::check_name(std::size_t i, const bound_sql* found, std::string_view name,
                                policy::facts_ptr& facts, actions& out) {
     if (found == nullptr || !found->facts) {
+        if (!asked_name_ || *asked_name_ != name) return ask_for_name(i, name, out);
         facts = opaque_facts("execute", "the name \"" + protocol::backend::sanitize_text(name, 80) +
                                             "\" is not one that this session prepared");
         return outcome::forward;
@@ -251,6 +252,27 @@ gate::outcome gate::check_name(std::size_t i, const bound_sql* found, std::strin
         facts = std::move(doubtful);
     }
     return outcome::forward;
+}
+
+// A name that we do not know is most often one that the server does not know either: it is asked (a
+// Describe runs nothing), and if it fails, the client has the very error that its message would
+// have had, and the batch the same fate.
+gate::outcome gate::ask_for_name(std::size_t i, std::string_view name, actions& out) {
+    if (i > 0) return outcome::split;
+    if (!replies_.empty()) return wait_for_drain(out);
+    const bool statement = region_[i].tag == 'B';
+    std::string frames;
+    protocol::frontend::describe{statement ? protocol::frontend::named_kind::statement
+                                           : protocol::frontend::named_kind::portal,
+                                 name}
+        .encode(frames);
+    protocol::frontend::flush{}.encode(frames);
+    replies_.push({statement ? expect::describe_statement : expect::describe_portal,
+                   reply_action::suppress, 0});
+    out.send_owned(action::type::to_server, std::move(frames));
+    asked_name_ = std::string(name);
+    state_ = state::draining;
+    return outcome::wait;
 }
 
 gate::outcome gate::plan_bind(std::size_t i, bytes body, actions& out) {

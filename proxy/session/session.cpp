@@ -200,9 +200,11 @@ bool session::read_server() {
         if (server_in_.empty()) std::string().swap(server_in_);
     }
     if (phase_ != phase::running) return false;
-    if (drain_deadline_ != clock_point{} &&
-        gate_->replies().status() == protocol::transaction_status::idle)
-        drain_deadline_ = {};
+    if (drain_deadline_ != clock_point{} && gate_->replies().empty() &&
+        gate_->replies().status() == protocol::transaction_status::idle) {
+        end("opt-out ended", fatal_frame(access_ended("the opt-out of this session has ended")));
+        return false;
+    }
     if (!client_in_.empty() || client_eof_) pump_client(gate::patience::normal);
     arm_client_read();
     if (r.bytes >= bulk_bytes && client_out_.size() < owed_bytes_max && phase_ == phase::running)

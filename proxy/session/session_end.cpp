@@ -217,8 +217,7 @@ void session::opt_out_ended(const approval::steward::ended_event& e) {
     const bool in_transaction = gate_->replies().status() != protocol::transaction_status::idle ||
                                 !gate_->replies().empty();
     if (e.at_end == policy::at_end::kill ||
-        (e.at_end == policy::at_end::drain && !in_transaction &&
-         std::find(admitted_by_.begin(), admitted_by_.end(), e.id) != admitted_by_.end())) {
+        (e.at_end == policy::at_end::drain && !in_transaction)) {
         end("opt-out " + number + " ended",
             fatal_frame(access_ended("opt-out " + number + " has ended (" +
                                      policy::to_string(e.state) + ")")));
