@@ -227,6 +227,7 @@ class gate {
     outcome ask_for_name(std::size_t i, std::string_view name, actions& out);
     [[nodiscard]] std::vector<policy::pass> releases_of(std::size_t i, const portal* target) const;
     portal* fetched_cursor(const policy::facts& f);
+    [[nodiscard]] policy::grants usable_grants() const;
     [[nodiscard]] bool only_admitted(const policy::decision& d) const;
     bool pass_by_drain(std::size_t i, const policy::decision& d, const considered& c,
                        policy::instant now);
@@ -273,6 +274,9 @@ class gate {
     std::size_t record_error_frame_ = 0;
     std::uint32_t next_ticket_ = 1;
     std::string record_error_;
+    /// Opt-outs that could not be used for this region (used up, ended since, or not recorded): it
+    /// is decided again without them.
+    std::vector<policy::opt_out_id> unusable_;
     std::size_t waiting_frame_ = 0;
 
     // the hold

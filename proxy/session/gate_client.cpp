@@ -224,6 +224,7 @@ void gate::forward_region(bytes data, std::size_t frames, actions& out) {
         g.target->recorded = true;
         g.target->released_by = std::move(g.kept);
     }
+    unusable_.clear();
     forget_region();
 }
 

@@ -75,6 +75,14 @@ std::vector<policy::pass> gate::releases_of(std::size_t i, const portal* target)
     return passes;
 }
 
+policy::grants gate::usable_grants() const {
+    auto g = *env_->grants;
+    std::erase_if(g.opt_outs, [&](const policy::opt_out& o) {
+        return std::find(unusable_.begin(), unusable_.end(), o.id) != unusable_.end();
+    });
+    return g;
+}
+
 // The session was let in by these, on record; the rules that they got round speak of the session.
 bool gate::only_admitted(const policy::decision& d) const {
     const bool passes = std::all_of(d.passes.begin(), d.passes.end(), [&](policy::pass_id id) {
@@ -145,7 +153,10 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
     const auto releases = releases_of(i, c.target);
     policy::decide_options options;
     options.released_by = releases;
-    auto d = policy::decide(*env_->rules, subject_, facts.get(), *env_->grants, now, options);
+    auto d =
+        unusable_.empty()
+            ? policy::decide(*env_->rules, subject_, facts.get(), *env_->grants, now, options)
+            : policy::decide(*env_->rules, subject_, facts.get(), usable_grants(), now, options);
     const bool call = f.tag == 'F';  // runs any function by number: only a rule can allow that
     if (call && d.effect == effect::allow && d.rule == nullptr) {
         d.effect = effect::deny;
@@ -349,11 +360,17 @@ void gate::on_recorded(std::uint32_t ticket, std::unique_ptr<audit::receipt> pro
         region_recorded_ = true;
         return;
     }
-    // Nothing of this region may pass on the strength of a record that failed.
+    // Nothing of this region may pass on the strength of a record that failed. An opt-out that
+    // cannot be used (its last use went to somebody else) leaves the rule as it is: the statement
+    // is held.
+    std::vector<policy::opt_out_id> without;
+    for (const auto& g : grants_)
+        if (g.frame == record_error_frame_ && !g.drained) without = g.opt_outs;
     const auto why = not_recorded(record_error_);
     const auto where = record_error_frame_;
     forget_region();
-    refused_.emplace(where, why);
+    if (without.empty()) refused_.emplace(where, why);
+    unusable_.insert(unusable_.end(), without.begin(), without.end());
 }
 
 void gate::on_hold_opened(policy::hold_id id, const std::string& error, actions& out) {
