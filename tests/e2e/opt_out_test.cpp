@@ -33,6 +33,8 @@ class opt_out : public e2e {
             const auto m = c.read();
             if (m.type == 'N') return true;
             if (m.type == 'T' || m.type == 'E') {
+                if (m.type == 'E')
+                    ADD_FAILURE() << fields_of(m).at('C') << ' ' << fields_of(m).at('M');
                 static_cast<void>(c.read_until('Z'));
                 return false;
             }
