@@ -74,6 +74,12 @@ TEST_F(support, cancel_ends_a_running_statement) {
     wire_client c(server.port());
     c.login(as_app());
     c.send(wire::query("SELECT pg_sleep(60)"));
+    // A cancel that comes before its statement hits nothing.
+    ASSERT_TRUE(eventually([&] {
+        return server.query("postgres",
+                            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") ==
+               "1";
+    }));
 
     send_cancel(server.port(), c.backend_pid(), c.backend_secret());
 
