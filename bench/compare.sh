@@ -231,7 +231,7 @@ row() {  # WAY NAME PLAIN-KIB TLS-KIB
 
 echo
 echo "Machine: $(nproc) × $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r);" \
-  "$("$bin/postgres" --version | sed 's/ (.*//'), $(pgbouncer --version | head -n 1)," \
+  "PostgreSQL $("$bin/postgres" --version | awk '{ print $3 }'), $(pgbouncer --version | head -n 1)," \
   "$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo 'no git')"
 echo "Run: select-only, $clients clients, median of $rounds interleaved rounds of $seconds s;" \
   "COPY of $((copy_bytes / 1000000)) MB; $idle idle connections"
