@@ -27,7 +27,6 @@ constexpr std::array words{
     command_word{"alter conversion", schema},
     command_word{"alter database", schema},
     command_word{"alter default privileges", rights},
-    command_word{"alter depends", schema},
     command_word{"alter domain", schema},
     command_word{"alter event trigger", schema},
     command_word{"alter extension", schema},
@@ -42,23 +41,19 @@ constexpr std::array words{
     command_word{"alter operator", schema},
     command_word{"alter operator class", schema},
     command_word{"alter operator family", schema},
-    command_word{"alter owner", rights},
     command_word{"alter policy", schema},
     command_word{"alter procedure", schema},
     command_word{"alter publication", schema},
-    command_word{"alter rename", schema},
     command_word{"alter role", rights},
     command_word{"alter routine", schema},
     command_word{"alter rule", schema},
     command_word{"alter schema", schema},
     command_word{"alter sequence", schema},
     command_word{"alter server", schema},
-    command_word{"alter set schema", schema},
     command_word{"alter statistics", schema},
     command_word{"alter subscription", schema},
     command_word{"alter system", schema | bit(kind::maintenance)},
     command_word{"alter table", schema},
-    command_word{"alter table all", schema},
     command_word{"alter tablespace", schema},
     command_word{"alter text search configuration", schema},
     command_word{"alter text search dictionary", schema},
@@ -176,7 +171,6 @@ constexpr std::array words{
     command_word{"explain", explains},
     command_word{"fetch", cursors},
     command_word{"grant", rights},
-    command_word{"grant role", rights},
     command_word{"import foreign schema", schema},
     command_word{"insert", changes},
     command_word{"listen", bit(kind::notify)},
@@ -194,7 +188,6 @@ constexpr std::array words{
     command_word{"release", transactions},
     command_word{"reset", settings},
     command_word{"revoke", rights},
-    command_word{"revoke role", rights},
     command_word{"rollback", transactions},
     command_word{"rollback prepared", transactions},
     command_word{"rollback to", transactions},
@@ -219,33 +212,45 @@ bool begins_with_word(std::string_view text, std::string_view head) noexcept {
     return text.size() > head.size() && text.starts_with(head) && text[head.size()] == ' ';
 }
 
-/// Commands under which the analysis knows forms of ALTER, whatever is altered. ALTER TABLE is also
-/// the parser's form for views, indexes, sequences and foreign tables.
-constexpr std::array<std::string_view, 5> wide_alters{
-    "alter depends", "alter owner", "alter rename", "alter set schema", "alter table"};
-
-struct synonym {
+struct also {
     std::string_view word;
     std::string_view command;
+    truth is;
 };
-/// Words for which the analysis has another command.
-constexpr std::array synonyms{
-    synonym{"abort", "rollback"},
-    synonym{"alter group", "alter role"},
-    synonym{"alter procedure", "alter function"},
-    synonym{"alter routine", "alter function"},
-    synonym{"alter user", "alter role"},
-    synonym{"create group", "create role"},
-    synonym{"create procedure", "create function"},
-    synonym{"create user", "create role"},
-    synonym{"drop group", "drop role"},
-    synonym{"drop user", "drop role"},
-    synonym{"end", "commit"},
-    synonym{"lock", "lock table"},
-    synonym{"revoke", "grant"},
-    synonym{"revoke role", "grant role"},
-    synonym{"revoke", "grant role"},
-    synonym{"start transaction", "begin"},
+/// Where a command is written in other words too, or can do to an object what another one is for:
+/// the server takes ALTER TABLE for views and ALTER INDEX … RENAME for tables. Without the catalog
+/// nobody knows what the name stands for.
+constexpr std::array others{
+    also{"abort", "rollback", truth::yes},
+    also{"alter aggregate", "alter function", truth::unknown},
+    also{"alter aggregate", "alter routine", truth::unknown},
+    also{"alter domain", "alter type", truth::unknown},
+    also{"alter foreign table", "alter index", truth::unknown},
+    also{"alter foreign table", "alter table", truth::unknown},
+    also{"alter function", "alter routine", truth::unknown},
+    also{"alter group", "alter role", truth::yes},
+    also{"alter index", "alter table", truth::unknown},
+    also{"alter materialized view", "alter index", truth::unknown},
+    also{"alter materialized view", "alter table", truth::unknown},
+    also{"alter procedure", "alter routine", truth::unknown},
+    also{"alter sequence", "alter index", truth::unknown},
+    also{"alter sequence", "alter table", truth::unknown},
+    also{"alter table", "alter index", truth::unknown},
+    also{"alter user", "alter role", truth::yes},
+    also{"alter view", "alter index", truth::unknown},
+    also{"alter view", "alter table", truth::unknown},
+    also{"create group", "create role", truth::yes},
+    also{"create user", "create role", truth::yes},
+    also{"drop aggregate", "drop function", truth::unknown},
+    also{"drop aggregate", "drop routine", truth::unknown},
+    also{"drop domain", "drop type", truth::unknown},
+    also{"drop function", "drop routine", truth::unknown},
+    also{"drop group", "drop role", truth::yes},
+    also{"drop procedure", "drop routine", truth::unknown},
+    also{"drop user", "drop role", truth::yes},
+    also{"end", "commit", truth::yes},
+    also{"lock", "lock table", truth::yes},
+    also{"start transaction", "begin", truth::yes},
 };
 
 }  // namespace
@@ -255,12 +260,9 @@ truth speaks_of(const command_word& word, std::string_view command) noexcept {
     if (text == command) return truth::yes;
     const bool narrower = begins_with_word(command, text);
     if (narrower && (text == "create" || text == "alter" || text == "drop")) return truth::yes;
-    const bool wide_alter = begins_with_word(text, "alter") &&
-                            std::ranges::find(wide_alters, command) != wide_alters.end();
-    const bool other_name = std::ranges::any_of(
-        synonyms, [&](const synonym& s) { return s.word == text && s.command == command; });
-    return narrower || wide_alter || other_name || begins_with_word(text, command) ? truth::unknown
-                                                                                   : truth::no;
+    for (const auto& o : others)
+        if (o.word == text && o.command == command) return o.is;
+    return narrower || begins_with_word(text, command) ? truth::unknown : truth::no;
 }
 
 std::span<const command_word> all_commands() noexcept {

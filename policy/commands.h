@@ -31,8 +31,8 @@ struct command_word {
 };
 
 /// Whether a statement whose command the analysis calls `command` is one that the word speaks of.
-/// The analysis knows some commands by a wider name only (`drop` for DROP TABLE, `alter rename` for
-/// ALTER TABLE … RENAME), and some words have narrower relatives (`create table as`): unknown then.
+/// Some words have narrower relatives (`create table as`), and some commands do another one's work
+/// (ALTER TABLE alters views too): unknown then.
 [[nodiscard]] truth speaks_of(const command_word& word, std::string_view command) noexcept;
 
 /// The commands of PostgreSQL 15, sorted.

@@ -47,7 +47,7 @@ class evaluator {
         context_.search_path = &s.search_path_schemas;
     }
 
-    void session() { judge(bit(kind::connect), nullptr, {}); }
+    void session() { judge(bit(kind::connect), nullptr, nullptr); }
 
     void statement(const statement_facts& st) {
         kind_mask kinds = 0;
@@ -56,7 +56,6 @@ class evaluator {
         // A statement of no kind is one that nobody understood.
         if (!st.opaque_reasons.empty() || kinds == 0) kinds |= bit(kind::opaque);
         if ((kinds & bit(kind::opaque)) != 0) note_opaque(st);
-        const std::string_view command = st.command;
 
         kind_mask paired = 0;
         for (const auto& use : st.relations) {
@@ -64,11 +63,11 @@ class evaluator {
             // INVARIANT: every relation is in a pair, even if the kinds forgot how it is used.
             if (of_this == 0) of_this = access_kind(use);
             paired |= of_this;
-            judge(of_this, &use, command);
+            judge(of_this, &use, &st);
         }
         // Kinds that no relation went with.
         const auto alone = kinds & ~paired;
-        if (alone != 0) judge(alone, nullptr, command);
+        if (alone != 0) judge(alone, nullptr, &st);
     }
 
     verdict take() {
@@ -83,19 +82,19 @@ class evaluator {
     };
 
     /// Decides the pairs (each kind of `pending`, use) tier by tier.
-    void judge(kind_mask pending, const relation_use* use, std::string_view command) {
+    void judge(kind_mask pending, const relation_use* use, const statement_facts* st) {
         for (std::size_t i = 0; i < rules_.size() && pending != 0;) {
             const auto tier = rules_[i].tier;
             auto end = i;
             tier_result found;
             for (; end < rules_.size() && rules_[end].tier == tier; ++end) {
-                const auto matched = match(end, pending, use, command);
+                const auto matched = match(end, pending, use, st);
                 auto& slot = rules_[end].effect == effect::deny   ? found.deny
                              : rules_[end].effect == effect::hold ? found.hold
                                                                   : found.allow;
                 slot |= matched;
             }
-            if (found.all() != 0) settle(i, end, found, pending, use, command);
+            if (found.all() != 0) settle(i, end, found, pending, use, st);
             pending &= ~found.all();
             i = end;
         }
@@ -104,15 +103,15 @@ class evaluator {
 
     /// Deny beats hold beats allow, pair by pair, among the rules [from, end) of one tier.
     void settle(std::size_t from, std::size_t end, const tier_result& found, kind_mask pending,
-                const relation_use* use, std::string_view command) {
+                const relation_use* use, const statement_facts* st) {
         const kind_mask held = found.hold & ~found.deny;
         const kind_mask allowed = found.allow & ~found.deny & ~found.hold;
         for (auto i = from; i < end; ++i) {
             const auto& r = rules_[i];
             const auto decides =
-                match(i, pending, use, command) & (r.effect == effect::deny   ? found.deny
-                                                   : r.effect == effect::hold ? held
-                                                                              : allowed);
+                match(i, pending, use, st) & (r.effect == effect::deny   ? found.deny
+                                              : r.effect == effect::hold ? held
+                                                                         : allowed);
             if (decides == 0) continue;
             if (r.effect == effect::deny) out_.denied_by = std::min(out_.denied_by, r.index);
             if (r.effect == effect::hold) out_.held_by.insert(r.index);
@@ -126,24 +125,30 @@ class evaluator {
 
     /// Which of the pairs (kind, use) the rule matches.
     kind_mask match(std::size_t i, kind_mask pending, const relation_use* use,
-                    std::string_view command) {
+                    const statement_facts* st) {
         const auto& r = rules_[i];
         auto matched = r.any_action ? pending : pending & r.kinds;
-        if (matched != pending && !r.commands.empty())
-            matched |= pending & kinds_of_command(r, command);
+        if (matched != pending && !r.commands.empty() && st != nullptr)
+            matched |= pending & kinds_of_command(r, *st);
         if (matched == 0) return 0;
         const bool object =
             r.whole_target || (use != nullptr && covers(r.patterns, *use, r.effect, context_));
         return object && (r.everybody || applies(i)) ? matched : 0;
     }
 
-    /// The kinds with which a rule on commands matches a statement with that command.
-    static kind_mask kinds_of_command(const compiled_rule& r, std::string_view command) noexcept {
+    /// The kinds with which a rule on commands matches the statement. One that restricts speaks of
+    /// the commands inside as well (WITH … DELETE), and there of what these do.
+    static kind_mask kinds_of_command(const compiled_rule& r, const statement_facts& st) noexcept {
         kind_mask kinds = 0;
         for (const auto* word : r.commands) {
-            const auto spoken_of = speaks_of(*word, command);
+            const auto spoken_of = speaks_of(*word, st.command);
             if (r.effect != effect::allow && spoken_of != truth::no) return ~kind_mask{0};
-            if (r.effect == effect::allow && spoken_of == truth::yes) kinds |= word->natural;
+            if (r.effect == effect::allow) {
+                if (spoken_of == truth::yes) kinds |= word->natural;
+                continue;
+            }
+            for (const auto& inner : st.inner_commands)
+                if (speaks_of(*word, inner) != truth::no) kinds |= word->natural;
         }
         return kinds;
     }

@@ -103,6 +103,9 @@ struct name_use {
 /// One statement of a Query string.
 struct statement_facts {
     std::string command;  ///< lower case: "select", "insert", "create table", "copy", "do" …
+    /// Commands of the statements inside it (WITH … DELETE, EXPLAIN, PREPARE, CREATE SCHEMA), each
+    /// once.
+    std::vector<std::string> inner_commands;
     std::vector<kind> kinds;
     std::vector<relation_use> relations;
     std::vector<function_use> functions;

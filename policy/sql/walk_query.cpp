@@ -77,7 +77,7 @@ void walker::visit_select(const ProtobufCMessage& m) {
     if (s.n_locking_clause > 0) add_kind(kind::lock);
     if (s.into_clause != nullptr) {
         add_kind(kind::ddl);
-        out_.command = "select into";
+        if (out_.command == "select") out_.command = "select into";
         target(s.into_clause->rel, access::write, "select into");
     }
     const PgQuery__RangeVar* const table = only_table(s.n_from_clause, s.from_clause);

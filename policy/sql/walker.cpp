@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "policy/sql/command_name.h"
 #include "policy/sql/identifier.h"
 
 namespace sallyport::policy::sql {
@@ -51,7 +52,7 @@ void walker::run(const PgQuery__Node& root) {
         opaque("statement type " + out_.command + " is not known to the analysis");
         return;
     }
-    out_.command = e->command;
+    out_.command = command_name(*m, e->command);
     statement(*e, *m);
     run_pending();
 }
@@ -98,6 +99,7 @@ void walker::expression(node_case c, const ProtobufCMessage& m) {
     }
     const restore<int> deeper{depth_, depth_ + 1};
     if (const statement_entry* e = find_statement(c)) {
+        inner_command(command_name(m, e->command));
         statement(*e, m);
         return;
     }
@@ -263,7 +265,15 @@ void walker::run_pending() {
     }
 }
 
+void walker::inner_command(std::string_view name) {
+    auto& known = out_.inner_commands;
+    if (std::ranges::find(known, name) == known.end()) known.emplace_back(name);
+}
+
 void walker::merge(const statement_facts& inner, const std::string& where) {
+    inner_command(inner.command);
+    for (const auto& name : inner.inner_commands)
+        inner_command(name);
     for (const kind k : inner.kinds)
         add_kind(k);
     for (auto use : inner.relations) {

@@ -162,6 +162,7 @@ class walker {
     void setting_changed(std::string name, std::string value, bool local, bool session);
     void cursor_or_statement(name_use::action what, std::string_view name, facts_ptr inner = {});
     void run_pending();
+    void inner_command(std::string_view name);
     void merge(const statement_facts& inner, const std::string& where);
 
     statement_facts& out_;

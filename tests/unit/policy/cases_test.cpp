@@ -182,8 +182,8 @@ TEST(command_words, every_command_of_the_analysis_is_one_that_rules_can_name) {
         {"create aggregate", "create aggregate a(int) (sfunc = f, stype = int)"},
         {"grant", "grant select on t to bob"},
         {"revoke", "revoke select on t from bob"},
-        {"grant role", "grant a to b"},
-        {"revoke role", "revoke a from b"},
+        {"grant", "grant a to b"},
+        {"revoke", "revoke a from b"},
         {"create user", "create user bob"},
         {"drop role", "drop role bob"},
         {"begin", "start transaction"},
@@ -224,6 +224,54 @@ TEST(command_words, every_command_of_the_analysis_is_one_that_rules_can_name) {
 
         EXPECT_NE(speaks_of(*w, f->statements[0].command), truth::no)
             << word << " and " << f->statements[0].command << " (" << sql << ")";
+    }
+}
+
+TEST(command_words, each_speaks_of_its_own_command_and_of_what_can_do_the_same) {
+    struct expectation {
+        std::string word;
+        std::string sql;
+        truth is;
+    };
+    const std::vector<expectation> rows{
+        {"drop table", "drop table t", truth::yes},
+        {"drop table", "drop view t", truth::no},
+        {"drop", "drop view t", truth::yes},
+        {"drop domain", "drop type t", truth::unknown},
+        {"drop function", "drop routine f", truth::unknown},
+        {"drop trigger", "drop trigger x on t", truth::yes},
+        {"alter table", "alter table t rename to u", truth::yes},
+        {"alter table", "alter table t rename column a to b", truth::yes},
+        {"alter table", "alter table t rename constraint a to b", truth::yes},
+        {"alter table", "alter table t set schema s", truth::yes},
+        {"alter table", "alter table t owner to bob", truth::yes},
+        {"alter table", "alter table all in tablespace a set tablespace b", truth::yes},
+        {"alter table", "alter view v rename to u", truth::no},
+        {"alter table", "alter index t rename to u", truth::unknown},
+        {"alter view", "alter view v rename column a to b", truth::yes},
+        {"alter view", "alter table v rename to u", truth::unknown},
+        {"alter type", "alter type t rename attribute a to b", truth::yes},
+        {"alter domain", "alter domain d rename constraint a to b", truth::yes},
+        {"alter function", "alter function f() depends on extension e", truth::yes},
+        {"alter procedure", "alter procedure f() security definer", truth::yes},
+        {"create function", "create procedure f() language sql as ''", truth::no},
+        {"create aggregate", "create aggregate a(int) (sfunc = f, stype = int)", truth::yes},
+        {"create operator", "create operator + (function = f)", truth::yes},
+        {"grant", "revoke select on t from bob", truth::no},
+        {"revoke", "revoke a from b", truth::yes},
+        {"create user", "create role bob", truth::yes},
+        {"end", "commit", truth::yes},
+        {"lock", "lock t", truth::yes},
+    };
+
+    for (const auto& row : rows) {
+        const auto* w = find_command(row.word);
+        ASSERT_NE(w, nullptr) << row.word;
+        const auto f = sql::analyse(row.sql, {});
+        ASSERT_EQ(f->statements.size(), 1U) << row.sql;
+
+        EXPECT_EQ(speaks_of(*w, f->statements[0].command), row.is)
+            << row.word << " and " << f->statements[0].command << " (" << row.sql << ")";
     }
 }
 
