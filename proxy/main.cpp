@@ -190,6 +190,12 @@ int run(int argc, char** argv) {
     } catch (const CLI::ParseError& e) {
         return program.exit(e) == 0 ? 0 : 2;
     }
+    if (const auto option = http.misplaced(); !option.empty()) {
+        std::cerr << "sallyport: " << option
+                  << " is for the commands that talk to a running proxy; "
+                  << "options of another command follow its name\n";
+        return 2;
+    }
     explained.config = config;
     passwd.from_stdin = from == "-";
     if (serve_command->parsed()) return sp::serve(config);

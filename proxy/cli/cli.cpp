@@ -46,21 +46,32 @@ struct http_cli::impl {
     };
 
     explicit impl(CLI::App& app) {
+        connection(app);
         add_holds(app);
         add_opt_outs(app);
         add_rest(app);
     }
 
+    /// Whom to talk to and how, before the command's name or behind it.
+    void connection(CLI::App& app) {
+        const auto url =
+            std::string("the proxy's admin address (else SALLYPORT_URL, ") + default_url + ")";
+        const std::vector<CLI::Option*> all_of_them{
+            app.add_option("--url", options.url, url),
+            app.add_option("--user", options.user, "who you are (else SALLYPORT_USER, USER)"),
+            app.add_option("--ca", options.ca,
+                           "PEM file of the authority that signed the certificate")
+                ->check(CLI::ExistingFile),
+            app.add_flag("--json", json, "the API's JSON instead of text")};
+        for (auto* o : all_of_them)
+            o->group("Commands to a running proxy");
+        if (app.get_parent() == nullptr) leading = all_of_them;
+    }
+
     /// A subcommand with the options that all have; `f` runs when it was given.
     CLI::App& add(CLI::App& parent, const char* name, const char* does, std::function<void()> f) {
         auto* const sub = parent.add_subcommand(name, does);
-        sub->add_option("--url", options.url, "the proxy's admin address")
-            ->envname("SALLYPORT_URL")
-            ->capture_default_str();
-        sub->add_option("--user", options.user, "who you are (else SALLYPORT_USER, USER)");
-        sub->add_option("--ca", options.ca, "PEM file of the authority that signed the certificate")
-            ->check(CLI::ExistingFile);
-        sub->add_flag("--json", json, "the API's JSON instead of text");
+        connection(*sub);
         entries.push_back({sub, std::move(f)});
         return *sub;
     }
@@ -180,7 +191,8 @@ struct http_cli::impl {
     }
 
     std::vector<entry> entries;
-    connection_options options{.url = "http://127.0.0.1:6480", .user = {}, .ca = {}};
+    std::vector<CLI::Option*> leading;  // as given before the command
+    connection_options options{.url = {}, .user = {}, .ca = {}};
     bool json = false;
     bool all = false;
     std::uint64_t id = 0;
@@ -199,6 +211,13 @@ http_cli::~http_cli() = default;
 
 bool http_cli::selected() const {
     return impl_->given() != nullptr;
+}
+
+std::string http_cli::misplaced() const {
+    if (selected()) return {};
+    for (const auto* o : impl_->leading)
+        if (o->count() > 0) return o->get_name();
+    return {};
 }
 
 int http_cli::run() {

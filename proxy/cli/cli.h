@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 namespace CLI {
 class App;
@@ -30,6 +31,9 @@ class http_cli {
 
     /// After parsing: one of the subcommands above was given.
     [[nodiscard]] bool selected() const;
+    /// After parsing: the option that was given to a command which does not talk to a proxy; else
+    /// "".
+    [[nodiscard]] std::string misplaced() const;
     /// Runs it; answers on stdout, errors as one line (and the next step) on stderr. Never throws.
     [[nodiscard]] int run();
 

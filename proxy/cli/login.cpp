@@ -59,6 +59,12 @@ std::string ask_password(const std::string& user) {
     return line;
 }
 
+std::string address(const connection_options& o) {
+    if (!o.url.empty()) return o.url;
+    auto url = environment("SALLYPORT_URL");
+    return url.empty() ? default_url : url;
+}
+
 failure refusal_of(const http_answer& a) {
     auto said = read_problem(a.status, a.body);
     return {a.status == 401 ? not_logged_in : cli::refused, said.detail, std::move(said.next)};
@@ -66,7 +72,7 @@ failure refusal_of(const http_answer& a) {
 
 }  // namespace
 
-login::login(const connection_options& o) : to_(parse_url(o.url)), ca_(o.ca) {
+login::login(const connection_options& o) : to_(parse_url(address(o))), ca_(o.ca) {
     if (!to_.tls && !to_.loopback())
         throw failure(usage,
                       "password and token would cross the network in the clear to " + to_.url(),

@@ -7,8 +7,10 @@
 /// A login for the length of one command.
 namespace sallyport::proxy::cli {
 
+constexpr const char* default_url = "http://127.0.0.1:6480";
+
 struct connection_options {
-    std::string url;
+    std::string url;  ///< "": SALLYPORT_URL, or the default
     std::string user;
     std::string ca;
 };

@@ -175,6 +175,25 @@ TEST_F(admin, cli_says_when_nobody_is_there) {
     EXPECT_NE(r.err.find("127.0.0.1"), std::string::npos) << r.err;
 }
 
+TEST_F(admin, cli_takes_who_and_where_before_the_command_too) {
+    start();
+    const auto ask = [&](std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), sallyport_binary());
+        return run(
+            {.argv = std::move(arguments),
+             .env = {{"SALLYPORT_URL", "http://127.0.0.1:" + std::to_string(proxy->admin_port())},
+                     {"SALLYPORT_PASSWORD", "bob-password"}}});
+    };
+
+    const auto before = ask({"--user", "bob", "--json", "whoami"});
+    EXPECT_EQ(before.exit_code, 0) << before.err;
+    EXPECT_NE(before.out.find("\"bob\""), std::string::npos) << before.out;
+
+    const auto elsewhere = ask({"--user", "bob", "check"});
+    EXPECT_EQ(elsewhere.exit_code, 2);
+    EXPECT_NE(elsewhere.err.find("--user"), std::string::npos) << elsewhere.err;
+}
+
 TEST_F(admin, cli_prints_json_for_programs) {
     start();
     auto c = client_as("alice");
