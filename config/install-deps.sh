@@ -4,6 +4,8 @@
 #   config/install-deps.sh            to build and to run the quick start
 #   config/install-deps.sh --tests    also what tests/run.sh needs
 #   config/install-deps.sh --bench    also what bench/compare.sh needs
+#   config/install-deps.sh --conformance          also the clients of tests/conformance.sh
+#   config/install-deps.sh --conformance-quick    also those of tests/conformance.sh --quick
 set -euo pipefail
 
 packages=(
@@ -12,12 +14,24 @@ packages=(
   libpg-query-dev libprotobuf-c-dev libyaml-cpp-dev libcli11-dev libsqlite3-dev
   postgresql-15 postgresql-client-15 openssl jq
 )
+clients=(
+  python3 python3-psycopg2 python3-psycopg python3-asyncpg python3-pg8000
+  libpostgresql-jdbc-java openjdk-17-jdk-headless ruby ruby-pg libdbd-pg-perl
+  golang-go golang-github-lib-pq-dev golang-github-jackc-pgx-v4-dev
+)
+# Node.js may have come with its npm from elsewhere; Debian's would not go with it.
+command -v npm >/dev/null || clients+=(nodejs npm)
 for argument in "$@"; do
   case "$argument" in
     --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev
                         clang-14 libfuzzer-14-dev libclang-rt-14-dev) ;;
     --bench) packages+=(libbenchmark-dev pgbouncer) ;;
-    *) echo "install-deps.sh: unknown option $argument (known: --tests, --bench)" >&2; exit 2 ;;
+    --conformance) packages+=("${clients[@]}" python3-sqlalchemy php-cli php-pgsql libecpg-dev
+                              odbc-postgresql unixodbc python3-pyodbc) ;;
+    --conformance-quick) packages+=("${clients[@]}") ;;
+    *) echo "install-deps.sh: unknown option $argument" \
+         "(known: --tests, --bench, --conformance, --conformance-quick)" >&2
+       exit 2 ;;
   esac
 done
 

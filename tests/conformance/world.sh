@@ -1,0 +1,154 @@
+# Two PostgreSQL servers from one template, one to be reached directly and one behind Sallyport, and
+# the certificates of all three. Sourced by tests/conformance.sh.
+
+busy() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+taken=" "
+free_port() {  # FIRST → $found
+  found=$1
+  while busy "$found" || [[ $taken == *" $found "* ]]; do found=$((found + 1)); done
+  taken+="$found "
+}
+
+# Asks again and again until the command succeeds, at most 20 seconds.
+wait_until() {
+  local end=$((SECONDS + 20))
+  until "$@"; do
+    [ $SECONDS -lt $end ] || return 1
+    sleep 0.05
+  done
+}
+
+make_certificates() {
+  local dir=$world/tls
+  mkdir "$dir"
+  (
+    cd "$dir" || exit 1
+    for ca in ca other-ca; do
+      openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$ca" \
+        -keyout "$ca.key" -out "$ca.crt"
+    done
+    openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr
+    printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\n' >server.ext
+    openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 \
+      -extfile server.ext -out server.crt
+  ) >"$dir/log" 2>&1 || { cat "$dir/log" >&2; fail "the certificates could not be made"; }
+  chmod 600 "$dir"/*.key
+}
+
+start_cluster() {  # NAME PORT
+  local data=$world/pg-$1
+  cp "$world/tls/server.crt" "$world/tls/server.key" "$data/"
+  [ "$(id -u)" -ne 0 ] || chown postgres "$data/server.crt" "$data/server.key"
+  clusters+=("$data")
+  as_postgres "$pg_bin/pg_ctl" -D "$data" -l "$data/server.log" -w -s \
+    -o "-p $2 -c listen_addresses=localhost -c unix_socket_directories= -c fsync=off -c ssl=on" \
+    -o "-c max_prepared_transactions=10 -c wal_level=logical -c shared_buffers=32MB" \
+    -o "-c max_connections=60 -c autovacuum=off" start ||
+    { tail -n 20 "$data/server.log" >&2; fail "PostgreSQL did not start on port $2"; }
+}
+
+make_clusters() {
+  mkdir -m 700 "$world/pg-direct"
+  [ "$(id -u)" -ne 0 ] || chown postgres "$world/pg-direct"
+  install -m 644 /dev/null "$world/superuser"
+  printf alice-secret >"$world/superuser"
+  as_postgres "$pg_bin/initdb" -D "$world/pg-direct" -U alice -A scram-sha-256 \
+    --pwfile="$world/superuser" -E UTF8 --locale=C --no-sync >"$world/initdb.log" 2>&1 ||
+    { cat "$world/initdb.log" >&2; fail "initdb failed"; }
+  cp -a "$world/pg-direct" "$world/pg-through"
+  start_cluster direct "$direct_port"
+  start_cluster through "$upstream_port"
+}
+
+write_configuration() {
+  mkdir -m 700 "$world/secrets" "$world/var"
+  (umask 077; printf 'alice-secret\n' >"$world/secrets/alice")
+  {
+    echo "users:"
+    printf 'alice-secret\n' | "$binary" passwd alice - --groups dev
+  } >"$world/users.yaml"
+  chmod 600 "$world/users.yaml"
+  cat >"$world/policy.yaml" <<'YAML'
+version: 1
+default: allow
+opaque: allow
+log: all
+rules:
+  - { id: functions-by-number, tier: 10, do: [fastpath], effect: allow }
+YAML
+  local target
+  {
+    cat <<YAML
+listen:
+  postgres:
+    address: 127.0.0.1
+    port: $through_port
+    tls: { mode: prefer, certificate: tls/server.crt, key: tls/server.key }
+  admin: { address: 127.0.0.1, port: $admin_port }
+state: { sqlite: var/sallyport.db }
+audit: { directory: var/audit, signing_key: var/audit.key }
+users: users.yaml
+policy: policy.yaml
+targets:
+YAML
+    # A target named ghost has no database: what a client is told then is compared too.
+    for target in shop restored postgres template1 alice ghost; do
+      cat <<YAML
+  $target:
+    host: localhost
+    port: $upstream_port
+    tls: { mode: verify-full, ca: tls/ca.crt }
+    login: { user: alice, password_file: secrets/alice }
+YAML
+    done
+  } >"$world/sallyport.yaml"
+}
+
+start_proxy() {
+  "$binary" check --config "$world/sallyport.yaml" >"$world/check.log" 2>&1 ||
+    { cat "$world/check.log" >&2; fail "the configuration does not pass \`sallyport check\`"; }
+  "$binary" serve --config "$world/sallyport.yaml" >"$world/sallyport.log" 2>&1 &
+  proxy_pid=$!
+  up() { ! kill -0 "$proxy_pid" 2>/dev/null || { busy "$through_port" && busy "$admin_port"; }; }
+  wait_until up && kill -0 "$proxy_pid" 2>/dev/null ||
+    { cat "$world/sallyport.log" >&2; fail "sallyport did not start"; }
+}
+
+make_world() {
+  world=$(mktemp -d "${TMPDIR:-/tmp}/sallyport-conformance.XXXXXX")
+  chmod 711 "$world"
+  free_port 54410; direct_port=$found
+  free_port 54420; upstream_port=$found
+  free_port 54430; through_port=$found
+  free_port 54440; admin_port=$found
+  make_certificates
+  make_clusters
+  write_configuration
+  start_proxy
+}
+
+# Both servers begin each suite with the same, empty databases.
+fresh_databases() {
+  local port
+  for port in "$direct_port" "$upstream_port"; do
+    PGPASSWORD=alice-secret psql -X -q -v ON_ERROR_STOP=1 -o /dev/null -h 127.0.0.1 -p "$port" \
+      -U alice -d template1 <<'SQL' || return 1
+SET client_min_messages = error;
+DROP DATABASE IF EXISTS shop WITH (FORCE);
+DROP DATABASE IF EXISTS restored WITH (FORCE);
+CREATE DATABASE shop STRATEGY file_copy;
+CREATE DATABASE restored STRATEGY file_copy;
+SQL
+  done
+}
+
+# What every client is given, the same for both ways but for the port.
+side_environment() {  # SIDE
+  local port=$direct_port
+  [ "$1" = direct ] || port=$through_port
+  local name
+  for name in $(compgen -e | grep -E '^(PG|NODE_|PERL|RUBY|GO|JAVA|PYTHON)'); do unset "$name"; done
+  export PGHOST=127.0.0.1 PGPORT=$port PGUSER=alice PGPASSWORD=alice-secret PGDATABASE=shop
+  export PGCONNECT_TIMEOUT=20 PGAPPNAME=conformance LC_ALL=C.UTF-8 TZ=UTC
+  export CONFORMANCE_CA=$world/tls/ca.crt CONFORMANCE_OTHER_CA=$world/tls/other-ca.crt
+}
