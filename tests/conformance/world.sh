@@ -127,15 +127,26 @@ make_world() {
   start_proxy
 }
 
+as_alice() {  # PORT DATABASE, SQL on stdin
+  PGPASSWORD=alice-secret psql -X -q -A -t -v ON_ERROR_STOP=1 -o /dev/null -h 127.0.0.1 -p "$1" \
+    -U alice -d "$2"
+}
+
 # Both servers begin each suite with the same, empty databases.
 fresh_databases() {
-  local port
+  local port database
   for port in "$direct_port" "$upstream_port"; do
-    PGPASSWORD=alice-secret psql -X -q -v ON_ERROR_STOP=1 -o /dev/null -h 127.0.0.1 -p "$port" \
-      -U alice -d template1 <<'SQL' || return 1
+    for database in shop restored; do  # one with a subscription cannot be dropped
+      as_alice "$port" "$database" <<'SQL' 2>/dev/null
+SELECT format('DROP SUBSCRIPTION %I', subname) FROM pg_subscription JOIN pg_database d
+ON d.oid = subdbid WHERE datname = current_database() \gexec
+SQL
+    done
+    as_alice "$port" template1 <<'SQL' || return 1
 SET client_min_messages = error;
 DROP DATABASE IF EXISTS shop WITH (FORCE);
 DROP DATABASE IF EXISTS restored WITH (FORCE);
+DROP ROLE IF EXISTS conformance_reader;
 CREATE DATABASE shop STRATEGY file_copy;
 CREATE DATABASE restored STRATEGY file_copy;
 SQL
