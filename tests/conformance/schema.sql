@@ -25,7 +25,7 @@ CREATE TABLE people (
   raw bytea,
   data jsonb,
   tags text[],
-  both pair,
+  twosome pair,
   during span,
   doubled int GENERATED ALWAYS AS (twice(id)) STORED,
   german text COLLATE german,
@@ -33,7 +33,7 @@ CREATE TABLE people (
 );
 COMMENT ON TABLE people IS 'persons, it''s a table';
 COMMENT ON COLUMN people.name IS E'tab\there';
-INSERT INTO people (name, born, raw, data, tags, both, during)
+INSERT INTO people (name, born, raw, data, tags, twosome, during)
 SELECT 'person ' || g, date '2000-01-01' + g, decode(lpad(to_hex(g), 4, '0'), 'hex'),
   jsonb_build_object('n', g, 'x', E'line\nbreak'), ARRAY['a', NULL, 'b,"c'], ROW(g, 'b')::pair,
   span(g, g + 0.5)
@@ -74,16 +74,17 @@ CREATE FOREIGN DATA WRAPPER nothing OPTIONS (a 'b');
 CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing;
 CREATE USER MAPPING FOR alice SERVER elsewhere OPTIONS (secret 'x');
 CREATE FOREIGN TABLE far (a int OPTIONS (c 'd')) SERVER elsewhere;
-CREATE PUBLICATION news FOR TABLE people (id, name) WHERE (id > 10), TABLES IN SCHEMA other;
+CREATE PUBLICATION news FOR TABLE people (id, name) WHERE (id > 10);
+CREATE PUBLICATION whole FOR TABLES IN SCHEMA other WITH (publish = 'insert');
 CREATE SUBSCRIPTION feed CONNECTION 'host=nowhere' PUBLICATION news
   WITH (connect = false, slot_name = NONE);
 CREATE TEXT SEARCH CONFIGURATION words (COPY = simple);
 CREATE TEXT SEARCH DICTIONARY plain (TEMPLATE = simple);
-CREATE OPERATOR CLASS other_ops FOR TYPE mood USING hash AS OPERATOR 1 =;
+CREATE OPERATOR CLASS other_ops FOR TYPE int4 USING hash AS OPERATOR 1 =,
+  FUNCTION 1 hashint4(int);
 CREATE CONVERSION my_conversion FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
 CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;
 ALTER DATABASE shop SET work_mem = '5MB';
 SELECT lo_from_bytea(70001, '\x00ff0a5c'), lo_from_bytea(70002, decode(repeat('61', 9000), 'hex'));
 COMMENT ON LARGE OBJECT 70001 IS 'an object';
 SELECT nextval('counter');
-SECURITY LABEL FOR none ON TABLE people IS NULL;
