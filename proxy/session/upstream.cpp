@@ -86,12 +86,20 @@ awaitable<protocol::frame> read_frame(net::stream& s, const target_settings& t,
     co_return protocol::frame{scan.header, buffer};
 }
 
-void refuse_error(const target_settings& t, protocol::bytes body) {
+/// `proven`: the server has let us in, and now finds fault with what the session asks for.
+void refuse_error(const target_settings& t, protocol::bytes body, bool proven) {
     const auto report = backend::error_response::decode(body);
     if (!report) fail(t, "it refused the login");
     const auto state = report->sqlstate();
-    // What a client can act on keeps its code: too many connections, starting up, shutting down.
-    const bool kept = state.starts_with("53") || state.starts_with("57");
+    // A setting that the client itself gave, and its value: it is told what the server would have
+    // told it. Nobody else can mend that.
+    if (proven && (state == "22023" || state == "42704" || state == "55P02"))
+        throw upstream_failure{{std::string(state), backend::sanitize_text(report->message(), 300),
+                                backend::sanitize_text(report->detail(), 300),
+                                backend::sanitize_text(report->hint(), 300)}};
+    // What a client can act on keeps its code: too many connections, starting up, shutting down,
+    // no such database.
+    const bool kept = state.starts_with("53") || state.starts_with("57") || state == "3D000";
     fail(t, "the server refused the login: " + backend::sanitize_text(report->message(), 300),
          kept ? state : protocol::sqlstate::connection_failure);
 }
@@ -235,7 +243,7 @@ awaitable<upstream_login> connect_upstream(services& shared, upstream_request re
             if (n == login_messages_max) fail(t, "its login does not come to an end");
             const auto f = co_await read_frame(s, t, buffer);
             const auto body = f.body();
-            if (f.tag() == 'E') refuse_error(t, body);
+            if (f.tag() == 'E') refuse_error(t, body, content);
             if (!content) {
                 if (f.tag() == 'R')
                     content = co_await authentication.on_request(body);

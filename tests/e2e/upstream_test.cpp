@@ -162,6 +162,34 @@ TEST_F(upstream, refused_login_is_fatal_without_the_server_s_secrets) {
     expect_no_upstream();
 }
 
+TEST_F(upstream, database_that_is_not_there_is_3d000_with_the_target_s_name) {
+    options.targets["shop"].dbname = "nowhere";
+    start();
+
+    const auto e = fatal();
+
+    EXPECT_EQ(e.at('C'), "3D000");
+    EXPECT_EQ(e.at('S'), "FATAL");
+    EXPECT_NE(e.at('M').find("target shop"), std::string::npos) << e.at('M');
+}
+
+TEST_F(upstream, value_of_a_startup_parameter_that_the_server_refuses_is_told_in_its_words) {
+    start();
+    auto login = login_as("alice");
+    login.more.push_back({"DateStyle", "nonsense"});
+    wire_client c(proxy->port());
+    try {
+        c.login(login);
+        FAIL() << "the login succeeded";
+    } catch (const login_refused& e) {
+        EXPECT_EQ(e.sqlstate(), "22023");
+        EXPECT_EQ(e.field('S'), "FATAL");
+        EXPECT_EQ(e.field('M'), "invalid value for parameter \"DateStyle\": \"nonsense\"");
+        EXPECT_EQ(e.field('D'), "Unrecognized key word: \"nonsense\".");
+        EXPECT_EQ(e.field('H'), "");
+    }
+}
+
 TEST_F(upstream, server_that_ends_the_session_is_passed_on) {
     start();
     auto c = client_as("alice");
