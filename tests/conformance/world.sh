@@ -117,10 +117,12 @@ start_proxy() {
 make_world() {
   world=$(mktemp -d "${TMPDIR:-/tmp}/sallyport-conformance.XXXXXX")
   chmod 711 "$world"
-  free_port 54410; direct_port=$found
-  free_port 54420; upstream_port=$found
-  free_port 54430; through_port=$found
-  free_port 54440; admin_port=$found
+  # Below the ports that the system gives to outgoing connections; others may do the same now.
+  local first=$((20000 + RANDOM % 12000))
+  free_port "$first"; direct_port=$found
+  free_port "$first"; upstream_port=$found
+  free_port "$first"; through_port=$found
+  free_port "$first"; admin_port=$found
   make_certificates
   make_clusters
   write_configuration
