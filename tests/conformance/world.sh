@@ -163,5 +163,6 @@ side_environment() {  # SIDE
   for name in $(compgen -e | grep -E '^(PG|NODE_|PERL|RUBY|GO|JAVA|PYTHON)'); do unset "$name"; done
   export PGHOST=127.0.0.1 PGPORT=$port PGUSER=alice PGPASSWORD=alice-secret PGDATABASE=shop
   export PGCONNECT_TIMEOUT=20 PGAPPNAME=conformance LC_ALL=C.UTF-8 TZ=UTC
+  export PYTHONDONTWRITEBYTECODE=1
   export CONFORMANCE_CA=$world/tls/ca.crt CONFORMANCE_OTHER_CA=$world/tls/other-ca.crt
 }
