@@ -166,11 +166,10 @@ reply_event reply_queue::on_backend(char tag, char status, const on_dropped& dro
         case 'H':
             return {runs ? type::progress : type::violation, who};
         case 'G':
+        case 'W':  // CopyBoth: the client's side of it is read like a COPY's
             if (!runs) return {type::violation, who};
             copy_in_begins();
             return {type::progress, who};
-        case 'W':
-            return {runs ? type::progress : type::violation, who};
         case 'C':
         case 'I':
             if (!runs) return {type::violation, who};

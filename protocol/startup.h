@@ -14,6 +14,7 @@
 namespace sallyport::protocol {
 
 inline constexpr std::uint32_t protocol_3_0 = 0x0003'0000;
+inline constexpr std::uint32_t protocol_3_2 = 0x0003'0002;        // cancel keys of 4 to 256 bytes
 inline constexpr std::uint32_t ssl_request_code = 80'877'103;     // 1234, 5679
 inline constexpr std::uint32_t gssenc_request_code = 80'877'104;  // 1234, 5680
 inline constexpr std::uint32_t cancel_request_code = 80'877'102;  // 1234, 5678
@@ -51,15 +52,23 @@ struct unsupported_version {
 ///        sent; no key twice (letter case ignored). Never forward the packet: build a new one from
 ///        an allowlist.
 struct startup_message {
-    std::uint16_t minor = 0;  ///< 0 for 3.0; above 0: answer NegotiateProtocolVersion first
+    std::uint16_t minor = 0;  ///< as asked for: 0 for 3.0
     std::string user;         ///< 1 to 63 bytes, no control characters
     std::string database;     ///< 1 to 63 bytes, no control characters; the user's name if not sent
     std::vector<parameter> parameters;
 
     /// The value of a parameter, letter case of the name ignored; nullptr if it was not sent.
     [[nodiscard]] const std::string* find(std::string_view name) const noexcept;
-    /// The names starting with `_pq_.`: protocol extensions. If there are any (or minor is above 0)
-    /// exactly one NegotiateProtocolVersion naming them goes out before the AuthenticationRequest.
+    /// The version that is spoken: 3.2 if the client can, else 3.0. There is no 3.1.
+    [[nodiscard]] std::uint32_t spoken_version() const noexcept {
+        return minor >= (protocol_3_2 & 0xffff) ? protocol_3_2 : protocol_3_0;
+    }
+    /// The client must be told by NegotiateProtocolVersion: it asked for another version than the
+    /// one spoken, or for extensions, none of which there are.
+    [[nodiscard]] bool needs_negotiation() const {
+        return (protocol_3_0 | minor) != spoken_version() || !protocol_extensions().empty();
+    }
+    /// The names starting with `_pq_.`: protocol extensions.
     [[nodiscard]] std::vector<std::string> protocol_extensions() const;
 
     friend bool operator==(const startup_message&, const startup_message&) = default;

@@ -6,8 +6,9 @@
 
 namespace sallyport::proxy::session {
 
-std::string cancel_registry::add(std::uint32_t number, policy::session_id session, deliver to) {
-    std::string secret(4, '\0');
+std::string cancel_registry::add(std::uint32_t number, policy::session_id session,
+                                 std::size_t secret_bytes, deliver to) {
+    std::string secret(secret_bytes, '\0');
     auth::random_bytes(std::as_writable_bytes(std::span(secret.data(), secret.size())));
     const std::lock_guard lock(mutex_);
     keys_[number].push_back({session, secret, std::move(to)});

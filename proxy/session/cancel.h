@@ -21,8 +21,9 @@ class cancel_registry {
     /// Delivers a cancel to the session's worker; `done` is called when the server has been told.
     using deliver = std::function<void(std::function<void()> done)>;
 
-    /// Makes a key for `number`, with a fresh secret of 4 bytes.
-    [[nodiscard]] std::string add(std::uint32_t number, policy::session_id session, deliver to);
+    /// Makes a key for `number`, with a fresh secret of `secret_bytes`: 4 in protocol 3.0.
+    [[nodiscard]] std::string add(std::uint32_t number, policy::session_id session,
+                                  std::size_t secret_bytes, deliver to);
     void remove(policy::session_id session, std::uint32_t number);
     /// True if the key is somebody's; then `done` is called once, on any thread. Compares in
     /// constant time among the keys of one number.

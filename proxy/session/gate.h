@@ -126,6 +126,8 @@ class gate {
     // What the startup packet or SET gave.
     void set_reason(std::string reason) { reason_ = std::move(reason); }
     void set_refuse_holds(bool refuse) noexcept { refuse_holds_ = refuse; }
+    /// The session is one of replication: the server reads commands of that protocol besides SQL.
+    void set_replication() noexcept { replication_ = true; }
     [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
     [[nodiscard]] bool strings_conform() const noexcept { return strings_conform_; }
     /// What let the session itself in, on record since then: rules that speak of the session find
@@ -301,6 +303,7 @@ class gate {
     std::optional<std::string> asked_name_;  ///< the server was asked whether it knows this name
 
     // what is known of the session
+    bool replication_ = false;
     bool strings_conform_ = true;
     bool lexing_touched_ = false;  ///< since the last ReadyForQuery something may have changed it
     bool encoding_safe_ = true;

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "policy/sha256.h"
+#include "policy/wire_facts.h"
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "protocol/sqlstate.h"
@@ -157,12 +158,7 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
         unusable_.empty()
             ? policy::decide(*env_->rules, subject_, facts.get(), *env_->grants, now, options)
             : policy::decide(*env_->rules, subject_, facts.get(), usable_grants(), now, options);
-    const bool call = f.tag == 'F';  // runs any function by number: only a rule can allow that
-    if (call && d.effect == effect::allow && d.rule == nullptr) {
-        d.effect = effect::deny;
-        d.rule_id = policy::default_rule_id;
-        d.reasons.emplace_back("a FunctionCall message passes only where a rule allows fastpath");
-    }
+    policy::restrict_wire_command(d, *facts);
     if (d.effect == effect::deny) {
         record_denial(d, {facts, c.text, c.sql, nullptr, nullptr, false}, out);
         return refuse(i, denied_by_rule(d, env_->rules->hash));
@@ -173,7 +169,7 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
     if (d.effect == effect::hold)
         return hold_or_refuse(i, d, {facts, c.text, c.sql, c.target, c.bind, c.cut}, out);
     if (d.grant == granted_by::nothing) {
-        if (d.log && f.tag != 'B') {  // a Bind is followed by its Execute
+        if ((d.log || policy::is_wire_command(*facts)) && f.tag != 'B') {  // a Bind has its Execute
             auto& a = out.add(action::type::record);
             a.record = std::make_unique<audit::record>(
                 make_record("decision.allowed", d, *facts, c.whole_text()));

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <utility>
 
+#include "policy/wire_facts.h"
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "protocol/sqlstate.h"
@@ -25,19 +26,6 @@ policy::facts_ptr opaque_facts(const char* command, std::string reason) {
     s.opaque_reasons.push_back(std::move(reason));
     f->literal_sensitive = true;
     f->redacted = s.opaque_reasons.front();
-    return f;
-}
-
-const policy::facts_ptr& function_call_facts() {
-    static const policy::facts_ptr f = [] {
-        auto made = std::make_shared<policy::facts>();
-        auto& s = made->statements.emplace_back();
-        s.command = "function call";
-        s.kinds.push_back(policy::kind::fastpath);
-        made->literal_sensitive = true;
-        made->redacted = "<FunctionCall>";
-        return made;
-    }();
     return f;
 }
 
@@ -174,7 +162,8 @@ gate::outcome gate::plan_query(std::size_t i, bytes body, actions& out) {
         f.answers = true;
         f.facts = facts;
         if (facts->statements.empty()) return outcome::forward;
-        if (facts->syntax_error && probe_ != probe::accepted) return probe_syntax(i, q->sql, out);
+        if (facts->syntax_error && !replication_ && probe_ != probe::accepted)
+            return probe_syntax(i, q->sql, out);
         auto uses = changes_of(*facts);
         if (!uses.empty()) {
             text = std::make_shared<const std::string>(q->sql);
@@ -344,21 +333,27 @@ gate::outcome gate::plan_execute(std::size_t i, bytes body, actions& out) {
     return consider(i, {facts, text, {}, target, nullptr, false}, out);
 }
 
-gate::outcome gate::plan_call(std::size_t i, bytes, actions& out) {
+gate::outcome gate::plan_call(std::size_t i, bytes body, actions& out) {
     auto& f = region_[i];
     if (replies_.copy_in()) {
         violation("a FunctionCall while COPY data is being sent", out);
         return outcome::wait;
     }
+    if (!f.partial) {
+        if (const auto call = protocol::frontend::function_call::decode(body); !call)
+            return refuse(i, malformed(call.error()));
+    }
     f.reply = {expect::function_call, reply_action::forward, 0};
     f.answers = true;
-    f.facts = function_call_facts();
+    f.facts = policy::function_call_facts(protocol::load_u32(body.data()));
     return consider(i, {f.facts, nullptr, "<FunctionCall>", nullptr, nullptr, false}, out);
 }
 
 policy::facts_ptr gate::facts_of(std::size_t i, std::string_view sql, actions& out) {
     for (const auto& [frame, facts] : found_facts_)
         if (frame == i) return facts;
+    if (replication_ && policy::is_replication_command(sql))
+        return policy::replication_command_facts(sql);
     if ((lexing_touched_ || !encoding_safe_) && reads_differently(sql)) {
         if (!replies_.empty()) {
             static_cast<void>(wait_for_drain(out));

@@ -78,10 +78,16 @@ bool is_allowed(std::string_view name) {
     return std::find(allowed.begin(), allowed.end(), name) != allowed.end();
 }
 
+// Encodings whose characters can end in a byte below 0x80, by every name that the server has for
+// them. It compares names by their letters and digits alone.
 bool encoding_is_safe(std::string_view value) {
-    static constexpr std::array unsafe = {"sjis", "shift_jis_2004", "big5", "gbk",
-                                          "uhc",  "gb18030",        "johab"};
-    const auto folded = lower(value);
+    static constexpr std::array unsafe = {
+        "big5",         "gb18030",    "gbk",        "johab",      "mskanji",   "shiftjis",
+        "shiftjis2004", "sjis",       "uhc",        "win932",     "win936",    "win949",
+        "win950",       "windows932", "windows936", "windows949", "windows950"};
+    std::string folded;
+    for (const char c : lower(value))
+        if (std::isalnum(static_cast<unsigned char>(c)) != 0) folded.push_back(c);
     return std::find(unsafe.begin(), unsafe.end(), folded) == unsafe.end();
 }
 
@@ -99,6 +105,10 @@ void take(startup_settings& s, const protocol::parameter& p, bool from_options) 
         s.refuse_holds = p.value == "refuse";
         return;
     }
+    if (name == "sallyport.target") {
+        s.target = p.value;
+        return;
+    }
     if (!is_allowed(name)) {
         s.fault = "parameter \"" + name + "\" cannot be set when connecting through Sallyport";
         s.hint = "Connect without it and use SET, which the access rules can see.";
@@ -114,6 +124,25 @@ void take(startup_settings& s, const protocol::parameter& p, bool from_options) 
     (from_options ? s.options : s.upstream).push_back(p);
 }
 
+// A boolean in any of the server's spellings, or the word `database` in just this one.
+void take_replication(startup_settings& s, const std::string& value) {
+    const auto folded = lower(value);
+    const auto begins = [&](std::string_view word, std::size_t at_least) {
+        return folded.size() >= at_least && word.starts_with(folded);
+    };
+    if (value == "database") {
+        s.replication = replication_mode::logical;
+    } else if (begins("true", 1) || begins("yes", 1) || begins("on", 2) || folded == "1") {
+        s.replication = replication_mode::physical;
+    } else if (!(begins("false", 1) || begins("no", 1) || begins("off", 2) || folded == "0")) {
+        s.fault = "invalid value for parameter \"replication\"";
+        s.hint = "It is a boolean, or the word database.";
+    }
+    if (s.replication != replication_mode::none)
+        s.upstream.push_back(
+            {"replication", s.replication == replication_mode::logical ? "database" : "true"});
+}
+
 }  // namespace
 
 startup_settings sort_parameters(const protocol::startup_message& m) {
@@ -122,11 +151,9 @@ startup_settings sort_parameters(const protocol::startup_message& m) {
         const auto name = lower(p.name);
         if (name == "user" || name == "database" || name.starts_with("_pq_.")) continue;
         if (name == "replication") {
-            const auto value = lower(p.value);
-            if (value == "false" || value == "off" || value == "no" || value == "0") continue;
-            s.fault = "replication connections are not allowed through Sallyport";
-            s.hint = "Connect without the parameter replication.";
-            return s;
+            take_replication(s, p.value);
+            if (!s.fault.empty()) return s;
+            continue;
         }
         if (name == "options") {
             const auto inside = protocol::parse_options_parameter(p.value);
@@ -144,6 +171,10 @@ startup_settings sort_parameters(const protocol::startup_message& m) {
         }
         take(s, p, false);
         if (!s.fault.empty()) return s;
+    }
+    if (!s.target.empty() && s.replication != replication_mode::physical) {
+        s.fault = "sallyport.target is for physical replication, which has no database";
+        s.hint = "Name the target as the database.";
     }
     return s;
 }

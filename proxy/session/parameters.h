@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -8,12 +9,21 @@
 /// What a client may set when it connects.
 namespace sallyport::proxy::session {
 
+/// What kind of session the parameter `replication` asks for.
+enum class replication_mode : std::uint8_t {
+    none,
+    physical,  ///< `true`: commands of the replication protocol, no SQL, no database
+    logical    ///< `database`: those and SQL
+};
+
 struct startup_settings {
     std::vector<protocol::parameter> upstream;  ///< go on as startup parameters
     std::vector<protocol::parameter> options;   ///< go on in `options`
     std::string application;
     std::string search_path;  ///< "" = not set
     std::string reason;       ///< sallyport.reason
+    std::string target;       ///< sallyport.target: for physical replication, which has no database
+    replication_mode replication = replication_mode::none;
     bool refuse_holds = false;
     std::string fault;  ///< non-empty: refuse the login; one sentence
     std::string hint;

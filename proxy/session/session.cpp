@@ -70,6 +70,7 @@ void session::begin_pumps(const upstream_login& login) {
     gate_->set_reason(settings_.reason);
     gate_->set_refuse_holds(settings_.refuse_holds);
     gate_->admit(admissions_, admitted_by_);
+    if (settings_.replication != replication_mode::none) gate_->set_replication();
     arm_server_read();
     if (!client_in_.empty()) pump_client(gate::patience::normal);
     arm_client_read();

@@ -52,16 +52,21 @@ class session : public std::enable_shared_from_this<session> {
     boost::asio::awaitable<std::string> read_startup_packet();
     boost::asio::awaitable<std::optional<policy::principal>> authenticate(
         const protocol::startup_message& m);
-    boost::asio::awaitable<bool> admit(const target_settings& t);
-    boost::asio::awaitable<bool> hold_session(const policy::decision& d);
-    boost::asio::awaitable<bool> record_admission(const policy::decision& d);
+    const target_settings* find_target(const protocol::startup_message& m);
     boost::asio::awaitable<bool> connect(const target_settings& t);
     boost::asio::awaitable<void> send(std::string bytes);
     void refuse(const refusal& why, const std::string& reason);
     void record_login(bool accepted, const std::string& reason);
+    [[nodiscard]] std::uint32_t own_number() const noexcept;
     void send_key(std::uint32_t number, std::string& out);
     audit::record session_record(std::string event) const;
     void begin_pumps(const upstream_login& login);
+
+    // admit.cpp
+    boost::asio::awaitable<bool> admit();
+    boost::asio::awaitable<bool> admit_as(const policy::facts* what);
+    boost::asio::awaitable<bool> hold_session(const policy::decision& d);
+    boost::asio::awaitable<bool> record_admission(const policy::decision& d);
     void read_while_held();
 
     // console_session.cpp
@@ -133,6 +138,7 @@ class session : public std::enable_shared_from_this<session> {
     std::string open_error_;
     bool waiting_answer_ = false;
 
+    std::uint32_t protocol_version_ = protocol::protocol_3_0;  // spoken with the client
     std::uint32_t key_number_ = 0;
     net::tcp::endpoint server_endpoint_;
     std::uint32_t server_pid_ = 0;

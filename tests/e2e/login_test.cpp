@@ -238,9 +238,9 @@ TEST_F(login, name_longer_than_the_server_keeps_is_refused) {
 
 TEST_F(login, newer_minor_version_is_negotiated_down_before_authentication) {
     start();
-    const std::uint32_t version_3_2 = 3U << 16 | 2U;
+    const std::uint32_t version_3_3 = 3U << 16 | 3U;
 
-    EXPECT_EQ(first_answer({{"user", "alice"}, {"database", "shop"}}, version_3_2).type, 'v');
+    EXPECT_EQ(first_answer({{"user", "alice"}, {"database", "shop"}}, version_3_3).type, 'v');
 }
 
 TEST_F(login, other_major_version_is_refused) {

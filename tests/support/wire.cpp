@@ -43,7 +43,12 @@ std::string gssenc_request() {
 }
 
 std::string cancel_request(std::uint32_t pid, std::uint32_t secret) {
-    return int32(16) + int32(80877102) + int32(pid) + int32(secret);
+    return cancel_request(pid, int32(secret));
+}
+
+std::string cancel_request(std::uint32_t pid, std::string_view key) {
+    return int32(static_cast<std::uint32_t>(12 + key.size())) + int32(80877102) + int32(pid) +
+           std::string(key);
 }
 
 std::string query(std::string_view sql) {

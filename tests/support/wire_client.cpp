@@ -110,6 +110,7 @@ void wire_client::note(const message& m) {
             m.body.substr(split + 1, m.body.size() - split - 2);
     } else if (m.type == 'K') {
         pid_ = int32_at(m.body, 0);
+        key_ = m.body.substr(4);
         secret_ = int32_at(m.body, 4);
     }
 }
@@ -181,11 +182,16 @@ void wire_client::handshake(const tls_client_options& options) {
 void wire_client::authenticate(const login_options& o) {
     parameters p{{"user", o.user}, {"database", o.database}};
     p.insert(p.end(), o.more.begin(), o.more.end());
-    send(wire::startup(p));
+    send(wire::startup(p, o.version));
     scram_client scram(o.password);
+    negotiated_.reset();
     for (;;) {
         const message m = read();
         if (m.type == 'E') throw login_refused(fields_of(m));
+        if (m.type == 'v' && !negotiated_) {
+            negotiated_ = m.body;
+            continue;
+        }
         if (m.type != 'R')
             throw std::runtime_error(std::string("unexpected before login: ") + m.type);
         const std::string data = m.body.substr(4);
@@ -233,6 +239,12 @@ int wire_client::fd() const noexcept {
 void send_cancel(std::uint16_t port, std::uint32_t pid, std::uint32_t secret) {
     wire_client c(port);
     c.send(wire::cancel_request(pid, secret));
+    static_cast<void>(c.read_to_end());
+}
+
+void send_cancel(std::uint16_t port, std::uint32_t pid, std::string_view key) {
+    wire_client c(port);
+    c.send(wire::cancel_request(pid, key));
     static_cast<void>(c.read_to_end());
 }
 

@@ -42,6 +42,7 @@ namespace wire {
 [[nodiscard]] std::string ssl_request();
 [[nodiscard]] std::string gssenc_request();
 [[nodiscard]] std::string cancel_request(std::uint32_t pid, std::uint32_t secret);
+[[nodiscard]] std::string cancel_request(std::uint32_t pid, std::string_view key);
 [[nodiscard]] std::string query(std::string_view sql);
 [[nodiscard]] std::string parse(std::string_view name, std::string_view sql);
 [[nodiscard]] std::string bind(std::string_view portal, std::string_view statement,
@@ -87,6 +88,7 @@ struct login_options {
     std::string password = "alice-password";
     std::string database = "shop";
     parameters more{};
+    std::uint32_t version = 196608;
 };
 
 class wire_client {
@@ -134,6 +136,12 @@ class wire_client {
     [[nodiscard]] const std::map<std::string, std::string>& server_parameters() const noexcept {
         return server_parameters_;
     }
+    /// The key of BackendKeyData as it came: 4 bytes in protocol 3.0.
+    [[nodiscard]] const std::string& backend_key() const noexcept { return key_; }
+    /// Body of the NegotiateProtocolVersion of the last login, if one came.
+    [[nodiscard]] const std::optional<std::string>& negotiated() const noexcept {
+        return negotiated_;
+    }
     /// server-first-message of the last SCRAM exchange.
     [[nodiscard]] const std::string& server_first() const noexcept { return server_first_; }
     [[nodiscard]] int fd() const noexcept;
@@ -151,6 +159,8 @@ class wire_client {
     std::string server_first_{};
     std::uint32_t pid_ = 0;
     std::uint32_t secret_ = 0;
+    std::string key_{};
+    std::optional<std::string> negotiated_{};
 };
 
 /// The server answered a login with an ErrorResponse.
@@ -171,5 +181,6 @@ class login_refused : public std::runtime_error {
 
 /// Sends a CancelRequest on a connection of its own and waits until the server closes it.
 void send_cancel(std::uint16_t port, std::uint32_t pid, std::uint32_t secret);
+void send_cancel(std::uint16_t port, std::uint32_t pid, std::string_view key);
 
 }  // namespace sallyport::tests
