@@ -66,6 +66,14 @@ bool reply_queue::push(expected_reply e) {
     return true;
 }
 
+std::size_t reply_queue::running() const noexcept {
+    return static_cast<std::size_t>(std::count_if(
+        entries_.begin() + static_cast<std::ptrdiff_t>(head_), entries_.end(), [](const auto& e) {
+            return e.what == expect::query || e.what == expect::execute ||
+                   e.what == expect::function_call;
+        }));
+}
+
 void reply_queue::pop() noexcept {
     ++head_;
     if (head_ == entries_.size()) {

@@ -73,6 +73,8 @@ class reply_queue {
     /// Nothing is owed.
     [[nodiscard]] bool empty() const noexcept { return head_ == entries_.size(); }
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size() - head_; }
+    /// Of them, those that run something: queries, executions, function calls.
+    [[nodiscard]] std::size_t running() const noexcept;
     /// The server discards everything up to the next Sync.
     [[nodiscard]] bool skipping() const noexcept { return skipping_; }
     /// Extended-protocol messages were sent after the last Sync (or Query).

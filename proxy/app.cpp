@@ -51,6 +51,7 @@ session::configuration_ptr make_configuration(const loaded_all& loaded) {
 net::connection_caps caps_of(const limit_settings& l) {
     net::connection_caps c;
     c.connections = l.connections;
+    c.reserve = l.admin_reserve;
     c.connections_per_address = l.connections_per_address;
     c.unauthenticated = l.unauthenticated;
     c.unauthenticated_per_address = l.unauthenticated_per_address;

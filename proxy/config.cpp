@@ -81,7 +81,8 @@ loaded_all load_all(const std::string& config_path, secrets s) {
             known.users = users.users->names();
             known.groups = users.users->groups();
             for (const auto& [name, u] : users.users->all()) {
-                for (const auto& g : u.principal.groups) known.members[g].insert(name);
+                for (const auto& g : u.principal.groups)
+                    known.members[g].insert(name);
                 if (u.principal.service) known.services.insert(name);
             }
         }

@@ -45,6 +45,7 @@ struct target_settings {
 
 struct limit_settings {
     std::size_t connections = 10'000;
+    std::size_t admin_reserve = 10;           ///< connections beyond that, for admins
     std::size_t connections_per_address = 0;  ///< 0 = no cap of its own
     std::size_t unauthenticated = 1'000;
     std::size_t unauthenticated_per_address = 64;

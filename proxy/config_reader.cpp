@@ -224,12 +224,13 @@ void config_reader::read_limits(const YAML::Node& root) {
     const auto node = yaml_reader::member(root, "limits");
     if (!node.IsDefined() ||
         !reader_.keys(node, "limits",
-                      {"connections", "connections_per_address", "unauthenticated",
+                      {"connections", "admin_reserve", "connections_per_address", "unauthenticated",
                        "unauthenticated_per_address", "login_timeout", "inspect_bytes",
                        "message_bytes", "prepared_statements", "pipeline_bytes", "held_sessions"}))
         return;
     auto& l = settings_.limits;
     count(node, "connections", 1, connections_max, l.connections);
+    count(node, "admin_reserve", 0, 1'000, l.admin_reserve);
     count(node, "connections_per_address", 0, connections_max, l.connections_per_address);
     count(node, "unauthenticated", 1, connections_max, l.unauthenticated);
     count(node, "unauthenticated_per_address", 1, connections_max, l.unauthenticated_per_address);

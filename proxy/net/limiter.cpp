@@ -63,7 +63,7 @@ std::variant<connection_limiter::ticket, connection_limiter::refusal> connection
     const std::lock_guard lock(mutex_);
     const auto known = by_address_.find(t.key_);
     const share here = known == by_address_.end() ? share{} : known->second;
-    if (at_cap(total_.connections, caps_.connections))
+    if (caps_.connections != 0 && total_.connections >= caps_.connections + caps_.reserve)
         return refusal{refusal_text("connections", caps_.connections)};
     if (at_cap(here.connections, caps_.connections_per_address))
         return refusal{
@@ -80,6 +80,11 @@ std::variant<connection_limiter::ticket, connection_limiter::refusal> connection
     ++total_.unauthenticated;
     t.owner_ = this;
     return t;
+}
+
+bool connection_limiter::in_reserve() const {
+    const std::lock_guard lock(mutex_);
+    return caps_.connections != 0 && total_.connections > caps_.connections;
 }
 
 void connection_limiter::set_caps(connection_caps caps) {

@@ -16,6 +16,9 @@ namespace sallyport::proxy::net {
 /// 0 = no cap.
 struct connection_caps {
     std::size_t connections = 10'000;
+    /// Connections beyond that, which only admins may keep once they have logged in. Cancel
+    /// requests find room here too.
+    std::size_t reserve = 0;
     std::size_t connections_per_address = 0;
     std::size_t unauthenticated = 1'000;
     std::size_t unauthenticated_per_address = 64;
@@ -51,6 +54,8 @@ class connection_limiter {
 
     explicit connection_limiter(connection_caps caps) : caps_(caps) {}
     [[nodiscard]] std::variant<ticket, refusal> admit(std::string_view address);
+    /// More connections than `connections`: only an admin may stay.
+    [[nodiscard]] bool in_reserve() const;
     /// New caps count for connections from now on; live ones stay.
     void set_caps(connection_caps caps);
 

@@ -208,6 +208,12 @@ bool stream::peer_closed() const noexcept {
     return (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
+bool stream::peer_reset() const noexcept {
+    if (fd_ < 0) return true;
+    pollfd p{fd_, 0, 0};
+    return ::poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
+
 std::optional<std::byte> stream::peek() const noexcept {
     std::byte first{};
     if (fd_ < 0 || ::recv(fd_, &first, 1, MSG_PEEK | MSG_DONTWAIT) != 1) return std::nullopt;

@@ -89,6 +89,9 @@ class stream {
     /// The peer has closed its side or reset, though unread bytes may still be queued before that.
     /// For holds, where reading on is not wanted. Does not see a TLS close_notify without FIN.
     [[nodiscard]] bool peer_closed() const noexcept;
+    /// The connection is gone in both directions, which a peer that only closed its writing side
+    /// has not done. Seen only after something was written to a peer that closed.
+    [[nodiscard]] bool peer_reset() const noexcept;
     /// First byte of the queue without taking it (0x16 = direct TLS); nullopt if none or closed.
     [[nodiscard]] std::optional<std::byte> peek() const noexcept;
 

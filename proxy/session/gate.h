@@ -109,6 +109,9 @@ class gate {
     /// client goes.
     [[nodiscard]] bool in_message() const noexcept { return client_rest_bytes_ != 0; }
 
+    /// What has been passed to the client ends with a whole message.
+    [[nodiscard]] bool between_replies() const noexcept { return server_rest_bytes_ == 0; }
+
     [[nodiscard]] const protocol::reply_queue& replies() const noexcept { return replies_; }
     [[nodiscard]] protocol::reply_queue& replies() noexcept { return replies_; }
     [[nodiscard]] bool saw_fatal() const noexcept { return saw_fatal_; }

@@ -70,6 +70,14 @@ asio::awaitable<void> session::run_login() {
         if (!principal) co_return;
         subject_.principal = std::move(*principal);
         ticket_.authenticated();
+        if (home_.shared.limiter->in_reserve() &&
+            !configuration_->config->admins.has(subject_.principal)) {
+            refuse(plain(sqlstate::too_many_connections,
+                         "remaining connection slots are reserved for admins",
+                         "Close idle connections, or use a pool."),
+                   "too many connections");
+            co_return;
+        }
         login_deadline_ = steady_clock::time_point::max();
         if (message->database == console_name) {
             co_await run_console();
@@ -362,6 +370,7 @@ asio::awaitable<bool> session::connect(const target_settings& t) {
         co_return false;
     }
     server_endpoint_ = login.endpoint;
+    server_tls_ = server_->is_tls();
     server_pid_ = login.process_id;
     server_key_ = std::move(login.key);
     std::string greeting = std::move(login.status_frames);

@@ -7,6 +7,7 @@
 #include <boost/asio/detached.hpp>
 
 #include "policy/sql/analyse.h"
+#include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "protocol/sqlstate.h"
 
@@ -43,7 +44,9 @@ session::session(worker::impl& home, net::tcp::socket socket,
     subject_.session = id_;
 }
 
-session::~session() = default;
+session::~session() {
+    wipe(server_key_);
+}
 
 void session::start() {
     asio::co_spawn(
@@ -64,8 +67,13 @@ void session::begin_pumps(const upstream_login& login) {
     limits.message_bytes = configuration_->config->limits.message_bytes;
     limits.prepared_statements = configuration_->config->limits.prepared_statements;
     gate_ = std::make_unique<gate>(home_.environment, subject_, limits, home_.client_limits);
-    for (const auto& [name, value] : login.parameters)
+    for (const auto& [name, value] : login.parameters) {
         gate_->note_parameter(name, value);
+        if (name == "integer_datetimes") {  // as fixed as any, and every driver knows it
+            probe_frame_.clear();
+            protocol::backend::parameter_status{name, value}.encode(probe_frame_);
+        }
+    }
     if (!settings_.search_path.empty()) gate_->add_search_path(settings_.search_path);
     gate_->set_reason(settings_.reason);
     gate_->set_refuse_holds(settings_.refuse_holds);
@@ -438,6 +446,7 @@ void session::client_ended() {
         return;
     }
     end_deadline_ = steady_clock::now() + half_close_time;
+    probe_client();
     pump_client(gate::patience::waited);
 }
 

@@ -92,6 +92,9 @@ class session : public std::enable_shared_from_this<session> {
     void write_server(protocol::bytes bytes);
     bool terminate_waits() const;
     void send_upstream_cancel(std::function<void()> done);
+    /// Makes the server stop what it does for this session, and all that was sent behind it.
+    void stop_upstream();
+    void probe_client();
     /// Tells the client why (if `fatal` is not empty), then closes both sides.
     void end(const std::string& reason, const std::string& fatal_frame_bytes);
     void linger();
@@ -124,6 +127,7 @@ class session : public std::enable_shared_from_this<session> {
     bool client_writing_ = false;
     bool server_writing_ = false;
     bool client_eof_ = false;
+    bool killed_ = false;      // what runs must stop whether it likes or not
     bool cancelling_ = false;  // an upstream cancel is under way: nothing new goes upstream
     bool pumping_ = false;     // client_in_ is being read: not from inside itself
     bool recorded_start_ = false;
@@ -141,10 +145,12 @@ class session : public std::enable_shared_from_this<session> {
     std::uint32_t protocol_version_ = protocol::protocol_3_0;  // spoken with the client
     std::uint32_t key_number_ = 0;
     net::tcp::endpoint server_endpoint_;
+    bool server_tls_ = false;
     std::uint32_t server_pid_ = 0;
     std::string server_key_;
     std::string target_name_;
     std::string end_reason_;
+    std::string probe_frame_;  // a ParameterStatus that the client has had already
     clock_point drain_deadline_{};
 };
 

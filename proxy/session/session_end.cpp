@@ -3,6 +3,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "protocol/sqlstate.h"
 #include "proxy/session/session.h"
@@ -41,7 +42,7 @@ void session::end(const std::string& reason, const std::string& fatal) {
         home_.scratch.clear();
         if (server_ && server_->is_open()) {
             if (busy && reason != "client terminated")
-                send_upstream_cancel([] {});
+                stop_upstream();
             else if (server_out_.empty() && !gate_->in_message() && reason != "client terminated") {
                 std::string terminate;
                 protocol::frontend::terminate{}.encode(terminate);
@@ -91,7 +92,6 @@ void session::finish() {
         home_.shared.steward->session_ended(id_);
         home_.shared.audit->append(session_record("session.end").with("reason", end_reason_), {});
     }
-    wipe(server_key_);
     // Not from inside the table's own loop.
     asio::post(home_.io, [self] { self->home_.sessions.erase(self->id_.value); });
 }
@@ -113,7 +113,7 @@ void session::tick(policy::instant now) {
             read_while_held();
             break;
         case phase::running:
-            if (client_eof_ && steady >= end_deadline_) {
+            if (client_eof_ && (steady >= end_deadline_ || client_.peer_reset())) {
                 end("client vanished", {});
                 break;
             }
@@ -175,6 +175,38 @@ void session::cancel_requested(std::function<void()> done) {
     });
 }
 
+// A client that closed its writing side may still read its results, or may be gone. Only something
+// sent to it can tell: a status that it knows already, which changes nothing for one that reads.
+void session::probe_client() {
+    if (probe_frame_.empty() || !client_out_.empty() || !gate_->between_replies()) return;
+    write_client(probe_frame_);
+}
+
+// One statement is stopped by a cancel and by closing behind it. Behind several, or one that may
+// refuse to be cancelled, closing is not enough: the server would go on with what it has received.
+void session::stop_upstream() {
+    const auto target = configuration_->config->targets.find(target_name_);
+    const bool several = gate_->replies().running() > 1;
+    ++home_.farewells;
+    const auto said = [&home = home_] { --home.farewells; };
+    if ((!several && !killed_) || server_pid_ == 0 ||
+        target == configuration_->config->targets.end())
+        return send_upstream_cancel(said);
+    upstream_request request;
+    request.target = &target->second;
+    request.configuration = configuration_;
+    request.role =
+        target->second.login.as_client ? subject_.principal.name : target->second.login.user;
+    server_->cancel_waits();
+    asio::co_spawn(home_.io,
+                   terminate_upstream(home_.shared, std::move(request), server_pid_,
+                                      std::shared_ptr<net::stream>(std::move(server_))),
+                   [self = shared_from_this(), said](const std::exception_ptr&, bool stopped) {
+                       if (stopped) return said();
+                       self->send_upstream_cancel(said);
+                   });
+}
+
 void session::send_upstream_cancel(std::function<void()> done) {
     if (server_key_.empty()) return done();
     const auto tls = configuration_->client_tls.find(target_name_);
@@ -193,14 +225,14 @@ void session::send_upstream_cancel(std::function<void()> done) {
     asio::co_spawn(
         home_.io,
         cancel_upstream(
-            server_ && server_->is_tls() && tls != configuration_->client_tls.end() ? tls->second
-                                                                                    : nullptr,
+            server_tls_ && tls != configuration_->client_tls.end() ? tls->second : nullptr,
             target == configuration_->config->targets.end() ? std::string() : target->second.host,
             server_endpoint_, {server_pid_, server_key_}),
         [finish_once](const std::exception_ptr&) { finish_once(); });
 }
 
 void session::kill(const std::string& by, const std::string& reason) {
+    killed_ = true;
     end("killed by " + by + ": " + reason,
         fatal_frame(access_ended("an admin ended this session" +
                                  (reason.empty() ? std::string() : ": " + reason))));
@@ -218,6 +250,7 @@ void session::opt_out_ended(const approval::steward::ended_event& e) {
                                 !gate_->replies().empty();
     if (e.at_end == policy::at_end::kill ||
         (e.at_end == policy::at_end::drain && !in_transaction)) {
+        killed_ = e.at_end == policy::at_end::kill;
         end("opt-out " + number + " ended",
             fatal_frame(access_ended("opt-out " + number + " has ended (" +
                                      policy::to_string(e.state) + ")")));

@@ -307,4 +307,42 @@ awaitable<void> cancel_upstream(std::shared_ptr<const net::client_tls> tls, std:
     }
 }
 
+awaitable<bool> terminate_upstream(services& shared, upstream_request request,
+                                   std::uint32_t process_id, std::shared_ptr<net::stream> victim) {
+    constexpr auto patience = std::chrono::seconds(5);
+    const auto executor = co_await asio::this_coro::executor;
+    auto connection = std::make_shared<std::unique_ptr<net::stream>>();
+    asio::steady_timer limit(executor, patience);
+    limit.async_wait([connection, victim](net::error_code ec) {
+        if (ec) return;
+        if (*connection) (*connection)->close();
+        victim->close();
+    });
+    bool told = false;
+    try {
+        const auto& target = *request.target;
+        static_cast<void>(co_await connect_upstream(shared, std::move(request), *connection));
+        auto& s = **connection;
+        const auto sql =
+            "SELECT pg_catalog.pg_terminate_backend(" + std::to_string(process_id) + ")";
+        std::string frame;
+        frontend::query{sql}.encode(frame);
+        co_await write_all(s, frame);
+        std::string buffer;
+        for (bool more = true; more;) {
+            const auto f = co_await read_frame(s, target, buffer);
+            told = told || f.tag() == 'D';
+            more = f.tag() != 'Z' && f.tag() != 'E';
+        }
+        frame.clear();
+        frontend::terminate{}.encode(frame);
+        co_await write_all(s, frame);
+    } catch (const std::exception&) {
+        // Told or not: the caller has another way.
+    } catch (const upstream_failure&) {
+    }
+    victim->close();
+    co_return told;
+}
+
 }  // namespace sallyport::proxy::session

@@ -51,4 +51,11 @@ net::asio::awaitable<void> cancel_upstream(std::shared_ptr<const net::client_tls
                                            std::string host, net::tcp::endpoint endpoint,
                                            protocol::cancel_request request);
 
+/// Ends the server process `process_id`, which serves `victim`, by pg_terminate_backend over a
+/// connection of its own as the same role. `victim` is kept open until then, so that the number
+/// stays that process's. False if the server could not be told; never throws for network trouble.
+net::asio::awaitable<bool> terminate_upstream(services& shared, upstream_request request,
+                                              std::uint32_t process_id,
+                                              std::shared_ptr<net::stream> victim);
+
 }  // namespace sallyport::proxy::session

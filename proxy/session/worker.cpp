@@ -18,6 +18,7 @@ namespace asio = net::asio;
 namespace {
 
 constexpr auto tick_interval = std::chrono::milliseconds(50);
+constexpr auto farewell_time = std::chrono::seconds(2);
 constexpr std::size_t worker_stack_bytes = 64u << 20;  // short statements are parsed on it
 static_assert(worker_stack_bytes >= policy::sql::inline_stack_bytes);
 
@@ -100,6 +101,16 @@ void worker::impl::accepted(net::tcp::socket socket) {
     made->start();
 }
 
+// What servers must be told (cancels) goes out before the end, within a bound.
+void worker::impl::stop_when_said(std::chrono::steady_clock::time_point deadline) {
+    if (farewells == 0 || std::chrono::steady_clock::now() >= deadline) {
+        asio::post(io, [this] { io.stop(); });
+        return;
+    }
+    ticker.expires_after(std::chrono::milliseconds(10));
+    ticker.async_wait([this, deadline](net::error_code) { stop_when_said(deadline); });
+}
+
 void worker::impl::arm_tick() {
     ticker.expires_after(tick_interval);
     ticker.async_wait([this](net::error_code ec) {
@@ -180,7 +191,7 @@ void worker::stop() {
             const auto keep = s;
             keep->shut_down();
         }
-        asio::post(impl_->io, [this] { impl_->io.stop(); });
+        impl_->stop_when_said(std::chrono::steady_clock::now() + farewell_time);
     });
     pthread_join(impl_->thread, nullptr);
     impl_->running = false;
@@ -218,7 +229,8 @@ void worker::opt_out_ended(const approval::steward::ended_event& e) {
 }
 
 void worker::count(std::function<void(std::size_t)> done) {
-    asio::post(impl_->io, [this, done = std::move(done)] { done(impl_->sessions.size()); });
+    asio::post(impl_->io,
+               [this, done = std::move(done)] { done(impl_->sessions.size() + impl_->farewells); });
 }
 
 }  // namespace sallyport::proxy::session

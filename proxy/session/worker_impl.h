@@ -40,6 +40,7 @@ struct worker::impl {
     void accepted(net::tcp::socket socket);
     void tick();
     void arm_tick();
+    void stop_when_said(std::chrono::steady_clock::time_point deadline);
     void run();
 
     static constexpr std::size_t buffer_bytes = 128u << 10;
@@ -60,6 +61,7 @@ struct worker::impl {
     std::unordered_map<std::uint64_t, std::shared_ptr<session>> sessions;
     std::shared_ptr<const protocol::frame_limits> client_limits;
     pthread_t thread{};
+    std::size_t farewells = 0;  ///< servers that are being told to stop what a session began
     bool running = false;
     bool draining = false;
 };

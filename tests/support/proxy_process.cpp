@@ -134,7 +134,8 @@ void proxy_process::write_configuration() const {
                 "\n    connect_timeout: " + t.connect_timeout + "\n";
     }
     if (!options_.limits.empty()) text += "limits: " + options_.limits + "\n";
-    text += "roles: { admin: { groups: [admin] } }\ndrain_timeout: 1s\n" + options_.more;
+    text += "roles: { admin: { groups: [admin] } }\ndrain_timeout: " + options_.drain_timeout +
+            "\n" + options_.more;
     write_file(config_path(), text, 0644);
     write_file(file("users.yaml"), users_yaml(options_.users), 0600);
     set_policy(or_default(options_.policy, example_policy().c_str()));

@@ -27,6 +27,7 @@ struct proxy_options {
     std::string policy{};                        ///< policy.yaml; "" = example_policy()
     std::string postgres_tls{};                  ///< YAML flow map; "" = { mode: disable }
     std::string limits{};                        ///< YAML flow map; "" = {}
+    std::string drain_timeout = "1s";
     std::string audit_directory{};               ///< "" = var/audit in the folder
     std::string more{};                          ///< further lines of sallyport.yaml
     std::map<std::string, std::string> users{};  ///< further users: name → YAML flow map

@@ -25,7 +25,7 @@ namespace {
 // The whole size, and a bound in seconds that means something, are for builds as they are shipped.
 #if defined(__OPTIMIZE__) && !defined(SALLYPORT_SANITIZED)
 constexpr std::size_t largest_bytes = 4u << 20;
-constexpr double seconds_max = 5;
+constexpr double seconds_max = 30;
 #else
 constexpr std::size_t largest_bytes = 200'000;
 constexpr double seconds_max = 60;
