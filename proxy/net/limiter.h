@@ -16,12 +16,12 @@ namespace sallyport::proxy::net {
 /// 0 = no cap.
 struct connection_caps {
     std::size_t connections = 10'000;
-    /// Connections beyond that, which only admins may keep once they have logged in. Cancel
-    /// requests find room here too.
-    std::size_t reserve = 0;
     std::size_t connections_per_address = 0;
     std::size_t unauthenticated = 1'000;
     std::size_t unauthenticated_per_address = 64;
+    /// Beyond `connections`: only admins may keep these once they have logged in, and cancel
+    /// requests find room here.
+    std::size_t reserve = 0;
 };
 
 /// Counts connections, in all and per address (IPv6: per /64, which one person usually has whole).

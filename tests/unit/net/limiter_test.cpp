@@ -30,6 +30,19 @@ TEST(connection_limiter_test, connections_above_the_cap_are_refused_until_one_en
     EXPECT_TRUE(admitted(limiter.admit("10.0.0.3")));
 }
 
+TEST(connection_limiter_test, the_reserve_is_admitted_and_known_as_such) {
+    connection_limiter limiter({.connections = 1, .reserve = 1});
+    const auto a = limiter.admit("10.0.0.1");
+    EXPECT_FALSE(limiter.in_reserve());
+    auto b = limiter.admit("10.0.0.2");
+    ASSERT_TRUE(admitted(b));
+    EXPECT_TRUE(limiter.in_reserve());
+
+    EXPECT_FALSE(admitted(limiter.admit("10.0.0.3")));
+    b = refusal{};
+    EXPECT_FALSE(limiter.in_reserve());
+}
+
 TEST(connection_limiter_test, one_address_cannot_take_what_others_need) {
     connection_limiter limiter({100, 2, 0, 0});
     const auto a = limiter.admit("10.0.0.1");
