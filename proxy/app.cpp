@@ -48,6 +48,37 @@ session::configuration_ptr make_configuration(const loaded_all& loaded) {
     return made;
 }
 
+/// What a reload cannot change, because it was bound or opened at the start.
+std::vector<std::string> needs_restart(const settings& now, const settings& then) {
+    std::vector<std::string> out;
+    const auto note = [&out](bool same, const char* what) {
+        if (!same)
+            out.push_back(std::string("a change of ") + what + " takes effect with a restart");
+    };
+    const auto same_place = [](const listen_settings& a, const listen_settings& b) {
+        return a.address == b.address && a.port == b.port;
+    };
+    const auto encrypts = [](const listen_settings& l) {
+        return l.tls.mode != net::server_tls_mode::disable;
+    };
+    const auto same_role = [](const role_settings& a, const role_settings& b) {
+        return a.groups == b.groups && a.users == b.users;
+    };
+    note(same_place(now.postgres, then.postgres), "listen.postgres' address or port");
+    note(now.admin.has_value() == then.admin.has_value() &&
+             (!now.admin || (same_place(*now.admin, *then.admin) &&
+                             encrypts(*now.admin) == encrypts(*then.admin))),
+         "listen.admin's address or port, or whether it has tls,");
+    note(now.state_sqlite == then.state_sqlite, "state");
+    note(now.audit_directory == then.audit_directory &&
+             now.audit_signing_key == then.audit_signing_key,
+         "audit");
+    note(now.workers == then.workers, "workers");
+    note(same_role(now.admins, then.admins) && same_role(now.auditors, then.auditors), "roles");
+    note(now.level == then.level && now.format == then.format, "log");
+    return out;
+}
+
 net::connection_caps caps_of(const limit_settings& l) {
     net::connection_caps c;
     c.connections = l.connections;
@@ -95,6 +126,7 @@ struct app::impl final : session_directory {
               std::function<void(bool)> done) override;
 
     std::string config_path;
+    settings_ptr started;  // with what was bound and opened
     system_clock time;
     std::unique_ptr<audit::log> audit;
     std::unique_ptr<store::store> state;
@@ -119,7 +151,7 @@ struct app::impl final : session_directory {
     bool draining = false;
 };
 
-app::impl::impl(loaded_all loaded) : config_path(loaded.config->path) {
+app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(loaded.config) {
     const auto& config = *loaded.config;
     raise_limits(config.limits.connections);
     if (config.state_sqlite.empty())
@@ -255,6 +287,13 @@ admin::reload_answer app::impl::reload() {
     if (answer.faults.empty()) {
         try {
             made = make_configuration(loaded);
+            const auto& config = *loaded.config;
+            // The last step that can fail: nothing else has changed yet.
+            if (http && config.admin && !config.admin->tls.certificate.empty())
+                if (auto why =
+                        http->reload_tls(config.admin->tls.certificate, config.admin->tls.key);
+                    !why.empty())
+                    answer.faults.push_back(std::move(why));
         } catch (const std::exception& e) {
             answer.faults.emplace_back(e.what());
         }
@@ -269,9 +308,9 @@ admin::reload_answer app::impl::reload() {
     shared.current.set(made);
     shared.version.fetch_add(1, std::memory_order_release);
     steward->set_rules(loaded.rules);
-    if (http) {
-        const auto trouble = http->reload_tls();
-        if (!trouble.empty()) answer.warnings.push_back(trouble);
+    for (auto& note : needs_restart(*started, *loaded.config)) {
+        spdlog::warn("reload: {}", note);
+        answer.warnings.push_back(std::move(note));
     }
     answer.done = true;
     answer.policy_hash = loaded.rules->hash;

@@ -11,6 +11,7 @@
 
 #include "policy/load.h"
 #include "policy/types.h"
+#include "proxy/auth/methods.h"
 #include "proxy/auth/users.h"
 #include "proxy/net/tls_options.h"
 #include "proxy/secret.h"
@@ -23,6 +24,7 @@ struct listen_settings {
     std::string address = "127.0.0.1";
     std::uint16_t port = 0;
     net::server_tls_options tls;
+    auth::channel_binding channel_binding = auth::channel_binding::prefer;  ///< postgres only
 };
 
 /// As whom we log in upstream.
@@ -40,6 +42,9 @@ struct target_settings {
     net::client_tls_options tls;
     login_settings login;
     std::optional<login_settings> catalog;
+    auth::channel_binding channel_binding = auth::channel_binding::prefer;
+    /// What the server may ask of us. A password in clear needs verified TLS besides.
+    auth::method_set require_auth = auth::method_set::all();
     policy::milliseconds connect_timeout{std::chrono::seconds(10)};
 };
 

@@ -96,7 +96,10 @@ void config_reader::read_listen(const YAML::Node& root) {
 }
 
 void config_reader::read_listener(const YAML::Node& node, const char* where, listen_settings& out) {
-    if (!reader_.keys(node, where, {"address", "port", "tls"})) return;
+    const bool is_admin = std::string_view(where) == "listen.admin";
+    if (is_admin ? !reader_.keys(node, where, {"address", "port", "tls"})
+                 : !reader_.keys(node, where, {"address", "port", "tls", "channel_binding"}))
+        return;
     if (auto address = reader_.text(node, "address")) {
         if (*address == "localhost") *address = "127.0.0.1";
         if (!policy::parse_address(*address))
@@ -107,14 +110,48 @@ void config_reader::read_listener(const YAML::Node& node, const char* where, lis
     std::size_t port = out.port;
     count(node, "port", 1, 65535, port);
     out.port = static_cast<std::uint16_t>(port);
-    const bool is_admin = std::string_view(where) == "listen.admin";
+    if (!is_admin) read_channel_binding(node, out.channel_binding);
     const auto tls = yaml_reader::member(node, "tls");
-    if (tls.IsDefined()) read_server_tls(tls, is_admin, out.tls);
+    if (tls.IsDefined()) read_server_tls(tls, is_admin, out);
+    if (out.tls.mode == net::server_tls_mode::disable &&
+        out.channel_binding == auth::channel_binding::require)
+        reader_.fail(yaml_reader::member(node, "channel_binding"),
+                     "'channel_binding: require' binds to TLS, which is disabled here; give tls: "
+                     "{ mode: require, certificate: …, key: … }");
     check_exposure(node, is_admin, out);
 }
 
+void config_reader::read_channel_binding(const YAML::Node& node, auth::channel_binding& out) {
+    if (const auto word = reader_.word(node, "channel_binding", {"off", "prefer", "require"}))
+        (void)auth::parse_channel_binding(*word, out);
+}
+
+// A certificate that nothing can be bound to would lock every libpq out if PLUS were offered.
+void config_reader::check_binding(const YAML::Node& node, const listen_settings& l,
+                                  bool certificate_can_bind) {
+    using auth::channel_binding;
+    if (l.tls.mode == net::server_tls_mode::mutual) {
+        if (l.channel_binding == channel_binding::require)
+            reader_.fail(node,
+                         "'channel_binding: require' is about passwords, and mode mutual asks for "
+                         "none: leave it out");
+        return;
+    }
+    if (certificate_can_bind || l.channel_binding == channel_binding::off) return;
+    const std::string why =
+        "the signature of " + l.tls.certificate +
+        " has no hash that SCRAM-SHA-256-PLUS could bind to (Ed25519 and Ed448 have none); ";
+    if (l.channel_binding == channel_binding::require)
+        reader_.fail(node, why + "give a certificate signed with RSA or ECDSA");
+    else
+        warn(node, why +
+                       "it is not offered: give a certificate signed with RSA or ECDSA, or say "
+                       "channel_binding: off");
+}
+
 void config_reader::read_server_tls(const YAML::Node& node, bool is_admin,
-                                    net::server_tls_options& out) {
+                                    listen_settings& listener) {
+    auto& out = listener.tls;
     const auto faults_before = reader_.faults().size();
     if (!reader_.keys(node, "tls", {"mode", "certificate", "key", "client_ca"})) return;
     // HTTP has no way to change to TLS in the middle, so there is nothing to prefer.
@@ -134,7 +171,8 @@ void config_reader::read_server_tls(const YAML::Node& node, bool is_admin,
         reader_.fail(ca, "'client_ca' has a meaning in mode mutual only");
     if (secrets_ == secrets::skip || reader_.faults().size() != faults_before) return;
     try {
-        (void)net::server_tls::load(out);
+        const auto loaded = net::server_tls::load(out);
+        if (!is_admin) check_binding(node, listener, loaded->can_bind());
     } catch (const net::tls_error& e) {
         reader_.fail(node, e.what());
     }

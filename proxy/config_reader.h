@@ -20,7 +20,9 @@ class config_reader {
     void read_root();
     void read_listen(const YAML::Node& root);
     void read_listener(const YAML::Node& node, const char* where, listen_settings& out);
-    void read_server_tls(const YAML::Node& node, bool is_admin, net::server_tls_options& out);
+    void read_server_tls(const YAML::Node& node, bool is_admin, listen_settings& out);
+    void read_channel_binding(const YAML::Node& node, auth::channel_binding& out);
+    void check_binding(const YAML::Node& node, const listen_settings& l, bool certificate_can_bind);
     void check_exposure(const YAML::Node& node, bool is_admin, const listen_settings& l);
     void read_admin_url(const YAML::Node& root);
     void read_state(const YAML::Node& root);
@@ -35,6 +37,8 @@ class config_reader {
     void read_targets(const YAML::Node& root);
     void read_target(const YAML::Node& key, const YAML::Node& node);
     void read_client_tls(const YAML::Node& target, target_settings& out);
+    void read_require_auth(const YAML::Node& target, target_settings& out);
+    void check_methods(const YAML::Node& target, const target_settings& t);
     login_settings read_login(const YAML::Node& node, std::string_view where);
     std::optional<secret> read_password(const YAML::Node& login, std::string_view where);
     std::optional<secret> password_from_file(const YAML::Node& at, const std::string& path);

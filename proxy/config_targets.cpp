@@ -59,7 +59,8 @@ void config_reader::read_target(const YAML::Node& key, const YAML::Node& node) {
     if (t.name == console_name)
         reader_.fail(key, "the name sallyport is the console's; choose another for this target");
     if (!reader_.keys(node, "a target",
-                      {"host", "port", "dbname", "tls", "login", "catalog", "connect_timeout"}))
+                      {"host", "port", "dbname", "tls", "login", "catalog", "connect_timeout",
+                       "channel_binding", "require_auth"}))
         return;
     t.host = required_text(node, "host", "a name or an IP address");
     if (t.host.starts_with('/'))
@@ -76,6 +77,9 @@ void config_reader::read_target(const YAML::Node& key, const YAML::Node& node) {
         reader_.fail(yaml_reader::member(node, "dbname"), "'dbname' " + fault);
     time(node, "connect_timeout", seconds(1), minutes(5), t.connect_timeout);
     read_client_tls(node, t);
+    read_channel_binding(node, t.channel_binding);
+    read_require_auth(node, t);
+    check_methods(node, t);
 
     const auto login = yaml_reader::member(node, "login");
     if (login.IsDefined())
@@ -99,7 +103,7 @@ void config_reader::read_client_tls(const YAML::Node& target, target_settings& o
         is_loopback(out.host) ? net::client_tls_mode::prefer : net::client_tls_mode::verify_full;
     const auto node = yaml_reader::member(target, "tls");
     if (node.IsDefined()) {
-        if (!reader_.keys(node, "tls", {"mode", "ca", "certificate", "key"})) return;
+        if (!reader_.keys(node, "tls", {"mode", "ca", "certificate", "key", "negotiation"})) return;
         const auto mode = reader_.word(
             node, "mode", {"disable", "prefer", "require", "verify-ca", "verify-full"});
         if (mode) (void)net::parse_client_tls_mode(*mode, out.tls.mode);
@@ -108,6 +112,15 @@ void config_reader::read_client_tls(const YAML::Node& target, target_settings& o
         out.tls.key = resolve(reader_.text(node, "key").value_or(std::string()));
         if (out.tls.certificate.empty() != out.tls.key.empty())
             reader_.fail(node, "our own certificate needs both certificate: and key:");
+        const auto negotiation = reader_.word(node, "negotiation", {"postgres", "direct"});
+        if (negotiation && *negotiation == "direct") {
+            out.tls.negotiation = net::tls_negotiation::direct;
+            if (out.tls.mode == net::client_tls_mode::disable ||
+                out.tls.mode == net::client_tls_mode::prefer)
+                reader_.fail(yaml_reader::member(node, "negotiation"),
+                             "'negotiation: direct' begins with TLS and cannot go on without: give "
+                             "mode: require, verify-ca or verify-full");
+        }
     }
     const bool verifies = !out.tls.ca.empty() || out.tls.mode == net::client_tls_mode::verify_ca ||
                           out.tls.mode == net::client_tls_mode::verify_full;
@@ -123,6 +136,48 @@ void config_reader::read_client_tls(const YAML::Node& target, target_settings& o
     } catch (const net::tls_error& e) {
         reader_.fail(node.IsDefined() ? node : target, e.what());
     }
+}
+
+void config_reader::read_require_auth(const YAML::Node& target, target_settings& out) {
+    const auto node = yaml_reader::member(target, "require_auth");
+    if (!node.IsDefined()) return;
+    out.require_auth = {};
+    const auto faults_before = reader_.faults().size();
+    const auto items = reader_.list(target, "require_auth");
+    for (const auto& [at, name] : items) {
+        auth::method m{};
+        if (auth::parse_method(name, m)) {
+            out.require_auth.add(m);
+            continue;
+        }
+        reader_.fail(at, "'" + name + "' is no authentication method" +
+                             policy::did_you_mean(name, {"scram-sha-256-plus", "scram-sha-256",
+                                                         "md5", "password", "none"}));
+    }
+    if (items.empty() && reader_.faults().size() == faults_before)
+        reader_.fail(node,
+                     "'require_auth' is empty: no server could let us in; give [scram-sha-256]");
+}
+
+void config_reader::check_methods(const YAML::Node& target, const target_settings& t) {
+    using auth::channel_binding;
+    using auth::method;
+    if (t.require_auth.empty()) return;  // a fault already
+    const auto binding = yaml_reader::member(target, "channel_binding");
+    if (t.channel_binding == channel_binding::require &&
+        t.tls.mode == net::client_tls_mode::disable)
+        reader_.fail(binding,
+                     "'channel_binding: require' binds to TLS, which is disabled for this target; "
+                     "give tls: { mode: verify-full }");
+    if (t.channel_binding == channel_binding::require &&
+        !t.require_auth.allows(method::scram_sha_256_plus))
+        reader_.fail(binding,
+                     "'channel_binding: require' leaves scram-sha-256-plus alone, and require_auth "
+                     "does not have it");
+    if (t.channel_binding == channel_binding::off &&
+        t.require_auth.text() == to_string(method::scram_sha_256_plus))
+        reader_.fail(binding,
+                     "'channel_binding: off' and require_auth: [scram-sha-256-plus] leave nothing");
 }
 
 login_settings config_reader::read_login(const YAML::Node& node, std::string_view where) {

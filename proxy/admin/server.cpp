@@ -60,8 +60,8 @@ int select_http(SSL*, const unsigned char** out, unsigned char* out_length,
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-tls_context_ptr make_tls(const server_options& o) {
-    if (!o.tls.on()) return nullptr;
+tls_context_ptr make_tls(const std::string& certificate, const std::string& key) {
+    if (certificate.empty()) return nullptr;
     auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
     auto* const native = context->native_handle();
     SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
@@ -71,13 +71,13 @@ tls_context_ptr make_tls(const server_options& o) {
     context->set_password_callback(
         [](std::size_t, asio::ssl::context::password_purpose) { return std::string(); });
     error_code error;
-    context->use_certificate_chain_file(o.tls.certificate, error);
+    context->use_certificate_chain_file(certificate, error);
     if (error)
-        throw std::runtime_error("cannot read the admin certificate " + o.tls.certificate + ": " +
+        throw std::runtime_error("cannot read the admin certificate " + certificate + ": " +
                                  error.message() + "; it must be a PEM chain");
-    context->use_private_key_file(o.tls.key, asio::ssl::context::pem, error);
+    context->use_private_key_file(key, asio::ssl::context::pem, error);
     if (error)
-        throw std::runtime_error("cannot read the admin key " + o.tls.key + ": " + error.message() +
+        throw std::runtime_error("cannot read the admin key " + key + ": " + error.message() +
                                  "; it must be the certificate's, in PEM");
     ERR_clear_error();
     return context;
@@ -112,7 +112,7 @@ struct server::impl {
           blocking(blocking_threads),
           events(e) {
         const auto address = parse_address(options);
-        tls = make_tls(options);
+        tls = make_tls(options.tls.certificate, options.tls.key);
         auto context = std::make_shared<api_context>();
         context->options.tls = options.tls.on();
         context->options.loopback = address.is_loopback();
@@ -276,9 +276,10 @@ std::uint16_t server::port() const noexcept {
     return impl_->port;
 }
 
-std::string server::reload_tls() {
+std::string server::reload_tls(const std::string& certificate, const std::string& key) {
+    if (!impl_->options.tls.on()) return {};
     try {
-        auto fresh = make_tls(impl_->options);
+        auto fresh = make_tls(certificate, key);
         const std::scoped_lock lock(impl_->tls_mutex);
         impl_->tls = std::move(fresh);
         return {};

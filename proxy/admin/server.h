@@ -50,9 +50,9 @@ class server {
     void start();
     void stop();
     [[nodiscard]] std::uint16_t port() const noexcept;
-    /// Reads certificate and key again; connections made from now on use them. Returns "" or why
-    /// not (the old ones stay).
-    [[nodiscard]] std::string reload_tls();
+    /// Reads a certificate and its key; connections made from now on use them. Returns "" or why
+    /// not (the old ones stay). A server that began without TLS stays without.
+    [[nodiscard]] std::string reload_tls(const std::string& certificate, const std::string& key);
     /// What /readyz answers beyond the steward's health; main sets false while draining. Any
     /// thread.
     void set_ready(bool ready) noexcept;

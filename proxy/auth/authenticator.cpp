@@ -15,6 +15,7 @@ namespace frontend = protocol::frontend;
 namespace sqlstate = protocol::sqlstate;
 
 constexpr const char* scram_method = "scram-sha-256";
+constexpr const char* scram_plus_method = "scram-sha-256-plus";
 constexpr const char* certificate_method = "certificate";
 
 std::string frame(const backend::authentication& message) {
@@ -34,6 +35,8 @@ authenticator::authenticator(user_directory_ptr users, std::string mock_secret,
 login_step authenticator::start() {
     if (std::exchange(state_, state::over) != state::fresh) return violation("started twice");
     if (request_.certificate_required) return start_certificate();
+    if (request_.binding_required && request_.end_point.empty())
+        return unbound("this port requires SCRAM channel binding, which needs TLS");
 
     const auto* found = users_->find(request_.user);
     if (found == nullptr)
@@ -56,8 +59,24 @@ login_step authenticator::start() {
     login_step out;
     out.what = login_step::kind::send;
     out.method = scram_method;
-    out.bytes = frame({backend::authentication_sasl{{protocol::sasl::scram_sha_256}}});
+    backend::authentication_sasl offer;
+    if (!request_.end_point.empty())
+        offer.mechanisms.emplace_back(protocol::sasl::scram_sha_256_plus);
+    if (!request_.binding_required) offer.mechanisms.emplace_back(protocol::sasl::scram_sha_256);
+    out.bytes = frame({offer});
     return out;
+}
+
+bool authenticator::choose(std::string_view mechanism) {
+    const bool offered = !request_.end_point.empty();
+    bound_ = mechanism == protocol::sasl::scram_sha_256_plus;
+    if (bound_) {
+        if (offered) scram_->set_binding(scram_binding::used, request_.end_point);
+        return offered;
+    }
+    if (mechanism != protocol::sasl::scram_sha_256 || request_.binding_required) return false;
+    scram_->set_binding(offered ? scram_binding::declined : scram_binding::absent);
+    return true;
 }
 
 login_step authenticator::start_certificate() {
@@ -84,7 +103,7 @@ login_step authenticator::step(std::string_view body) {
 
     const auto message = frontend::sasl_initial_response::decode(body);
     if (!message) return violation("malformed SASL response");
-    if (message->mechanism != protocol::sasl::scram_sha_256)
+    if (!choose(message->mechanism))
         return violation("client selected an invalid SASL authentication mechanism");
     if (!message->data) {
         // Without an initial response the server asks for it with an empty challenge.
@@ -109,9 +128,12 @@ login_step authenticator::advance(std::string_view sasl_data) {
             out.bytes = frame({backend::authentication_sasl_continue{s.data}});
             return out;
         case scram_status::done:
-            return accept(frame({backend::authentication_sasl_final{s.data}}), scram_method);
+            return accept(frame({backend::authentication_sasl_final{s.data}}),
+                          bound_ ? scram_plus_method : scram_method);
         case scram_status::failed:
             return refuse(doom_.empty() ? s.cause : doom_);
+        case scram_status::unbound:
+            return unbound(s.cause);
         case scram_status::malformed:
             break;
     }
@@ -141,6 +163,16 @@ login_step authenticator::refuse(std::string reason) {
         out.sqlstate = sqlstate::invalid_password;
         out.message = "password authentication failed for user \"" + request_.user + "\"";
     }
+    return out;
+}
+
+login_step authenticator::unbound(std::string what) {
+    login_step out;
+    out.what = login_step::kind::refused;
+    out.method = bound_ ? scram_plus_method : scram_method;
+    out.sqlstate = sqlstate::invalid_authorization;
+    out.reason = what;
+    out.message = std::move(what);
     return out;
 }
 

@@ -24,6 +24,11 @@ struct login_request {
     /// The listener is in `mutual` mode: the certificate is the identity, no password is asked.
     bool certificate_required = false;
     std::optional<certificate_identity> certificate;
+    /// What SCRAM can be bound to: net::tls_info's of this very connection. "" = nothing, and
+    /// SCRAM-SHA-256-PLUS is not offered.
+    std::string end_point{};
+    /// SCRAM-SHA-256-PLUS alone is offered: without an end point nobody gets in.
+    bool binding_required = false;
 };
 
 /// send: write `bytes`, feed the next 'p' message to step(). accepted: write `bytes` (they end in
@@ -37,7 +42,7 @@ struct login_step {
     std::string sqlstate;         ///< refused: 28P01, 28000 or 08P01
     std::string message;  ///< refused: the same for every cause that a guesser might tell apart
     std::string reason;   ///< for the audit record: "unknown user", "wrong password", "expired" …
-    std::string method;   ///< "scram-sha-256" or "certificate"
+    std::string method;   ///< "scram-sha-256", "scram-sha-256-plus" or "certificate"
 };
 
 /// The login of one client as a state machine without I/O.
@@ -46,8 +51,8 @@ struct login_step {
 ///     for (auto s = a.start(); s.what == send; s = a.step(body of the next 'p' message))
 ///     write(s.bytes);
 ///
-/// Unknown, expired and password-less users go through a full mock exchange and get the same
-/// refusal.
+/// Unknown, expired and password-less users are offered the same mechanisms, go through a full mock
+/// exchange and get the same refusal.
 class authenticator {
   public:
     /// `mock_secret`: 32 bytes, the store's.
@@ -59,8 +64,10 @@ class authenticator {
   private:
     enum class state : std::uint8_t { fresh, initial, response, over };
     [[nodiscard]] login_step start_certificate();
+    [[nodiscard]] bool choose(std::string_view mechanism);
     [[nodiscard]] login_step advance(std::string_view sasl_data);
     [[nodiscard]] login_step refuse(std::string reason);
+    [[nodiscard]] login_step unbound(std::string what);
     [[nodiscard]] login_step violation(std::string what);
     [[nodiscard]] login_step accept(std::string bytes, std::string method);
 
@@ -70,6 +77,7 @@ class authenticator {
     const user* user_ = nullptr;  // null: the exchange is doomed
     std::string doom_;            // why it is doomed, for the record
     std::optional<scram_server> scram_;
+    bool bound_ = false;  // the client chose PLUS
     state state_ = state::fresh;
 };
 

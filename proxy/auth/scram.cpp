@@ -11,6 +11,7 @@
 #include <openssl/sha.h>
 
 #include "protocol/sasl.h"
+#include "proxy/auth/saslprep.h"
 
 namespace sallyport::proxy::auth {
 namespace {
@@ -63,7 +64,7 @@ void salted_password(std::string_view password, std::string_view salt, std::uint
 scram_key_cache::keys derive(std::string_view password, std::string_view salt,
                              std::uint32_t iterations) {
     wiped_key salted;
-    salted_password(password, salt, iterations, salted.bytes);
+    salted_password(prepare_password(password).view(), salt, iterations, salted.bytes);
     scram_key_cache::keys k;
     hmac(view(salted.bytes), "Client Key", k.client_key);
     hmac(view(salted.bytes), "Server Key", k.server_key);
@@ -175,7 +176,9 @@ scram_verifier make_verifier(std::string_view password, std::uint32_t iterations
 }
 
 bool verify_password(const scram_verifier& v, std::string_view password) {
-    if (password.empty() || password.size() > password_bytes_max) return false;
+    if (password.empty() || password.size() > password_bytes_max ||
+        password.find('\0') != std::string_view::npos)
+        return false;
     const auto made = make_verifier(password, v.iterations, v.salt);
     return equal(made.stored_key, v.stored_key);
 }
@@ -236,6 +239,11 @@ scram_server::~scram_server() {
     OPENSSL_cleanse(verifier_.server_key.data(), verifier_.server_key.size());
 }
 
+void scram_server::set_binding(scram_binding b, std::string end_point) {
+    binding_ = b;
+    end_point_ = std::move(end_point);
+}
+
 scram_step scram_server::step(std::string_view data) {
     const auto now = state_;
     state_ = state::over;  // until proven otherwise: a failed exchange cannot be continued
@@ -253,9 +261,20 @@ scram_step scram_server::step(std::string_view data) {
 scram_step scram_server::first(std::string_view data) {
     const auto message = sasl::client_first::parse(data);
     if (!message) return {scram_status::malformed, {}, message.error().message()};
-    if (message->channel_binding == sasl::binding::used)
-        return {scram_status::malformed, {}, "channel binding was not offered"};
-    gs2_header_ = message->gs2_header;
+    const auto flag = message->channel_binding;
+    if (flag == sasl::binding::used && binding_ != scram_binding::used)
+        return {scram_status::malformed,
+                {},
+                "it binds to the channel, but the mechanism is the one without binding"};
+    if (flag != sasl::binding::used && binding_ == scram_binding::used)
+        return {scram_status::malformed,
+                {},
+                "it does not bind to the channel, but the mechanism is the one with binding"};
+    // A client that can bind and saw no PLUS: somebody took it off the list on the way.
+    if (flag == sasl::binding::unadvertised && binding_ == scram_binding::declined)
+        return {scram_status::unbound, {}, "SCRAM channel binding negotiation error"};
+    bound_ = message->gs2_header;
+    if (binding_ == scram_binding::used) bound_ += end_point_;
     client_first_bare_ = message->bare;
     nonce_.insert(0, message->nonce);
     server_first_ = sasl::format_server_first(nonce_, verifier_.salt, verifier_.iterations);
@@ -266,8 +285,11 @@ scram_step scram_server::first(std::string_view data) {
 scram_step scram_server::final(std::string_view data) {
     const auto message = sasl::client_final::parse(data);
     if (!message) return {scram_status::malformed, {}, message.error().message()};
-    if (message->channel_binding != gs2_header_)
+    if (!equal_constant_time(message->channel_binding, bound_)) {
+        if (binding_ == scram_binding::used)
+            return {scram_status::unbound, {}, "SCRAM channel binding check failed"};
         return {scram_status::malformed, {}, "the channel binding differs from the first message"};
+    }
     if (!equal_constant_time(message->nonce, nonce_))
         return {scram_status::malformed, {}, "the nonce differs from ours"};
     const auto text = auth_message(client_first_bare_, server_first_, message->without_proof);
@@ -326,10 +348,17 @@ scram_client::~scram_client() {
     OPENSSL_cleanse(server_signature_.data(), server_signature_.size());
 }
 
+void scram_client::set_binding(sasl::binding b, std::string end_point) {
+    gs2_header_ = b == sasl::binding::used           ? "p=tls-server-end-point,,"
+                  : b == sasl::binding::unadvertised ? "y,,"
+                                                     : "n,,";
+    end_point_ = b == sasl::binding::used ? std::move(end_point) : std::string();
+}
+
 std::string scram_client::first() {
     client_first_bare_ = sasl::format_client_first_bare(user_, nonce_);
     state_ = state::first_sent;
-    return "n,," + client_first_bare_;
+    return gs2_header_ + client_first_bare_;
 }
 
 bool scram_client::cheap(std::string_view server_first) const {
@@ -357,7 +386,8 @@ scram_step scram_client::server_first(std::string_view data) {
     auto k = known ? *known : derive(password_.view(), message->salt, message->iterations);
     if (cache_ && !known) cache_->add(message->salt, message->iterations, k);
 
-    const auto without_proof = sasl::format_client_final_without_proof("n,,", message->nonce);
+    const auto without_proof =
+        sasl::format_client_final_without_proof(gs2_header_ + end_point_, message->nonce);
     const auto text = auth_message(client_first_bare_, data, without_proof);
     scram_key stored{};
     sha256(k.client_key, stored);

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "protocol/sasl.h"
 #include "proxy/secret.h"
 
 /// SCRAM-SHA-256, both sides, and what else passwords need. The texts are protocol/sasl's; here is
@@ -42,11 +43,8 @@ struct scram_verifier {
 /// iterations beyond scram_iterations_max.
 [[nodiscard]] std::optional<scram_verifier> parse_verifier(std::string_view text);
 [[nodiscard]] std::string format_verifier(const scram_verifier& v);
-/// Makes a verifier with a fresh salt (or `salt`, for tests). Blocks for the time of one PBKDF2
-/// (ms). Contract: ASCII passwords are used as they are, which is what SASLprep makes of them;
-/// others are used as raw bytes, which is what PostgreSQL does with a password that SASLprep does
-/// not take. A password that SASLprep would change therefore gives another verifier than
-/// PostgreSQL's.
+/// Makes a verifier with a fresh salt (or `salt`, for tests): the one that PostgreSQL would make,
+/// since the password goes through prepare_password(). Blocks for the time of one PBKDF2 (ms).
 [[nodiscard]] scram_verifier make_verifier(std::string_view password,
                                            std::uint32_t iterations = scram_iterations_default,
                                            std::string salt = {});
@@ -72,19 +70,32 @@ void random_bytes(std::span<std::byte> out);
 [[nodiscard]] bool equal_constant_time(std::string_view a, std::string_view b) noexcept;
 
 /// send: give `data` to the peer and wait. done: the peer is proven; `data` (server side:
-/// server-final) is to be sent before success is told. failed: wrong proof. malformed: not SCRAM,
-/// or against its rules.
-enum class scram_status : std::uint8_t { send, done, failed, malformed };
+/// server-final) is to be sent before success is told. failed: wrong proof. unbound: the two sides
+/// do not see one and the same TLS connection, or think differently of what was offered: somebody
+/// may be in the middle. malformed: not SCRAM, or against its rules.
+enum class scram_status : std::uint8_t { send, done, failed, unbound, malformed };
 struct scram_step {
     scram_status status = scram_status::malformed;
     std::string data;
     std::string cause;  ///< for logs; never tells the peer which part was wrong
 };
 
+/// What became of channel binding before the first SCRAM message. absent: SCRAM-SHA-256-PLUS was
+/// not on the list of mechanisms. declined: it was, and the client chose the plain one. used: it
+/// chose PLUS.
+enum class scram_binding : std::uint8_t { absent, declined, used };
+
 /// The server of one login: client-first → server-first → client-final → server-final.
 /// A doomed exchange goes through the same steps and the same work, and fails at the end.
-/// Channel binding: the client's flags `n` and `y` are taken, `p=` is refused (no -PLUS is
-/// offered).
+///
+/// Channel binding, by the flag in the client's first message:
+///
+///                absent      declined                     used
+///     n          taken       taken (it cannot)            malformed
+///     y          taken       unbound (it was told a lie)  malformed
+///     p=         malformed   malformed                    taken, with the certificate's hash
+///
+/// Source: RFC 5802 section 6; PostgreSQL's read_client_first_message() for the outcomes.
 class scram_server {
   public:
     enum class fate : std::uint8_t { honest, doomed };
@@ -92,6 +103,8 @@ class scram_server {
     scram_server(scram_verifier verifier, fate f, std::string nonce);  ///< for test vectors
     ~scram_server();
 
+    /// Before the first step; absent without it. `end_point`: net::tls_info's, with `used`.
+    void set_binding(scram_binding b, std::string end_point = {});
     /// One message of the client; the order is this class's business.
     /// `data` must be the SASL payload alone (without mechanism name and length).
     [[nodiscard]] scram_step step(std::string_view data);
@@ -105,7 +118,9 @@ class scram_server {
     fate fate_;
     state state_ = state::client_first;
     std::string nonce_;  // ours; after client_first the client's is in front
-    std::string gs2_header_;
+    scram_binding binding_ = scram_binding::absent;
+    std::string end_point_;
+    std::string bound_;  // what `c=` must be: the gs2 header, and with PLUS the hash behind it
     std::string client_first_bare_;
     std::string server_first_;
 };
@@ -138,6 +153,9 @@ class scram_client {
     scram_client(secret password, std::string nonce, std::string user);  ///< for test vectors
     ~scram_client();
 
+    /// Before first(). unadvertised: we could bind, and the server did not offer PLUS. used: it
+    /// did; the mechanism to name is SCRAM-SHA-256-PLUS. `end_point`: net::tls_info's.
+    void set_binding(protocol::sasl::binding b, std::string end_point = {});
     /// client-first; PostgreSQL takes the user from the startup message, so the name in it is
     /// empty.
     [[nodiscard]] std::string first();
@@ -157,6 +175,8 @@ class scram_client {
     state state_ = state::fresh;
     std::string nonce_;
     std::string user_;
+    std::string gs2_header_ = "n,,";
+    std::string end_point_;  // behind the header in `c=`; "" = not bound
     std::string client_first_bare_;
     scram_key server_signature_{};
 };

@@ -133,6 +133,10 @@ std::shared_ptr<const server_tls> server_tls::load(const server_tls_options& o) 
     return made;
 }
 
+bool server_tls::can_bind() const {
+    return !end_point_digest(SSL_CTX_get0_certificate(context_)).empty();
+}
+
 server_tls::~server_tls() {
     SSL_CTX_free(context_);
 }
@@ -193,6 +197,26 @@ bool read_subject(X509* certificate, tls_info& out) {
 
 }  // namespace
 
+std::string end_point_digest(const X509* certificate) {
+    int hash = NID_undef;
+    // For RSA-PSS the hash stands in the parameters of the signature, which this call looks into.
+    if (certificate == nullptr || X509_get_signature_info(const_cast<X509*>(certificate), &hash,
+                                                          nullptr, nullptr, nullptr) != 1) {
+        ERR_clear_error();
+        return {};
+    }
+    if (hash == NID_undef) return {};
+    const EVP_MD* digest =
+        hash == NID_md5 || hash == NID_sha1 ? EVP_sha256() : EVP_get_digestbynid(hash);
+    std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
+    unsigned size = 0;
+    if (digest == nullptr || X509_digest(certificate, digest, out.data(), &size) != 1) {
+        ERR_clear_error();
+        return {};
+    }
+    return {reinterpret_cast<const char*>(out.data()), size};
+}
+
 std::optional<tls_info> inspect_peer(SSL* ssl) {
     tls_info info;
     info.version = SSL_get_version(ssl);
@@ -201,6 +225,8 @@ std::optional<tls_info> inspect_peer(SSL* ssl) {
     unsigned alpn_size = 0;
     SSL_get0_alpn_selected(ssl, &alpn, &alpn_size);
     if (alpn != nullptr) info.alpn.assign(reinterpret_cast<const char*>(alpn), alpn_size);
+    info.end_point = end_point_digest(SSL_is_server(ssl) == 1 ? SSL_get_certificate(ssl)
+                                                              : SSL_get0_peer_certificate(ssl));
     if (auto* certificate = SSL_get0_peer_certificate(ssl); certificate != nullptr) {
         const bool asked = (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0;
         info.verified = asked && SSL_get_verify_result(ssl) == X509_V_OK;

@@ -11,6 +11,7 @@
 
 struct ssl_ctx_st;  // OpenSSL's SSL_CTX
 struct ssl_st;      // OpenSSL's SSL
+struct x509_st;     // OpenSSL's X509
 
 /// TLS contexts for both sides: immutable once loaded, shared by all workers.
 namespace sallyport::proxy::net {
@@ -29,7 +30,15 @@ struct tls_info {
     bool verified = false;    ///< the peer presented a certificate and its chain was verified
     std::string subject;      ///< RFC 2253, UTF-8 not escaped; "" = no certificate
     std::string common_name;  ///< the last CN of the subject, "" = none
+    /// end_point_digest() of the certificate that the server of THIS connection showed, whatever
+    /// has been loaded since. "" = none to bind to.
+    std::string end_point;
 };
+
+/// The certificate in DER, hashed as RFC 5929 says for `tls-server-end-point`: with the hash of its
+/// own signature, and SHA-256 where that is MD5 or SHA-1. Raw bytes; "" if the signature has no
+/// hash of its own (Ed25519, Ed448): nothing can be bound to such a certificate.
+[[nodiscard]] std::string end_point_digest(const x509_st* certificate);
 
 /// The server's side (towards clients): TLS >= 1.2, no renegotiation, compression, tickets or
 /// session cache, records of at most 8 KiB, ALPN `postgresql` or none. Concurrency: immutable; any
@@ -45,6 +54,8 @@ class server_tls {
 
     [[nodiscard]] server_tls_mode mode() const noexcept { return options_.mode; }
     [[nodiscard]] const server_tls_options& options() const noexcept { return options_; }
+    /// False if SCRAM cannot be bound to the certificate: see end_point_digest().
+    [[nodiscard]] bool can_bind() const;
     /// Owned by this object; SSL objects made of it keep their own reference.
     [[nodiscard]] ssl_ctx_st* native_handle() const noexcept { return context_; }
 

@@ -14,6 +14,10 @@ enum class server_tls_mode : std::uint8_t { disable, prefer, require, mutual };
 /// As libpq's sslmode. With a `ca`, the chain is verified in every mode but disable.
 enum class client_tls_mode : std::uint8_t { disable, prefer, require, verify_ca, verify_full };
 
+/// How TLS begins towards a server, as libpq's sslnegotiation. postgres: an SSLRequest and its
+/// answer come first. direct: with the first byte (PostgreSQL 17), and ALPN is a must.
+enum class tls_negotiation : std::uint8_t { postgres, direct };
+
 [[nodiscard]] const char* to_string(server_tls_mode m) noexcept;
 [[nodiscard]] const char* to_string(client_tls_mode m) noexcept;
 [[nodiscard]] bool parse_server_tls_mode(std::string_view text, server_tls_mode& out) noexcept;
@@ -32,6 +36,7 @@ struct client_tls_options {
     std::string ca;           ///< PEM file; "" = the system's store for verify_ca and verify_full
     std::string certificate;  ///< our own certificate towards the server, "" = none
     std::string key;
+    tls_negotiation negotiation = tls_negotiation::postgres;
 };
 
 }  // namespace sallyport::proxy::net

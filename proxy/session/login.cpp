@@ -160,6 +160,7 @@ asio::awaitable<void> session::answer_cancel(protocol::cancel_request request) {
 asio::awaitable<std::optional<protocol::startup_message>> session::negotiate() {
     bool asked_ssl = false;
     bool asked_gss = false;
+    if (!co_await accept_direct_tls()) co_return std::nullopt;
     for (;;) {
         const auto packet = co_await read_startup_packet();
         if (packet.empty()) {
@@ -180,8 +181,7 @@ asio::awaitable<std::optional<protocol::startup_message>> session::negotiate() {
         }
         if (std::holds_alternative<protocol::ssl_request>(*decoded)) {
             if (asked_ssl || client_.is_tls()) {
-                refuse(plain(sqlstate::protocol_violation, "a second SSLRequest"),
-                       "a second SSLRequest");
+                refuse(repeated_request(protocol::ssl_request_code), "a second SSLRequest");
                 co_return std::nullopt;
             }
             asked_ssl = true;
@@ -190,8 +190,7 @@ asio::awaitable<std::optional<protocol::startup_message>> session::negotiate() {
         }
         if (std::holds_alternative<protocol::gssenc_request>(*decoded)) {
             if (asked_gss || client_.is_tls()) {
-                refuse(plain(sqlstate::protocol_violation, "a second GSSENCRequest"),
-                       "a second GSSENCRequest");
+                refuse(repeated_request(protocol::gssenc_request_code), "a second GSSENCRequest");
                 co_return std::nullopt;
             }
             asked_gss = true;
@@ -254,8 +253,12 @@ asio::awaitable<std::optional<policy::principal>> session::authenticate(
     request.user = m.user;
     request.now = now;
     request.certificate_required = mutual;
-    if (const auto* info = client_.tls())
+    const auto binding = configuration_->config->postgres.channel_binding;
+    request.binding_required = binding == auth::channel_binding::require;
+    if (const auto* info = client_.tls()) {
         request.certificate = auth::certificate_identity{info->verified, info->subject};
+        if (binding != auth::channel_binding::off) request.end_point = info->end_point;
+    }
     auth::authenticator machine(configuration_->users, home_.shared.mock_secret,
                                 std::move(request));
     auto step = machine.start();

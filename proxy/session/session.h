@@ -44,6 +44,10 @@ class session : public std::enable_shared_from_this<session> {
     enum class phase : std::uint8_t { login, held, connecting, running, console, ending, over };
     using clock_point = std::chrono::steady_clock::time_point;
 
+    // login_tls.cpp
+    boost::asio::awaitable<bool> accept_direct_tls();
+    static refusal repeated_request(std::uint32_t code);
+
     // login.cpp
     boost::asio::awaitable<void> run_login();
     boost::asio::awaitable<std::optional<protocol::startup_message>> negotiate();

@@ -1,5 +1,6 @@
 #include "proxy/session/upstream.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -53,26 +54,36 @@ awaitable<std::unique_ptr<net::stream>> dial(const target_settings& t) {
     co_return std::make_unique<net::stream>(std::move(socket));
 }
 
-// SSLRequest and its one-byte answer. Anything but S or N is no PostgreSQL server.
-awaitable<void> start_tls(net::stream& s, const target_settings& t,
-                          std::shared_ptr<const net::client_tls> tls) {
-    if (!tls) co_return;
-    std::string request;
-    protocol::encode_ssl_request(request);
-    co_await write_all(s, request);
-    std::string answer;
-    co_await read_exactly(s, answer, 1);
-    if (answer == "N") {
-        if (tls->mode() == net::client_tls_mode::prefer) co_return;
-        fail(t,
-             std::string("it does not offer TLS, and tls.mode is ") + net::to_string(tls->mode()));
+/// Begins TLS as the target's settings say. Returns "" when it is done (or left out, where mode
+/// prefer allows that), else why not.
+awaitable<std::string> begin_tls(net::stream& s, std::shared_ptr<const net::client_tls> tls,
+                                 std::string host) {
+    const bool direct = tls->options().negotiation == net::tls_negotiation::direct;
+    if (!direct) {
+        std::string request;
+        protocol::encode_ssl_request(request);
+        co_await write_all(s, request);
+        std::string answer;
+        co_await read_exactly(s, answer, 1);
+        if (answer == "N") {
+            if (tls->mode() == net::client_tls_mode::prefer) co_return std::string();
+            co_return std::string("it does not offer TLS, and tls.mode is ") +
+                net::to_string(tls->mode());
+        }
+        // Anything but S or N is no PostgreSQL server.
+        if (answer != "S")
+            co_return std::string("it answered the request for TLS with neither yes nor no");
+        if (s.buffered_plain_bytes() > 0)
+            co_return std::string("it sent bytes between its answer and the TLS handshake");
     }
-    if (answer != "S") fail(t, "it answered the request for TLS with neither yes nor no");
-    if (s.buffered_plain_bytes() > 0)
-        fail(t, "it sent bytes between its answer and the TLS handshake");
-    s.start_tls_client(tls, t.host);
+    s.start_tls_client(tls, host);
     const auto why = co_await handshake(s);
-    if (!why.empty()) fail(t, "TLS failed: " + backend::sanitize_text(why, 200));
+    if (!why.empty()) co_return "TLS failed: " + backend::sanitize_text(why, 200);
+    // Servers before PostgreSQL 17 name no protocol; whoever names one must name ours.
+    const auto& alpn = s.tls()->alpn;
+    if (alpn == "postgresql" || (alpn.empty() && !direct)) co_return std::string();
+    co_return std::string("TLS failed: it does not agree on the protocol postgresql by ALPN") +
+        (direct ? "; direct TLS needs PostgreSQL 17" : "");
 }
 
 awaitable<protocol::frame> read_frame(net::stream& s, const target_settings& t,
@@ -118,8 +129,10 @@ class upstream_auth {
         if (std::holds_alternative<backend::authentication_ok>(what)) {
             if (scram_ && !scram_->verified())
                 fail(target_, "it let us in without proving that it knows the password");
+            if (!asked_) demand(auth::method::none);
             co_return true;
         }
+        asked_ = true;
         if (std::holds_alternative<backend::authentication_cleartext>(what)) {
             co_await send_cleartext();
         } else if (const auto* md5 = std::get_if<backend::authentication_md5>(&what)) {
@@ -147,7 +160,20 @@ class upstream_auth {
         co_await write_all(stream_, frame);
         wipe(frame);
     }
+    /// What the server asks for must be what the target's settings allow.
+    void demand(auth::method m) const {
+        const bool bound = m == auth::method::scram_sha_256_plus;
+        const bool binding = target_.channel_binding == auth::channel_binding::require;
+        if (target_.require_auth.allows(m) && (bound || !binding)) return;
+        const std::string asks = m == auth::method::none
+                                     ? "it lets us in without authentication (none)"
+                                     : std::string("it asks for the method ") + auth::to_string(m);
+        fail(target_, asks + (binding ? ", and channel_binding is require"
+                                      : ", and require_auth takes " + target_.require_auth.text() +
+                                            " alone"));
+    }
     awaitable<void> send_cleartext() {
+        demand(auth::method::password);
         if (!stream_.is_tls() || stream_.tls() == nullptr || !stream_.tls()->verified)
             fail(target_,
                  "it asks for the password in clear, and its certificate is not verified "
@@ -157,6 +183,7 @@ class upstream_auth {
         co_await send(std::move(frame));
     }
     awaitable<void> send_md5(protocol::bytes salt) {
+        demand(auth::method::md5);
         std::array<std::uint8_t, 4> raw{};
         for (std::size_t i = 0; i < raw.size(); ++i)
             raw[i] = static_cast<std::uint8_t>(salt[i]);
@@ -167,19 +194,48 @@ class upstream_auth {
         wipe(answer);
         co_await send(std::move(frame));
     }
+    /// Of the mechanisms offered, the strongest that the settings and this connection allow; says
+    /// by its flag what we think was offered, so that a list shortened on the way is found out.
+    protocol::sasl::binding choose_binding(const backend::authentication_sasl& sasl) const {
+        using protocol::sasl::binding;
+        const auto offers = [&sasl](std::string_view name) {
+            return std::find(sasl.mechanisms.begin(), sasl.mechanisms.end(), name) !=
+                   sasl.mechanisms.end();
+        };
+        const bool plus = offers(protocol::sasl::scram_sha_256_plus);
+        const auto* tls = stream_.tls();
+        const bool wanted = target_.channel_binding != auth::channel_binding::off;
+        const bool able = wanted && tls != nullptr && !tls->end_point.empty();
+        if (able && plus) return binding::used;
+        if (wanted && plus && tls == nullptr)
+            fail(target_,
+                 "it offers SCRAM-SHA-256-PLUS without TLS: TLS was taken away on the way");
+        // Whoever is in the middle could show such a certificate to get rid of the binding.
+        if (wanted && plus && !tls->verified)
+            fail(target_,
+                 "its certificate has no hash to bind to (Ed25519?) and is not verified; verify it "
+                 "(tls.mode verify-full), or say channel_binding: off");
+        if (!offers(protocol::sasl::scram_sha_256))
+            fail(target_, "it does not offer SCRAM-SHA-256");
+        return able ? binding::unadvertised : binding::none;
+    }
     awaitable<void> begin_scram(const backend::authentication_sasl& sasl) {
-        bool offered = false;
-        for (const auto m : sasl.mechanisms)
-            offered = offered || m == "SCRAM-SHA-256";
-        if (!offered || scram_) fail(target_, "it does not offer SCRAM-SHA-256");
+        if (scram_) fail(target_, "it begins the login twice");
+        const auto binding = choose_binding(sasl);
+        const bool bound = binding == protocol::sasl::binding::used;
+        demand(bound ? auth::method::scram_sha_256_plus : auth::method::scram_sha_256);
         std::shared_ptr<auth::scram_key_cache> keys;
         if (const auto at = request_.configuration->keys.find(target_.name);
             at != request_.configuration->keys.end())
             keys = at->second;
         scram_.emplace(password(), keys);
+        scram_->set_binding(binding, bound ? stream_.tls()->end_point : std::string());
         const auto first = scram_->first();
         std::string frame;
-        frontend::sasl_initial_response{"SCRAM-SHA-256", protocol::bytes(first)}.encode(frame);
+        frontend::sasl_initial_response{
+            bound ? protocol::sasl::scram_sha_256_plus : protocol::sasl::scram_sha_256,
+            protocol::bytes(first)}
+            .encode(frame);
         co_await send(std::move(frame));
     }
     awaitable<void> go_on(protocol::bytes data) {
@@ -206,6 +262,7 @@ class upstream_auth {
     const target_settings& target_;
     net::stream& stream_;
     std::optional<auth::scram_client> scram_;
+    bool asked_ = false;  // the server wanted some proof of us
 };
 
 std::string startup_frame(const upstream_request& r) {
@@ -234,7 +291,10 @@ awaitable<upstream_login> connect_upstream(services& shared, upstream_request re
     boost::system::error_code ec;
     login.endpoint = s.socket().remote_endpoint(ec);
     try {
-        co_await start_tls(s, t, tls);
+        if (tls) {
+            const auto why = co_await begin_tls(s, tls, t.host);
+            if (!why.empty()) fail(t, why);
+        }
         co_await write_all(s, startup_frame(request));
         upstream_auth authentication(shared, request, s);
         std::string buffer;
@@ -282,19 +342,8 @@ awaitable<void> cancel_upstream(std::shared_ptr<const net::client_tls> tls, std:
         net::tcp::socket socket(executor);
         co_await socket.async_connect(endpoint, use_awaitable);
         net::stream s(std::move(socket));
-        if (tls) {
-            std::string ask;
-            protocol::encode_ssl_request(ask);
-            co_await write_all(s, ask);
-            std::string answer;
-            co_await read_exactly(s, answer, 1);
-            if (answer == "S" && s.buffered_plain_bytes() == 0) {
-                s.start_tls_client(tls, host);
-                if (!(co_await handshake(s)).empty()) co_return;
-            } else if (tls->mode() != net::client_tls_mode::prefer) {
-                co_return;
-            }
-        }
+        // Over TLS or, with mode prefer, in clear where the server has none.
+        if (tls && !(co_await begin_tls(s, tls, host)).empty()) co_return;
         std::string frame;
         protocol::encode_cancel_request(frame, request);
         co_await write_all(s, frame);

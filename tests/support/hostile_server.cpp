@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,14 +22,67 @@ std::uint32_t read_int32(std::string_view bytes) {
     return value;
 }
 
+int answer_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char*,
+                unsigned, void* arg) {
+    const auto& name = *static_cast<const std::string*>(arg);
+    if (name.empty()) return SSL_TLSEXT_ERR_NOACK;
+    *out = static_cast<const unsigned char*>(static_cast<const void*>(name.data()));
+    *out_size = static_cast<unsigned char>(name.size());
+    return SSL_TLSEXT_ERR_OK;
+}
+
 constexpr std::uint32_t ssl_code = 80877103;
 constexpr std::uint32_t gssenc_code = 80877104;
 
 }  // namespace
 
+struct hostile_connection::tls {
+    SSL_CTX* context = nullptr;
+    SSL* ssl = nullptr;
+    std::string protocol{};
+    tls() = default;
+    ~tls() {
+        SSL_free(ssl);
+        SSL_CTX_free(context);
+    }
+    tls(const tls&) = delete;
+    tls& operator=(const tls&) = delete;
+};
+
+void hostile_connection::accept_tls(const key_pair& identity, const std::string& protocol) {
+    auto t = std::make_shared<tls>();
+    t->protocol = protocol;
+    t->context = SSL_CTX_new(TLS_server_method());
+    SSL_CTX_set_alpn_select_cb(t->context, answer_alpn, &t->protocol);
+    if (SSL_CTX_use_certificate_chain_file(t->context, identity.certificate.c_str()) != 1 ||
+        SSL_CTX_use_PrivateKey_file(t->context, identity.key.c_str(), SSL_FILETYPE_PEM) != 1)
+        throw std::runtime_error("the hostile server cannot use its certificate");
+    const timeval limit{patience.count() / 1000, 0};
+    ::setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    t->ssl = SSL_new(t->context);
+    SSL_set_fd(t->ssl, socket_.fd());
+    if (SSL_accept(t->ssl) != 1) throw std::runtime_error("the TLS handshake failed");
+    tls_ = std::move(t);
+}
+
+unsigned char hostile_connection::peek() const {
+    if (!socket_.wait(POLLIN, patience)) throw wire_timeout("nothing came");
+    unsigned char first = 0;
+    if (::recv(socket_.fd(), &first, 1, MSG_PEEK) != 1) throw wire_closed("the proxy left");
+    return first;
+}
+
+std::string hostile_connection::receive() {
+    if (!tls_) return socket_.receive(65536);
+    std::string bytes(16384, '\0');
+    const int n = SSL_read(tls_->ssl, bytes.data(), static_cast<int>(bytes.size()));
+    bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    return bytes;
+}
+
 std::string hostile_connection::read_exact(std::size_t bytes) {
     while (buffer_.size() < bytes) {
-        const std::string more = socket_.receive(65536);
+        const std::string more = receive();
         if (more.empty()) throw wire_closed("the proxy closed the upstream connection");
         buffer_ += more;
     }
@@ -57,7 +111,10 @@ std::pair<char, std::string> hostile_connection::read_message() {
 }
 
 void hostile_connection::send(std::string_view bytes) {
-    socket_.send_all(bytes);
+    if (!tls_)
+        socket_.send_all(bytes);
+    else if (SSL_write(tls_->ssl, bytes.data(), static_cast<int>(bytes.size())) <= 0)
+        throw wire_closed("the proxy closed the upstream connection");
 }
 
 void hostile_connection::accept_login() {
@@ -80,7 +137,7 @@ void hostile_connection::accept_login() {
 }
 
 void hostile_connection::drain() {
-    while (!socket_.receive(65536).empty()) {
+    while (!receive().empty()) {
     }
 }
 

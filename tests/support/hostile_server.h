@@ -3,11 +3,13 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
+#include "tests/support/certificates.h"
 #include "tests/support/sockets.h"
 
 /// A fake PostgreSQL server that answers as a test's script says.
@@ -24,6 +26,11 @@ class hostile_connection {
     [[nodiscard]] std::string read_startup_refusing_tls();
     /// The next typed message: type byte and body.
     [[nodiscard]] std::pair<char, std::string> read_message();
+    /// Becomes a TLS server with this certificate, which agrees on `protocol` if it is offered
+    /// ("" = names none). Errors: throws std::runtime_error when the handshake fails.
+    void accept_tls(const key_pair& identity, const std::string& protocol = "");
+    /// The first byte that waits, without taking it.
+    [[nodiscard]] unsigned char peek() const;
     void send(std::string_view bytes);
     /// AuthenticationOk, the usual ParameterStatus set, BackendKeyData, ReadyForQuery.
     void accept_login();
@@ -33,7 +40,10 @@ class hostile_connection {
 
   private:
     [[nodiscard]] std::string read_exact(std::size_t bytes);
+    struct tls;
+    [[nodiscard]] std::string receive();
     tcp_socket socket_;
+    std::shared_ptr<tls> tls_;
     std::string buffer_;
 };
 

@@ -86,7 +86,7 @@ scram_client::scram_client(std::string password, std::string nonce)
     : password_(std::move(password)), nonce_(std::move(nonce)) {}
 
 std::string scram_client::first() const {
-    return "n,,n=,r=" + nonce_;
+    return gs2_header_ + "n=,r=" + nonce_;
 }
 
 std::string scram_client::final(const std::string& server_first) {
@@ -94,7 +94,7 @@ std::string scram_client::final(const std::string& server_first) {
     if (nonce.rfind(nonce_, 0) != 0) throw std::runtime_error("the server changed the nonce");
     const std::string key = salted(password_, from_base64(attribute(server_first, 's')),
                                    std::stoi(attribute(server_first, 'i')));
-    const std::string without_proof = "c=biws,r=" + nonce;
+    const std::string without_proof = "c=" + base64(gs2_header_ + end_point_) + ",r=" + nonce;
     const std::string all = "n=,r=" + nonce_ + "," + server_first + "," + without_proof;
     std::string proof = hmac(key, "Client Key");
     const std::string signature = hmac(sha256(proof), all);

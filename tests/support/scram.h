@@ -14,6 +14,11 @@ namespace sallyport::tests {
 class scram_client {
   public:
     explicit scram_client(std::string password, std::string nonce = "rOprNGfwEbeRWgbNEkqO");
+    /// Before first(): "n,,", "y,,", "p=tls-server-end-point,,", and what `c=` has behind it.
+    void bind(std::string gs2_header, std::string end_point = "") {
+        gs2_header_ = std::move(gs2_header);
+        end_point_ = std::move(end_point);
+    }
     [[nodiscard]] std::string first() const;
     /// Errors: throws std::runtime_error when the server's message is malformed.
     [[nodiscard]] std::string final(const std::string& server_first);
@@ -23,6 +28,8 @@ class scram_client {
   private:
     std::string password_;
     std::string nonce_;
+    std::string gs2_header_ = "n,,";
+    std::string end_point_{};
     std::string server_signature_;
 };
 

@@ -170,6 +170,14 @@ void wire_client::handshake(const tls_client_options& options) {
             SSL_CTX_use_PrivateKey_file(t->context, options.key.c_str(), SSL_FILETYPE_PEM) != 1)
             throw std::runtime_error(openssl_reason("client certificate"));
     }
+    std::string protocols;
+    for (const auto& name : options.alpn)
+        protocols += static_cast<char>(name.size()) + name;
+    if (!protocols.empty())
+        SSL_CTX_set_alpn_protos(
+            t->context,
+            static_cast<const unsigned char*>(static_cast<const void*>(protocols.data())),
+            static_cast<unsigned>(protocols.size()));
     // A server that stops in the middle of the handshake must not stop the test.
     const timeval limit{patience.count() / 1000, 0};
     ::setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -179,28 +187,66 @@ void wire_client::handshake(const tls_client_options& options) {
     tls_ = std::move(t);
 }
 
-void wire_client::authenticate(const login_options& o) {
+std::string wire_client::end_point() const {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned size = 0;
+    X509* certificate = tls_ ? SSL_get0_peer_certificate(tls_->ssl) : nullptr;
+    if (certificate == nullptr || X509_digest(certificate, EVP_sha256(), digest.data(), &size) != 1)
+        throw std::runtime_error("no certificate to bind to");
+    return {digest.begin(), digest.begin() + size};
+}
+
+std::string wire_client::agreed_protocol() const {
+    const unsigned char* name = nullptr;
+    unsigned size = 0;
+    if (tls_) SSL_get0_alpn_selected(tls_->ssl, &name, &size);
+    return name == nullptr ? std::string() : std::string(name, name + size);
+}
+
+void wire_client::begin_login(const login_options& o) {
     parameters p{{"user", o.user}, {"database", o.database}};
     p.insert(p.end(), o.more.begin(), o.more.end());
     send(wire::startup(p, o.version));
-    scram_client scram(o.password);
     negotiated_.reset();
+    const message m = read_until_auth();
+    if (int32_at(m.body, 0) == auth_ok) {
+        mechanisms_.clear();
+        return;
+    }
+    if (int32_at(m.body, 0) != auth_sasl)
+        throw std::runtime_error("unexpected authentication request");
+    mechanisms_.clear();
+    std::string_view names = std::string_view(m.body).substr(4);
+    while (!names.empty() && names[0] != '\0') {
+        const auto end = names.find('\0');
+        mechanisms_.emplace_back(names.substr(0, end));
+        names.remove_prefix(end + 1);
+    }
+}
+
+message wire_client::read_until_auth() {
+    message m = read();
+    if (m.type == 'v' && !negotiated_) {
+        negotiated_ = m.body;
+        m = read();
+    }
+    if (m.type == 'E') throw login_refused(fields_of(m));
+    if (m.type != 'R') throw std::runtime_error(std::string("unexpected before login: ") + m.type);
+    return m;
+}
+
+void wire_client::prove(const login_options& o) {
+    if (mechanisms_.empty()) return;  // let in without a password
+    scram_client scram(o.password);
+    const bool bound = o.gs2_header.rfind("p=", 0) == 0;
+    scram.bind(o.gs2_header, o.end_point.empty() && bound ? end_point() : o.end_point);
+    send(wire::sasl_initial(o.mechanism, scram.first()));
     for (;;) {
-        const message m = read();
-        if (m.type == 'E') throw login_refused(fields_of(m));
-        if (m.type == 'v' && !negotiated_) {
-            negotiated_ = m.body;
-            continue;
-        }
-        if (m.type != 'R')
-            throw std::runtime_error(std::string("unexpected before login: ") + m.type);
+        const message m = read_until_auth();
         const std::string data = m.body.substr(4);
         switch (int32_at(m.body, 0)) {
             case auth_ok:
                 return;
-            case auth_sasl:
-                send(wire::sasl_initial("SCRAM-SHA-256", scram.first()));
-                break;
             case auth_sasl_continue:
                 server_first_ = data;
                 send(wire::frame('p', scram.final(data)));
@@ -214,13 +260,23 @@ void wire_client::authenticate(const login_options& o) {
     }
 }
 
-void wire_client::login(const login_options& o) {
-    authenticate(o);
+void wire_client::authenticate(const login_options& o) {
+    begin_login(o);
+    prove(o);
+}
+
+void wire_client::finish_login(const login_options& o) {
+    prove(o);
     for (;;) {
         const message m = read();
         if (m.type == 'E') throw login_refused(fields_of(m));
         if (m.type == 'Z') return;
     }
+}
+
+void wire_client::login(const login_options& o) {
+    begin_login(o);
+    finish_login(o);
 }
 
 void wire_client::half_close() {

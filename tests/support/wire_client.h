@@ -68,6 +68,7 @@ struct tls_client_options {
     std::string ca{};           ///< "" = do not verify
     std::string certificate{};  ///< "" = none
     std::string key{};
+    std::vector<std::string> alpn{};  ///< protocols to offer; none = no ALPN at all
 };
 
 /// What one exchange up to ReadyForQuery brought.
@@ -89,6 +90,10 @@ struct login_options {
     std::string database = "shop";
     parameters more{};
     std::uint32_t version = 196608;
+    std::string mechanism = "SCRAM-SHA-256";
+    std::string gs2_header = "n,,";
+    /// What is bound to; "" = with `p=`, the hash of the certificate that this connection saw.
+    std::string end_point{};
 };
 
 class wire_client {
@@ -122,10 +127,22 @@ class wire_client {
     /// The handshake alone, on whatever was agreed before.
     void handshake(const tls_client_options& options = {});
 
+    /// Over TLS: SHA-256 of the server's certificate, which is what SCRAM binds to for the tests'
+    /// own certificates; the protocol agreed by ALPN, "" = none.
+    [[nodiscard]] std::string end_point() const;
+    [[nodiscard]] std::string agreed_protocol() const;
+    /// The mechanisms of the last AuthenticationSASL, in order.
+    [[nodiscard]] const std::vector<std::string>& mechanisms() const noexcept {
+        return mechanisms_;
+    }
+
     /// Startup and SCRAM, up to AuthenticationOk. Errors: throws login_refused.
     void authenticate(const login_options& o);
     /// authenticate(), then up to ReadyForQuery.
     void login(const login_options& o);
+    /// The two halves of login(), for what happens between them: up to the mechanisms, and on.
+    void begin_login(const login_options& o);
+    void finish_login(const login_options& o);
 
     void half_close();
     void close();
@@ -151,12 +168,15 @@ class wire_client {
     [[nodiscard]] std::string receive_some(milliseconds deadline);
     void fill(std::size_t bytes, milliseconds deadline);
     void note(const message& m);
+    [[nodiscard]] message read_until_auth();
+    void prove(const login_options& o);
     tcp_socket socket_;
     std::unique_ptr<tls> tls_;
     std::string buffer_{};
     std::vector<message> skipped_;
     std::map<std::string, std::string> server_parameters_{};
     std::string server_first_{};
+    std::vector<std::string> mechanisms_{};
     std::uint32_t pid_ = 0;
     std::uint32_t secret_ = 0;
     std::string key_{};

@@ -52,6 +52,26 @@ std::string ask(std::uint16_t port, const std::string& alpn, int version_max = 0
     return seen;
 }
 
+/// What a new connection is shown, as PEM; "" = no handshake.
+std::string certificate_of(std::uint16_t port) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(port);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* const context = SSL_CTX_new(TLS_client_method());
+    auto* const ssl = SSL_new(context);
+    SSL_set_fd(ssl, fd);
+    std::string seen;
+    if (::connect(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0 &&
+        SSL_connect(ssl) == 1)
+        seen = net::testing::pem_of(SSL_get0_peer_certificate(ssl));
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    ::close(fd);
+    return seen;
+}
+
 struct tls_world : world {
     tls_world() {
         const auto made = net::testing::make_identity({});
@@ -90,13 +110,28 @@ TEST(admin_tls, unreadable_files_are_named_and_a_bad_reload_changes_nothing) {
     tls_world w;
     server s(w.options, w.make(), w.hub);
     s.start();
-    EXPECT_EQ(s.reload_tls(), "");
+    EXPECT_EQ(s.reload_tls(w.options.tls.certificate, w.options.tls.key), "");
 
     w.folder.write("a.key", "nonsense");
 
-    EXPECT_THAT(s.reload_tls(), HasSubstr("a.key"));
+    EXPECT_THAT(s.reload_tls(w.options.tls.certificate, w.options.tls.key), HasSubstr("a.key"));
     EXPECT_THAT(ask(s.port(), "http/1.1"), StartsWith("HTTP/1.1 200"));
     EXPECT_THROW(server(w.options, w.make(), w.hub), std::runtime_error);
+}
+
+TEST(admin_tls, other_files_are_shown_to_connections_from_then_on) {
+    tls_world w;
+    server s(w.options, w.make(), w.hub);
+    s.start();
+    const auto before = certificate_of(s.port());
+    const auto made = net::testing::make_identity({});
+    const auto certificate = w.folder.write("b.crt", net::testing::pem_of(made.certificate.get()));
+    const auto key = w.folder.write("b.key", net::testing::pem_of(made.key.get()));
+
+    EXPECT_EQ(s.reload_tls(certificate, key), "");
+
+    EXPECT_EQ(certificate_of(s.port()), net::testing::pem_of(made.certificate.get()));
+    EXPECT_NE(before, certificate_of(s.port()));
 }
 
 }  // namespace

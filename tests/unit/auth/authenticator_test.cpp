@@ -177,6 +177,90 @@ TEST(authenticator_test, password_message_before_the_question_is_refused) {
     EXPECT_EQ(a.start().what, kind::refused);
 }
 
+const std::string end_point(32, 'h');
+
+authenticator over_tls(const std::string& user, bool required = false) {
+    return {directory(), mock_key, {user, at(0), false, {}, end_point, required}};
+}
+
+std::string mechanisms_of(const login_step& s) {
+    return s.bytes.substr(9);
+}
+
+const std::string both("SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0", 34);
+
+TEST(authenticator_test, plus_is_offered_first_where_there_is_something_to_bind_to) {
+    auto a = over_tls("alice");
+    auto required = over_tls("alice", true);
+
+    EXPECT_EQ(mechanisms_of(a.start()), both);
+    EXPECT_EQ(mechanisms_of(required.start()), std::string("SCRAM-SHA-256-PLUS\0\0", 20));
+}
+
+TEST(authenticator_test, users_who_cannot_log_in_are_offered_the_same_and_refused_the_same) {
+    for (const char* name : {"alice", "bob", "ci", "nobody"}) {
+        authenticator a(directory(), mock_key, {name, at(1000), false, {}, end_point, false});
+        EXPECT_EQ(mechanisms_of(a.start()), both) << name;
+        scram_client client{secret("guess")};
+        client.set_binding(protocol::sasl::binding::used, end_point);
+        const auto first = a.step(initial(client.first(), "SCRAM-SHA-256-PLUS"));
+        ASSERT_EQ(first.what, kind::send) << name;
+        const auto last = a.step(response(client.server_first(challenge(first.bytes)).data));
+        EXPECT_EQ(last.sqlstate, "28P01") << name;
+        EXPECT_EQ(last.message,
+                  "password authentication failed for user \"" + std::string(name) + "\"");
+    }
+}
+
+TEST(authenticator_test, bound_login_is_accepted_and_named) {
+    auto a = over_tls("alice", true);
+    (void)a.start();
+    scram_client client{secret("alice-demo")};
+    client.set_binding(protocol::sasl::binding::used, end_point);
+
+    const auto first = a.step(initial(client.first(), "SCRAM-SHA-256-PLUS"));
+    const auto last = a.step(response(client.server_first(challenge(first.bytes)).data));
+
+    EXPECT_EQ(last.what, kind::accepted);
+    EXPECT_EQ(last.method, "scram-sha-256-plus");
+}
+
+TEST(authenticator_test, downgrade_and_foreign_channel_are_refused_in_postgresql_s_words) {
+    auto downgraded = over_tls("alice");
+    (void)downgraded.start();
+    const auto y = downgraded.step(initial("y,,n=,r=abc"));
+    EXPECT_EQ(y.sqlstate, "28000");
+    EXPECT_EQ(y.message, "SCRAM channel binding negotiation error");
+
+    auto foreign = over_tls("alice");
+    (void)foreign.start();
+    scram_client client{secret("alice-demo")};
+    client.set_binding(protocol::sasl::binding::used, std::string(32, 'x'));
+    const auto first = foreign.step(initial(client.first(), "SCRAM-SHA-256-PLUS"));
+    const auto last = foreign.step(response(client.server_first(challenge(first.bytes)).data));
+    EXPECT_EQ(last.sqlstate, "28000");
+    EXPECT_EQ(last.message, "SCRAM channel binding check failed");
+}
+
+TEST(authenticator_test, mechanism_that_was_not_offered_is_a_violation) {
+    auto required = over_tls("alice", true);
+    (void)required.start();
+    EXPECT_EQ(required.step(initial("n,,n=,r=abc")).sqlstate, "08P01");
+
+    auto mixed = over_tls("alice");
+    (void)mixed.start();
+    EXPECT_EQ(mixed.step(initial("n,,n=,r=abc", "SCRAM-SHA-256-PLUS")).sqlstate, "08P01");
+}
+
+TEST(authenticator_test, required_binding_without_tls_lets_nobody_in) {
+    authenticator a(directory(), mock_key, {"alice", at(0), false, {}, "", true});
+
+    const auto r = a.start();
+
+    EXPECT_EQ(r.what, kind::refused);
+    EXPECT_EQ(r.sqlstate, "28000");
+}
+
 login_step by_certificate(const std::string& name, std::optional<certificate_identity> c,
                           policy::instant now = at(0)) {
     authenticator a(directory(), mock_key, {name, now, true, std::move(c)});

@@ -64,6 +64,8 @@ struct certificate_options {
     long valid_from_s = -3600;
     long valid_until_s = 3600;
     bool is_ca = false;
+    std::string key_type = "EC";    ///< or RSA, RSA-PSS, ED25519, ED448
+    std::string digest = "SHA256";  ///< of the signature; no meaning for ED25519 and ED448
 };
 
 using key_ptr = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
@@ -84,10 +86,22 @@ inline void add_extension(X509* to, X509* issuer, int nid, const std::string& va
     X509_EXTENSION_free(extension);
 }
 
+inline key_ptr make_key(const std::string& type) {
+    std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)> c(
+        EVP_PKEY_CTX_new_from_name(nullptr, type.c_str(), nullptr), EVP_PKEY_CTX_free);
+    EVP_PKEY* key = nullptr;
+    if (!c || EVP_PKEY_keygen_init(c.get()) != 1 ||
+        (type == "EC" && EVP_PKEY_CTX_set_group_name(c.get(), "P-256") != 1) ||
+        (type.starts_with("RSA") && EVP_PKEY_CTX_set_rsa_keygen_bits(c.get(), 2048) != 1) ||
+        EVP_PKEY_generate(c.get(), &key) != 1)
+        throw std::runtime_error("no key of type " + type);
+    return {key, EVP_PKEY_free};
+}
+
 /// Signed by `issuer`, or by itself.
 inline identity make_identity(const certificate_options& o, const identity* issuer = nullptr) {
     identity made;
-    made.key.reset(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
+    made.key = make_key(o.key_type);
     made.certificate.reset(X509_new());
     auto* x = made.certificate.get();
     X509_set_version(x, 2);
@@ -107,7 +121,9 @@ inline identity make_identity(const certificate_options& o, const identity* issu
                   o.is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
     if (!o.is_ca && !o.alternative_names.empty())
         add_extension(x, signer, NID_subject_alt_name, o.alternative_names);
-    if (X509_sign(x, issuer != nullptr ? issuer->key.get() : made.key.get(), EVP_sha256()) == 0)
+    auto* signing = issuer != nullptr ? issuer->key.get() : made.key.get();
+    const bool hashless = EVP_PKEY_is_a(signing, "ED25519") || EVP_PKEY_is_a(signing, "ED448");
+    if (X509_sign(x, signing, hashless ? nullptr : EVP_get_digestbyname(o.digest.c_str())) == 0)
         throw std::runtime_error("X509_sign");
     return made;
 }
