@@ -59,6 +59,18 @@ certificate_ptr blank(EVP_PKEY* key, long valid_days) {
     return c;
 }
 
+key_ptr make_key(const std::string& type) {
+    const std::unique_ptr<EVP_PKEY_CTX, deleter<EVP_PKEY_CTX_free>> c(
+        EVP_PKEY_CTX_new_from_name(nullptr, type.c_str(), nullptr));
+    EVP_PKEY* key = nullptr;
+    must(c != nullptr && EVP_PKEY_keygen_init(c.get()) == 1, type.c_str());
+    if (type == "EC") must(EVP_PKEY_CTX_set_group_name(c.get(), "P-256") == 1, type.c_str());
+    if (type.starts_with("RSA"))
+        must(EVP_PKEY_CTX_set_rsa_keygen_bits(c.get(), 2048) == 1, type.c_str());
+    must(EVP_PKEY_generate(c.get(), &key) == 1, type.c_str());
+    return key_ptr(key);
+}
+
 std::string pem_of(X509* c) {
     bio_ptr bio(BIO_new(BIO_s_mem()));
     PEM_write_bio_X509(bio.get(), c);
@@ -100,16 +112,19 @@ certificate_authority::certificate_authority(std::string directory, const std::s
 certificate_authority::~certificate_authority() = default;
 
 key_pair certificate_authority::issue(const certificate_request& request) const {
-    const key_ptr key(EVP_EC_gen("P-256"));
+    const key_ptr key = make_key(request.key_type);
     const certificate_ptr certificate = blank(key.get(), request.valid_days);
     X509* c = certificate.get();
     add_name(X509_get_subject_name(c), "O", request.organisation);
     add_name(X509_get_subject_name(c), "CN", request.common_name);
-    X509_set_issuer_name(c, X509_get_subject_name(impl_->certificate.get()));
-    add_extension(c, impl_->certificate.get(), NID_basic_constraints, "critical,CA:FALSE");
+    X509* issuer = request.self_signed ? c : impl_->certificate.get();
+    EVP_PKEY* signing = request.self_signed ? key.get() : impl_->key.get();
+    X509_set_issuer_name(c, X509_get_subject_name(issuer));
+    add_extension(c, issuer, NID_basic_constraints, "critical,CA:FALSE");
     if (!request.alternative_names.empty())
-        add_extension(c, impl_->certificate.get(), NID_subject_alt_name, request.alternative_names);
-    must(X509_sign(c, impl_->key.get(), EVP_sha256()) > 0, "cannot sign");
+        add_extension(c, issuer, NID_subject_alt_name, request.alternative_names);
+    const EVP_MD* hash = EVP_PKEY_is_a(signing, "ED25519") == 1 ? nullptr : EVP_sha256();
+    must(X509_sign(c, signing, hash) > 0, "cannot sign");
 
     const std::string stem = directory_ + "/" + request.file;
     write_file(stem + ".crt", pem_of(c), 0644);

@@ -18,6 +18,8 @@ struct certificate_request {
     std::string organisation{};                                    ///< "" = none
     std::string alternative_names = "DNS:localhost,IP:127.0.0.1";  ///< "" = none
     long valid_days = 1;                                           ///< negative: has expired
+    std::string key_type = "EC";                                   ///< or RSA, RSA-PSS, ED25519
+    bool self_signed = false;  ///< with its own key, so that the signature is of that kind too
 };
 
 /// A certificate authority (EC P-256) that writes into one folder.

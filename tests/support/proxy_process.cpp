@@ -120,9 +120,12 @@ std::string proxy_process::audit_directory() const {
 void proxy_process::write_configuration() const {
     const auto or_default = [](const std::string& s, const char* d) { return s.empty() ? d : s; };
     std::string text;
-    text += "listen:\n  postgres: { address: 127.0.0.1, port: " + std::to_string(port_) +
-            ", tls: " + or_default(options_.postgres_tls, "{ mode: disable }") +
-            " }\n  admin: { address: 127.0.0.1, port: " + std::to_string(admin_port_) + " }\n";
+    text +=
+        "listen:\n  postgres: { address: 127.0.0.1, port: " + std::to_string(port_) +
+        ", tls: " + or_default(options_.postgres_tls, "{ mode: disable }") +
+        (options_.channel_binding.empty() ? "" : ", channel_binding: " + options_.channel_binding) +
+        " }\n  admin: { address: 127.0.0.1, port: " + std::to_string(admin_port_) +
+        (options_.admin_tls.empty() ? "" : ", tls: " + options_.admin_tls) + " }\n";
     text += "state: { sqlite: var/sallyport.db }\n";
     text += "audit: { directory: " + audit_directory() + ", signing_key: var/audit.key }\n";
     text += "users: users.yaml\npolicy: policy.yaml\n";
@@ -131,7 +134,7 @@ void proxy_process::write_configuration() const {
         text += "  " + name + ":\n    host: 127.0.0.1\n    port: " + std::to_string(t.port) +
                 "\n    dbname: " + t.dbname +
                 "\n    tls: " + or_default(t.tls, "{ mode: disable }") + "\n    login: " + t.login +
-                "\n    connect_timeout: " + t.connect_timeout + "\n";
+                "\n    connect_timeout: " + t.connect_timeout + "\n" + t.more;
     }
     if (!options_.limits.empty()) text += "limits: " + options_.limits + "\n";
     text += "roles: { admin: { groups: [admin] } }\ndrain_timeout: " + options_.drain_timeout +

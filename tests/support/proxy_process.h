@@ -19,6 +19,7 @@ struct target_options {
     std::string login = "{ user: app, password_file: secrets/app }";
     std::string tls{};  ///< YAML flow map; "" = { mode: disable }
     std::string connect_timeout = "10s";
+    std::string more{};  ///< further lines of the target, "    key: value\n" each
 };
 
 /// A field that a test does not set has a value that does not matter to it.
@@ -26,6 +27,8 @@ struct proxy_options {
     std::map<std::string, target_options> targets{};
     std::string policy{};                        ///< policy.yaml; "" = example_policy()
     std::string postgres_tls{};                  ///< YAML flow map; "" = { mode: disable }
+    std::string channel_binding{};               ///< of listen.postgres; "" = not said
+    std::string admin_tls{};                     ///< YAML flow map; "" = none
     std::string limits{};                        ///< YAML flow map; "" = {}
     std::string drain_timeout = "1s";
     std::string audit_directory{};               ///< "" = var/audit in the folder

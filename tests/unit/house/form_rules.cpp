@@ -37,6 +37,10 @@ const std::vector<banned_text>& banned_texts() {
         {std::regex(R"(\b(strcpy|strcat|sprintf|gets|strtok|atoi|atol|alloca)\s*\()"),
          {"protocol", "policy", "proxy"},
          "use std::string, std::format-like helpers or std::from_chars"},
+        {std::regex(R"(\bmem)"
+                    R"(cmp\s*\()"),
+         {"proxy/auth", "proxy/session", "proxy/admin"},
+         "secrets are compared with CRYPTO_memcmp, other things with =="},
         {std::regex(R"(\busing namespace std;)"), everywhere, "name what you use"},
     };
     return table;

@@ -38,6 +38,20 @@ TEST(tidy, sleeping_unit_test_is_found_and_end_to_end_is_not_judged) {
     EXPECT_EQ(faults_of("tests/e2e/x.cpp", text).size(), 0u);
 }
 
+TEST(tidy, comparison_that_tells_by_its_time_is_found_where_secrets_are) {
+    const std::string text =
+        "return std::mem"
+        "cmp(a, b, 32) == 0;\n";
+
+    EXPECT_EQ(faults_of("proxy/auth/x.cpp", text).size(), 1u);
+    EXPECT_EQ(faults_of("proxy/net/x.cpp", text).size(), 0u);
+    EXPECT_EQ(faults_of("proxy/auth/x.cpp",
+                        "return CRYPTO_mem"
+                        "cmp(a, b, 32) == 0;\n")
+                  .size(),
+              0u);
+}
+
 TEST(tidy, clock_in_pure_code_is_found) {
     const std::string text =
         "auto t = std::chrono::system_clock::n"
