@@ -145,6 +145,30 @@ TEST_F(tls, mutual_refuses_a_certificate_that_names_somebody_else) {
     }
 }
 
+TEST_F(tls, mutual_takes_the_subject_for_the_identity_and_no_alternative_name) {
+    start_mutual();
+    const auto outcome = [&](const std::string& subject, const std::string& alternative) {
+        const key_pair pair = authority.issue({.file = "named",
+                                               .common_name = subject,
+                                               .organisation = "Example",
+                                               .alternative_names = alternative});
+        wire_client c(proxy->port());
+        tls_client_options o;
+        o.certificate = pair.certificate;
+        o.key = pair.key;
+        c.start_tls(o);
+        try {
+            c.login(login_as("machine"));
+            return std::string();
+        } catch (const login_refused& e) {
+            return e.sqlstate();
+        }
+    };
+
+    EXPECT_EQ(outcome("mallory", "DNS:machine,email:machine@example.com"), "28000");
+    EXPECT_EQ(outcome("machine", "DNS:alice"), "");
+}
+
 TEST_F(tls, gssenc_is_answered_n_and_ssl_still_works_afterwards) {
     start_with_tls("prefer");
     wire_client c(proxy->port());
@@ -175,6 +199,18 @@ TEST_F(tls, startup_stuffed_behind_the_ssl_request_never_becomes_a_session) {
     EXPECT_EQ(client_as("alice").ask("SELECT 1").types(), "TDCZ");
 }
 
+TEST_F(tls, startup_stuffed_behind_the_gssenc_request_never_becomes_a_session) {
+    start_with_tls("prefer");
+    wire_client c(proxy->port());
+
+    c.send(wire::gssenc_request() + wire::startup({{"user", "alice"}, {"database", "shop"}}));
+
+    const auto all = c.read_to_end();
+    ASSERT_EQ(all.size(), 1u);
+    EXPECT_EQ(all[0].type, 'E');
+    EXPECT_EQ(fields_of(all[0]).at('C'), "08P01");
+}
+
 TEST_F(tls, second_ssl_request_is_not_negotiated_again) {
     start_with_tls("prefer");
     wire_client c(proxy->port());
@@ -182,8 +218,9 @@ TEST_F(tls, second_ssl_request_is_not_negotiated_again) {
 
     c.send(wire::ssl_request());
 
-    for (const auto& m : c.read_to_end())
-        EXPECT_NE(m.type, 'R');
+    const auto all = c.read_to_end();
+    ASSERT_EQ(all.size(), 1u);
+    EXPECT_EQ(fields_of(all[0]).at('C'), "0A000") << "as PostgreSQL, which takes it for a version";
 }
 
 TEST_F(tls, endless_negotiation_is_cut_off) {

@@ -387,6 +387,26 @@ TEST_F(tls_test, protocols_below_tls_1_2_are_refused) {
     EXPECT_EQ(client.run(pair_.server).status, io_status::error);
 }
 
+TEST_F(tls_test, renegotiation_and_compression_are_refused) {
+    pair_.server.start_tls_server(server_tls::load(server_options()));
+    foreign_client client(pair_.client);
+    SSL_CTX_set_max_proto_version(client.context(), TLS1_2_VERSION);
+    SSL_CTX_clear_options(client.context(), SSL_OP_NO_COMPRESSION);
+    ASSERT_EQ(client.run(pair_.server).status, io_status::ok);
+    EXPECT_EQ(SSL_get_current_compression(client.ssl()), nullptr);
+    ERR_clear_error();
+
+    ASSERT_EQ(SSL_renegotiate(client.ssl()), 1);
+    (void)SSL_do_handshake(client.ssl());
+    ASSERT_TRUE(wait_readable(pair_.server));
+    std::array<std::byte, 16> buffer{};
+    EXPECT_EQ(pair_.server.read_some(buffer).status, io_status::want_read);
+    ASSERT_TRUE(wait_readable(pair_.client));
+
+    EXPECT_NE(SSL_do_handshake(client.ssl()), 1);
+    EXPECT_EQ(ERR_GET_REASON(ERR_peek_error()), SSL_R_NO_RENEGOTIATION);
+}
+
 TEST_F(tls_test, tls_1_2_without_forward_secrecy_is_refused) {
     pair_.server.start_tls_server(server_tls::load(server_options()));
     foreign_client client(pair_.client);
