@@ -1,6 +1,7 @@
 #include "protocol/reply_queue.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sallyport::protocol {
 
@@ -10,6 +11,14 @@ constexpr std::size_t kept_capacity_entries = 16;  // an idle session keeps at m
 
 [[nodiscard]] bool ends_with_ready(expect e) noexcept {
     return e == expect::query || e == expect::function_call || e == expect::sync;
+}
+
+[[nodiscard]] bool is_copy(expect e) noexcept {
+    return e == expect::copy_data || e == expect::copy_end;
+}
+
+[[nodiscard]] bool is_owed(expect e) noexcept {
+    return !is_copy(e) && e != expect::doubtful_syncs;
 }
 
 }  // namespace
@@ -34,35 +43,29 @@ const char* to_string(expect e) noexcept {
             return "execute";
         case expect::sync:
             return "sync";
+        case expect::copy_data:
+            return "copy_data";
         case expect::copy_end:
             return "copy_end";
+        case expect::doubtful_syncs:
+            return "doubtful_syncs";
     }
     return "?";
 }
 
-bool reply_queue::push(expected_reply e) {
-    if (e.what == expect::copy_end) {
-        if (copy_in_) {
-            copy_in_ = false;  // the server will answer the COPY itself now
-            return false;
-        }
-        if (empty()) return false;  // nothing in flight that could read it: the server ignores it
-        entries_.push_back(e);
-        return true;
-    }
-    if (e.what == expect::sync) {
-        unsynced_ = false;
-        if (copy_in_) {
-            ++ignored_syncs_;
-            return false;
-        }
-        skipping_ = false;
-        entries_.push_back(e);
-        return true;
-    }
-    if (skipping_) return false;
-    unsynced_ = !ends_with_ready(e.what);
+void reply_queue::append(expected_reply e) {
+    if (is_owed(e.what)) ++owed_;
     entries_.push_back(e);
+}
+
+bool reply_queue::push(expected_reply e) {
+    if (is_copy(e.what)) return push_copy(e);
+    if (e.what == expect::sync) return push_sync(e);
+    if (skipping_) return false;
+    if (skips_maybe_) lost_ = true;
+    if (copying_) copy_ended_ = true;  // the server ends the session, or the COPY fails before
+    unsynced_ = !ends_with_ready(e.what);
+    append(e);
     return true;
 }
 
@@ -74,9 +77,48 @@ std::size_t reply_queue::running() const noexcept {
         }));
 }
 
+bool reply_queue::push_copy(expected_reply e) {
+    if (owed_ == 0 || skipping_) return false;  // nothing in flight that could read it
+    const bool read = copying_ && !copy_ended_;
+    if (read) doubt_syncs(std::exchange(tail_syncs_, 0));
+    if (e.what == expect::copy_end) {
+        if (read) copy_ended_ = true;
+        append(e);
+        return true;
+    }
+    if (read)
+        copy_data_seen_ = true;
+    else if (entries_.back().what != expect::copy_data)
+        append(e);
+    return true;
+}
+
+bool reply_queue::push_sync(expected_reply e) {
+    if (copying_ && !copy_ended_) {
+        if (copy_data_seen_) ++tail_syncs_;  // before any data, it is ignored for certain
+        return false;
+    }
+    unsynced_ = false;
+    skipping_ = false;
+    skips_maybe_ = false;
+    append(e);
+    return true;
+}
+
+// Behind front(), whose COPY data they stand in.
+void reply_queue::doubt_syncs(std::uint32_t count) {
+    if (count == 0) return;
+    if (head_ + 1 < entries_.size() && entries_[head_ + 1].what == expect::doubtful_syncs)
+        entries_[head_ + 1].tag += count;
+    else
+        entries_.insert(entries_.begin() + static_cast<std::ptrdiff_t>(head_) + 1,
+                        {expect::doubtful_syncs, reply_action::forward, count});
+}
+
 void reply_queue::pop() noexcept {
+    if (is_owed(front().what)) --owed_;
     ++head_;
-    if (head_ == entries_.size()) {
+    if (exhausted()) {
         head_ = 0;
         entries_.clear();
         if (entries_.capacity() > kept_capacity_entries)
@@ -87,62 +129,127 @@ void reply_queue::pop() noexcept {
     }
 }
 
-void reply_queue::drop_copy_ends() noexcept {
-    while (!empty() && front().what == expect::copy_end)
+void reply_queue::drop_unanswered(bool doubtful_too) noexcept {
+    while (!exhausted() &&
+           (is_copy(front().what) || (doubtful_too && front().what == expect::doubtful_syncs)))
         pop();
 }
 
-void reply_queue::drop_to_sync(const on_dropped& dropped) {
-    while (!empty() && front().what != expect::sync) {
-        if (front().what != expect::copy_end && dropped) dropped(front());
+// After an error of the extended protocol: the server skips to the next Sync that it reads.
+void reply_queue::drop_to_sync(bool of_copy, const on_dropped& dropped) {
+    drop_unanswered(false);
+    const bool doubtful =
+        of_copy && !exhausted() && front().what == expect::doubtful_syncs && owed_ > 0;
+    if (doubtful) {
+        // Whichever Sync it is, nothing that could run may stand before the first certain one.
+        for (auto i = head_; i < entries_.size() && entries_[i].what != expect::sync; ++i)
+            lost_ = lost_ || is_owed(entries_[i].what);
+        return;
+    }
+    if (of_copy && !exhausted() && front().what == expect::doubtful_syncs) {
+        skips_maybe_ = true;
+        unsynced_ = true;
+        return;
+    }
+    while (!exhausted() && front().what != expect::sync) {
+        if (is_owed(front().what) && dropped) dropped(front());
         pop();
     }
-    skipping_ = empty();
+    skipping_ = exhausted();
     if (skipping_) unsynced_ = true;
 }
 
+// What the client sent blindly behind the COPY is read as COPY data now, up to CopyDone or
+// CopyFail.
 void reply_queue::copy_in_begins() {
-    copy_in_ = true;
-    // What the client sent blindly behind the COPY: the server reads it as COPY data now. It
-    // ignores Sync there, up to the client's CopyDone or CopyFail.
-    for (std::size_t i = head_ + 1; i < entries_.size();) {
-        if (entries_[i].what == expect::copy_end) {
-            entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
-            copy_in_ = false;
-            return;
+    copying_ = true;
+    copy_ended_ = false;
+    copy_data_seen_ = false;
+    tail_syncs_ = 0;
+    std::uint32_t doubtful = 0;
+    auto end = head_ + 1;
+    for (; end < entries_.size() && !copy_ended_; ++end) {
+        const auto what = entries_[end].what;
+        if (what == expect::copy_data) {
+            copy_data_seen_ = true;
+            doubtful += std::exchange(tail_syncs_, 0);
+        } else if (what == expect::sync) {
+            --owed_;
+            tail_syncs_ += copy_data_seen_ ? 1 : 0;
+        } else {
+            if (what == expect::copy_end) doubtful += std::exchange(tail_syncs_, 0);
+            copy_ended_ = true;
+            break;
         }
-        if (entries_[i].what == expect::sync) {
-            ++ignored_syncs_;
-            entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
-            continue;
-        }
-        ++i;
     }
+    entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(head_) + 1,
+                   entries_.begin() + static_cast<std::ptrdiff_t>(end));
+    doubt_syncs(doubtful);
+    const auto last = std::find_if(entries_.rbegin(), entries_.rend(),
+                                   [](const expected_reply& e) { return is_owed(e.what); });
+    unsynced_ = !ends_with_ready(last->what);  // front() at the latest
+}
+
+// All of the data was read: what stood between it was ignored.
+void reply_queue::copy_in_succeeded() {
+    copying_ = false;
+    tail_syncs_ = 0;
+    auto end = head_ + 1;
+    while (end < entries_.size() && !is_owed(entries_[end].what)) {
+        if (entries_[end++].what == expect::copy_end) break;
+    }
+    entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(head_) + 1,
+                   entries_.begin() + static_cast<std::ptrdiff_t>(end));
+}
+
+// The data that the COPY failed over was sent before it failed, and so before the Syncs behind all
+// of the data: these are answered.
+void reply_queue::copy_in_failed() {
+    copying_ = false;
+    if (tail_syncs_ == 0) return;
+    auto at = head_ + 1;
+    if (at < entries_.size() && entries_[at].what == expect::doubtful_syncs) ++at;
+    entries_.insert(entries_.begin() + static_cast<std::ptrdiff_t>(at), tail_syncs_,
+                    {expect::sync, reply_action::forward, 0});
+    owed_ += std::exchange(tail_syncs_, 0);
 }
 
 reply_event reply_queue::on_error(const on_dropped& dropped) {
-    copy_in_ = false;
-    drop_copy_ends();
-    if (empty()) return {reply_event::type::stray, {}};
+    const bool of_copy = copying_;
+    if (of_copy) copy_in_failed();
+    drop_unanswered(true);
+    if (owed_ == 0) return {reply_event::type::stray, {}};
     const expected_reply who = front();
     if (ends_with_ready(who.what))
         return {reply_event::type::failed, who};  // its ReadyForQuery follows
     pop();
-    drop_to_sync(dropped);
+    drop_to_sync(of_copy, dropped);
     return {reply_event::type::failed, who};
 }
 
 reply_event reply_queue::on_ready(char status) {
     if (status != 'I' && status != 'T' && status != 'E') return {reply_event::type::violation, {}};
-    drop_copy_ends();
-    if (empty() || !ends_with_ready(front().what)) {
-        if (ignored_syncs_ == 0) return {reply_event::type::violation, {}};
-        --ignored_syncs_;  // a Sync sent into a COPY that had failed already
-        status_ = static_cast<transaction_status>(status);
-        return {reply_event::type::ready, {expect::sync, reply_action::forward, 0}};
+    drop_unanswered(false);
+    if (exhausted()) return {reply_event::type::violation, {}};
+    expected_reply who = front();
+    if (who.what == expect::doubtful_syncs) {
+        who = {expect::sync, reply_action::forward, 0};
+        skips_maybe_ = false;
+        auto next = head_ + 1;
+        while (next < entries_.size() && is_copy(entries_[next].what))
+            ++next;
+        if (next < entries_.size() && entries_[next].what == expect::sync) {
+            // One of the Syncs in a row is answered; the others are the doubtful ones now.
+            entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(next));
+            --owed_;
+        } else if (--front().tag == 0) {
+            pop();
+        }
+    } else if (ends_with_ready(who.what)) {
+        pop();
+    } else {
+        return {reply_event::type::violation, {}};
     }
-    const expected_reply who = front();
-    pop();
     status_ = static_cast<transaction_status>(status);
     return {reply_event::type::ready, who};
 }
@@ -161,8 +268,8 @@ reply_event reply_queue::on_backend(char tag, char status, const on_dropped& dro
         default:
             break;
     }
-    drop_copy_ends();
-    if (empty()) return {type::violation, {}};
+    drop_unanswered(true);
+    if (exhausted()) return {type::violation, {}};
     const expected_reply who = front();
     const bool runs = who.what == expect::query || who.what == expect::execute;
     const bool describes =
@@ -181,8 +288,7 @@ reply_event reply_queue::on_backend(char tag, char status, const on_dropped& dro
         case 'C':
         case 'I':
             if (!runs) return {type::violation, who};
-            copy_in_ = false;
-            ignored_syncs_ = 0;
+            if (copying_) copy_in_succeeded();
             if (who.what == expect::execute) pop();
             return {type::completed, who};
         case 's':

@@ -28,6 +28,8 @@ const char* to_string(gate::state s) noexcept {
             return "recording";
         case gate::state::probing:
             return "probing";
+        case gate::state::leaving:
+            return "leaving";
         case gate::state::closed:
             return "closed";
     }

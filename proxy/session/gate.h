@@ -62,6 +62,7 @@ struct gate_environment {
 /// opening, held its statement waits for a person
 /// recording     its statement passes as soon as its record is on disk
 /// probing       the server is asked whether it finds the same syntax error as we do
+/// leaving       it said Terminate; what it asked for before is still answered
 /// closed        over
 class gate {
   public:
@@ -73,6 +74,7 @@ class gate {
         held,
         recording,
         probing,
+        leaving,
         closed
     };
 
@@ -201,6 +203,7 @@ class gate {
     std::size_t refuse_at(protocol::bytes data, std::size_t frame, actions& out);
     void inject_failure(char tag, refusal why, actions& out);
     void violation(const std::string& what, actions& out);
+    void lose_track(actions& out);
     std::size_t consumed_up_to(std::size_t frames) const noexcept;
 
     // decisions (gate_plan.cpp)
@@ -220,6 +223,7 @@ class gate {
                     policy::facts& into);
     bool exempt_in_failed_transaction(const policy::facts& f) const;
     outcome wait_for_drain(actions& out);
+    void hasten(actions& out);
     // gate_decide.cpp
     void record_denial(const policy::decision& d, const considered& c, actions& out) const;
     [[nodiscard]] audit::record make_record(std::string event, const policy::decision& d,
@@ -283,6 +287,7 @@ class gate {
     /// is decided again without them.
     std::vector<policy::opt_out_id> unusable_;
     std::size_t waiting_frame_ = 0;
+    bool drain_flushed_ = false;  ///< the server was told to send what is waited for
 
     // the hold
     policy::hold_id hold_;

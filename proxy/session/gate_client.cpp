@@ -81,6 +81,7 @@ std::size_t gate::pass_copy_data(bytes data, actions& out) {
         client_rest_bytes_ = scan.header.frame_bytes() - here;
         at += here;
     }
+    if (at != 0) replies_.push({expect::copy_data, reply_action::forward, 0});
     out.send(action::type::to_server, data.substr(0, at));
     return at;
 }
@@ -205,11 +206,16 @@ void gate::forward_region(bytes data, std::size_t frames, actions& out) {
             return;
         }
         if (f.answers && !replies_.push(f.reply)) names_.drop(f.reply.tag);
+        if (replies_.lost()) return lose_track(out);
         forward_frame_effects(f);
         const auto here = std::min(f.bytes, data.size() - f.offset);
         out.send(action::type::to_server, data.substr(f.offset, here));
         client_rest_bytes_ = f.bytes - here;
         if (f.tag == 'X') {
+            if (!replies_.empty()) {
+                state_ = state::leaving;
+                return;
+            }
             state_ = state::closed;
             out.add(action::type::close).text = "client terminated";
             return;
@@ -298,6 +304,11 @@ void gate::violation(const std::string& what, actions& out) {
                    fatal_frame({std::string(protocol::sqlstate::protocol_violation),
                                 "protocol violation: " + what, "", ""}));
     out.add(action::type::close).text = "protocol violation: " + what;
+}
+
+// Fails closed: replies that are matched wrongly would give names a wrong meaning.
+void gate::lose_track(actions& out) {
+    violation("Sync inside of COPY data whose COPY failed", out);
 }
 
 void gate::forget_region() {

@@ -6,6 +6,7 @@
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "protocol/sqlstate.h"
+#include "proxy/auth/scram.h"
 #include "proxy/session/gate.h"
 
 // What may happen to each frame of a region. Planning changes nothing that cannot be taken back: it
@@ -127,7 +128,11 @@ gate::outcome gate::plan_frame(std::size_t i, bytes body, actions& out) {
             f.answers = true;
             return outcome::forward;
         }
-        case 'S':
+        case 'H':
+            if (const auto h = protocol::frontend::flush::decode(body); !h)
+                return refuse(i, malformed(h.error()));
+            break;
+        case 'S':  // one with a body fails at the server, and is answered with ReadyForQuery too
             f.reply = {expect::sync, reply_action::forward, 0};
             f.answers = true;
             break;
@@ -137,17 +142,13 @@ gate::outcome gate::plan_frame(std::size_t i, bytes body, actions& out) {
             f.answers = true;
             break;
         default:
-            break;  // Flush, CopyData, Terminate
+            break;  // CopyData, Terminate
     }
     return outcome::forward;
 }
 
 gate::outcome gate::plan_query(std::size_t i, bytes body, actions& out) {
     auto& f = region_[i];
-    if (replies_.copy_in()) {
-        violation("a query while COPY data is being sent", out);
-        return outcome::wait;
-    }
     text_ptr text;
     policy::facts_ptr facts;
     if (f.partial) {
@@ -184,10 +185,6 @@ gate::outcome gate::plan_query(std::size_t i, bytes body, actions& out) {
 
 gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
     auto& f = region_[i];
-    if (replies_.copy_in()) {
-        violation("a Parse while COPY data is being sent", out);
-        return outcome::wait;
-    }
     name_table::staged s;
     s.what = name_table::change::parse;
     if (f.partial) {
@@ -266,10 +263,6 @@ gate::outcome gate::ask_for_name(std::size_t i, std::string_view name, actions& 
 
 gate::outcome gate::plan_bind(std::size_t i, bytes body, actions& out) {
     auto& f = region_[i];
-    if (replies_.copy_in()) {
-        violation("a Bind while COPY data is being sent", out);
-        return outcome::wait;
-    }
     std::string portal_name;
     std::string statement;
     protocol::frontend::bind whole;
@@ -306,10 +299,6 @@ gate::outcome gate::plan_bind(std::size_t i, bytes body, actions& out) {
 
 gate::outcome gate::plan_execute(std::size_t i, bytes body, actions& out) {
     auto& f = region_[i];
-    if (replies_.copy_in()) {
-        violation("an Execute while COPY data is being sent", out);
-        return outcome::wait;
-    }
     const auto e = protocol::frontend::execute::decode(body);
     if (!e) return refuse(i, malformed(e.error()));
     if (names_.in_doubt(e->portal)) return wait_for_drain(out);
@@ -335,10 +324,6 @@ gate::outcome gate::plan_execute(std::size_t i, bytes body, actions& out) {
 
 gate::outcome gate::plan_call(std::size_t i, bytes body, actions& out) {
     auto& f = region_[i];
-    if (replies_.copy_in()) {
-        violation("a FunctionCall while COPY data is being sent", out);
-        return outcome::wait;
-    }
     if (!f.partial) {
         if (const auto call = protocol::frontend::function_call::decode(body); !call)
             return refuse(i, malformed(call.error()));
@@ -372,13 +357,30 @@ policy::facts_ptr gate::facts_of(std::size_t i, std::string_view sql, actions& o
 }
 
 gate::outcome gate::wait_for_drain(actions& out) {
-    if (replies_.unsynced()) {
-        std::string flush;
-        protocol::frontend::flush{}.encode(flush);
-        out.send_owned(action::type::to_server, std::move(flush));
-    }
     if (!replies_.empty()) state_ = state::draining;
+    drain_flushed_ = false;
+    hasten(out);
     return outcome::wait;
+}
+
+// What is waited for comes by itself, except in two cases that a reply may bring about: replies
+// that the server keeps until a Sync or Flush, and a server that reads COPY data. What waits here
+// is not COPY data: a server that still reads it ends the session over that, one whose COPY has
+// failed goes on. A Close of nothing has the same effect, and runs nothing.
+void gate::hasten(actions& out) {
+    if (state_ != state::draining) return;
+    std::string frames;
+    if (replies_.copy_in()) {
+        const auto name = "sallyport_none_" + auth::random_nonce();
+        protocol::frontend::close{protocol::frontend::named_kind::statement, name}.encode(frames);
+        replies_.push({expect::close, reply_action::suppress, 0});
+        drain_flushed_ = false;
+    }
+    if (replies_.unsynced() && !drain_flushed_) {
+        protocol::frontend::flush{}.encode(frames);
+        drain_flushed_ = true;
+    }
+    out.send_owned(action::type::to_server, std::move(frames));
 }
 
 bool gate::exempt_in_failed_transaction(const policy::facts& f) const {

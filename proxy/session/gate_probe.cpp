@@ -27,13 +27,18 @@ gate::outcome gate::probe_syntax(std::size_t i, std::string_view sql, actions& o
     }
     if (!replies_.empty()) return wait_for_drain(out);
     std::string name = "sallyport_probe_" + auth::random_nonce();
+    constexpr auto statement = protocol::frontend::named_kind::statement;
     std::string frames;
+    // A Query drops the unnamed statement before it is parsed.
+    protocol::frontend::close{statement, ""}.encode(frames);
     protocol::frontend::parse{name, sql, {}}.encode(frames);
-    protocol::frontend::close{protocol::frontend::named_kind::statement, name}.encode(frames);
+    protocol::frontend::close{statement, name}.encode(frames);
     protocol::frontend::sync{}.encode(frames);
+    replies_.push({expect::close, reply_action::suppress, probe_tag});
     replies_.push({expect::parse, reply_action::suppress, probe_tag});
     replies_.push({expect::close, reply_action::suppress, probe_tag});
     replies_.push({expect::sync, reply_action::suppress, probe_tag});
+    names_.simple_query_sent();
     names_.sync_sent();
     out.send_owned(action::type::to_server, std::move(frames));
     probe_ = probe::asked;

@@ -64,6 +64,7 @@ std::size_t gate::on_server(bytes data, actions& out) {
         used += here;
         if (event.what == reply_event::type::progress && !drop_server_rest_)
             used += pass_rows(data, used, tag, out);
+        if (state_ != state::closed && replies_.lost()) lose_track(out);
         if (state_ == state::closed) return used;
     }
     return used;
@@ -237,8 +238,9 @@ void gate::note_search_path(const policy::facts& f) {
         }
 }
 
-void gate::after_reply(actions&) {
+void gate::after_reply(actions& out) {
     if (state_ == state::draining && replies_.empty()) state_ = state::open;
+    hasten(out);
 }
 
 void gate::on_facts(policy::facts_ptr facts, actions&) {

@@ -439,6 +439,10 @@ bool session::terminate_waits() const {
 void session::client_ended() {
     if (phase_ != phase::running || client_eof_) return;
     client_eof_ = true;
+    if (gate_->current() == gate::state::leaving) {
+        end("client terminated", {});
+        return;
+    }
     const bool waits = gate_->blocked() || gate_->in_message() || gate_->replies().unsynced() ||
                        !client_.is_open();
     if (waits || gate_->replies().empty()) {
@@ -452,6 +456,10 @@ void session::client_ended() {
 
 void session::server_ended(const std::string& why) {
     if (phase_ != phase::running) return;
+    if (gate_->current() == gate::state::leaving) {
+        end("client terminated", {});
+        return;
+    }
     std::string frame;
     if (!gate_->saw_fatal())
         frame = fatal_frame({std::string(protocol::sqlstate::connection_failure),

@@ -1,0 +1,163 @@
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <random>
+#include <string_view>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "tests/differential/arena.h"
+
+/// Random sequences, played against PostgreSQL directly and through Sallyport.
+namespace sallyport::tests::differential {
+namespace {
+
+struct settings {
+    std::uint64_t seed = std::random_device{}();
+    std::uint64_t count = 0;  ///< per test; 0: until the time is up
+    unsigned seconds = 15;    ///< per test; 0: until the count is reached
+    unsigned lanes = 3;
+    unsigned faults_max = 3;  ///< differences that are shown before the test gives up
+    bool show = false;        ///< print the sequence of the seed, do not play it
+} options;
+
+constexpr milliseconds deadline = patience / 4;
+constexpr milliseconds shrinking_deadline{3'000};
+
+class contest {
+  public:
+    explicit contest(policy_kind kind) : kind_(kind), arena_(kind, options.lanes) {}
+
+    void run() {
+        const auto started = std::chrono::steady_clock::now();
+        end_ = started + std::chrono::seconds(options.seconds == 0 ? 1u << 20 : options.seconds);
+        std::vector<std::thread> threads;
+        for (unsigned i = 0; i < options.lanes; ++i)
+            threads.emplace_back([this, i] { work(i); });
+        for (auto& t : threads)
+            t.join();
+        const auto seconds =
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+        const auto played = played_.load();
+        std::printf(
+            "%llu sequences from seed %llu, %llu messages, %llu given up, %.0f s, "
+            "%.0f sequences/s\n",
+            static_cast<unsigned long long>(played), static_cast<unsigned long long>(options.seed),
+            static_cast<unsigned long long>(messages_.load()),
+            static_cast<unsigned long long>(lost_.load()), seconds,
+            static_cast<double>(played) / seconds);
+        EXPECT_GT(played, 0u);
+        EXPECT_LE(lost_.load() * 100, played);
+    }
+
+  private:
+    void work(unsigned number) {
+        try {
+            lane l(arena_, number);
+            if (const auto why = l.compare_logins()) fault(*why);
+            std::vector<std::uint64_t> history;  // sequences since the newest connection
+            while (faults_ < options.faults_max && std::chrono::steady_clock::now() < end_) {
+                const auto index = next_.fetch_add(1);
+                if (options.count != 0 && index >= options.count) break;
+                const auto s = generate(options.seed + index, kind_);
+                if (s.fresh) history.clear();
+                history.push_back(s.seed);
+                const auto why = l.play(s, deadline);
+                ++played_;
+                messages_ += s.steps.size();
+                if (why) {
+                    report(l, s, *why, history);
+                    history.clear();
+                } else if (s.closes) {
+                    history.clear();
+                }
+            }
+            lost_ += l.lost();
+        } catch (const std::exception& e) {
+            fault(std::string("lane ") + std::to_string(number) + ": " + e.what());
+        }
+    }
+
+    void report(lane& l, const sequence& s, const std::string& why,
+                const std::vector<std::uint64_t>& history) {
+        auto alone = s;
+        alone.fresh = true;
+        std::string text = "seed " + std::to_string(s.seed) + ": ";
+        if (const auto again = l.play(alone, deadline)) {
+            const auto small = l.smaller(alone, shrinking_deadline);
+            const auto still = l.play(small, shrinking_deadline);
+            text += still.value_or(*again) + "made smaller:\n" + describe(small);
+        } else {
+            text += why + describe(s) +
+                    "It does not differ on a connection of its own; those before it there:";
+            for (const auto seed : history)
+                text += " " + std::to_string(seed);
+        }
+        fault(text);
+    }
+
+    void fault(const std::string& text) {
+        const std::lock_guard lock(mutex_);
+        ++faults_;
+        ADD_FAILURE() << text;
+    }
+
+    policy_kind kind_;
+    arena arena_;
+    std::chrono::steady_clock::time_point end_;
+    std::atomic<std::uint64_t> next_{0};
+    std::atomic<std::uint64_t> played_{0};
+    std::atomic<std::uint64_t> messages_{0};
+    std::atomic<std::uint64_t> lost_{0};
+    std::atomic<unsigned> faults_{0};
+    std::mutex mutex_;
+};
+
+void show_or_run(policy_kind kind) {
+    if (options.show)
+        std::printf("%s", describe(generate(options.seed, kind)).c_str());
+    else
+        contest(kind).run();
+}
+
+TEST(differential, allowed_sequences_get_the_server_s_replies_byte_for_byte) {
+    show_or_run(policy_kind::allow_all);
+}
+
+TEST(differential, refused_statements_have_the_fate_of_a_server_s_error) {
+    show_or_run(policy_kind::deny_forbidden);
+}
+
+bool read_option(std::string_view argument) {
+    const auto number = [&](std::string_view name, auto& into) {
+        if (!argument.starts_with(name)) return false;
+        into = static_cast<std::remove_reference_t<decltype(into)>>(
+            std::strtoull(argument.data() + name.size(), nullptr, 10));
+        return true;
+    };
+    if (argument == "--show") return options.show = true;
+    return number("--seed=", options.seed) || number("--count=", options.count) ||
+           number("--seconds=", options.seconds) || number("--lanes=", options.lanes) ||
+           number("--faults=", options.faults_max);
+}
+
+}  // namespace
+}  // namespace sallyport::tests::differential
+
+int main(int argc, char** argv) {
+    testing::InitGoogleTest(&argc, argv);
+    for (int i = 1; i < argc; ++i) {
+        if (sallyport::tests::differential::read_option(argv[i])) continue;
+        std::fprintf(stderr,
+                     "unknown option %s (known: --seed=N --count=N --seconds=N --lanes=N "
+                     "--faults=N --show, and those of GoogleTest)\n",
+                     argv[i]);
+        return 2;
+    }
+    std::printf("seed %llu\n",
+                static_cast<unsigned long long>(sallyport::tests::differential::options.seed));
+    return RUN_ALL_TESTS();
+}
