@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Every test of the project, from a bare Debian 12 on:
 #
-#   bash tests/run.sh            unit, simulation and end to end under ASan + UBSan; what is concurrent under
-#                                TSan; every fuzz target for a few seconds; the quick start as a tour
+#   bash tests/run.sh            unit, simulation, end to end and differential under ASan + UBSan; what is
+#                                concurrent under TSan; every fuzz target for a few seconds; the quick start
+#                                as a tour
 #   bash tests/run.sh --quick    unit tests under ASan + UBSan
 #
 # A stage that fails does not hide the ones behind it. The last line is `N passed, M failed`; the exit
@@ -124,7 +125,7 @@ unit_targets() {  # the test programs of a configured preset
 
 if [ "$quick" = yes ]; then
   if cmake --preset asan >"$results/configure.log" 2>&1; then
-    mapfile -t targets < <(unit_targets asan | grep -vE '^(e2e|sim)_test$')
+    mapfile -t targets < <(unit_targets asan | grep -vE '^(e2e|sim|differential)_test$')
     build asan "${targets[@]}"
   else
     build asan
@@ -136,6 +137,7 @@ fi
 build asan
 run_tests unit-asan asan -L 'unit|sim' -j "$(nproc)"
 run_tests e2e-asan asan -L e2e
+run_tests differential-asan asan -L differential
 
 # The parts with more than one thread; the rest is pure and has nothing to race.
 concurrent='audit_test|store_test|approval_test|net_test|session_test|admin_test'

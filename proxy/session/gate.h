@@ -221,7 +221,9 @@ class gate {
     policy::facts_ptr with_names(const policy::facts_ptr& f);
     void merge_name(const policy::facts& whole, std::size_t statement, const policy::name_use& u,
                     policy::facts& into);
-    bool exempt_in_failed_transaction(const policy::facts& f) const;
+    bool exempt_in_failed_transaction(const policy::facts& f);
+    std::uint32_t stage_query_names(std::vector<policy::name_use> uses, text_ptr text,
+                                    bool several);
     outcome wait_for_drain(actions& out);
     void hasten(actions& out);
     // gate_decide.cpp
@@ -287,7 +289,8 @@ class gate {
     /// is decided again without them.
     std::vector<policy::opt_out_id> unusable_;
     std::size_t waiting_frame_ = 0;
-    bool drain_flushed_ = false;  ///< the server was told to send what is waited for
+    bool failed_throughout_ = false;  ///< so far in this region, the server refuses everything
+    bool drain_flushed_ = false;      ///< the server was told to send what is waited for
 
     // the hold
     policy::hold_id hold_;

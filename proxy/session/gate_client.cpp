@@ -235,7 +235,6 @@ void gate::forward_region(bytes data, std::size_t frames, actions& out) {
 }
 
 void gate::forward_frame_effects(planned& f) {
-    if (f.tag == 'Q') names_.simple_query_sent();
     if (f.tag == 'Q' || f.tag == 'S' || f.tag == 'F') names_.sync_sent();
     if (!f.facts) return;
     if (f.tag == 'E' || f.tag == 'Q' || f.tag == 'F') {
@@ -281,7 +280,7 @@ void gate::inject_failure(char tag, refusal why, actions& out) {
         const auto text = "sallyport refused " + random_name() + ";";
         protocol::frontend::query{text}.encode(frame);
         reply.what = expect::query;
-        names_.simple_query_sent();
+        names_.stage_query(reply.tag);
         names_.sync_sent();
     } else if (tag == 'F') {
         protocol::frontend::function_call{}.encode(frame);
@@ -293,7 +292,10 @@ void gate::inject_failure(char tag, refusal why, actions& out) {
         reply.what = expect::execute;
         skip_to_sync_ = true;
     }
-    if (!replies_.push(reply)) return;  // the server skips to Sync: it has failed already
+    if (!replies_.push(reply)) {  // the server skips to Sync: it has failed already
+        names_.drop(reply.tag);
+        return;
+    }
     refusals_.emplace_back(reply.tag, std::move(why));
     out.send_owned(action::type::to_server, std::move(frame));
 }

@@ -76,6 +76,8 @@ gate::outcome gate::plan(bytes data, actions& out) {
     if (!region_recorded_) grants_.clear();
     const auto mark = names_.mark();
     auto what = outcome::forward;
+    failed_throughout_ =
+        replies_.empty() && replies_.status() == protocol::transaction_status::failed;
     std::size_t i = 0;
     for (; i < region_.size() && what == outcome::forward; ++i) {
         auto& f = region_[i];
@@ -162,25 +164,35 @@ gate::outcome gate::plan_query(std::size_t i, bytes body, actions& out) {
         f.reply = {expect::query, reply_action::forward, 0};
         f.answers = true;
         f.facts = facts;
-        if (facts->statements.empty()) return outcome::forward;
+        const bool drops = names_.unnamed_matters();
+        if (facts->statements.empty()) {
+            if (drops) f.reply.tag = stage_query_names({}, nullptr, false);
+            return outcome::forward;
+        }
         if (facts->syntax_error && !replication_ && probe_ != probe::accepted)
             return probe_syntax(i, q->sql, out);
         auto uses = changes_of(*facts);
-        if (!uses.empty()) {
-            text = std::make_shared<const std::string>(q->sql);
-            name_table::staged s;
-            s.what = name_table::change::sql;
-            s.uses = std::move(uses);
-            s.text = text;
-            s.several = facts->statements.size() > 1;
-            f.reply.tag = names_.stage(std::move(s));
-        }
+        if (!uses.empty()) text = std::make_shared<const std::string>(q->sql);
+        if (!uses.empty() || drops)
+            f.reply.tag = stage_query_names(std::move(uses), text, facts->statements.size() > 1);
         return consider(i, {facts, text, q->sql, fetched_cursor(*facts), nullptr, false}, out);
     }
     f.reply.what = expect::query;
+    f.reply.tag = stage_query_names({}, nullptr, false);
     f.answers = true;
     f.facts = facts;
     return consider(i, {facts, text, {}, nullptr, nullptr, true}, out);
+}
+
+std::uint32_t gate::stage_query_names(std::vector<policy::name_use> uses, text_ptr text,
+                                      bool several) {
+    name_table::staged s;
+    s.what = name_table::change::sql;
+    s.query = true;
+    s.uses = std::move(uses);
+    s.text = std::move(text);
+    s.several = several && !s.uses.empty();
+    return names_.stage(std::move(s));
 }
 
 gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
@@ -383,12 +395,16 @@ void gate::hasten(actions& out) {
     out.send_owned(action::type::to_server, std::move(frames));
 }
 
-bool gate::exempt_in_failed_transaction(const policy::facts& f) const {
-    if (!replies_.empty() || replies_.status() != protocol::transaction_status::failed)
-        return false;
-    return std::all_of(f.statements.begin(), f.statements.end(), [](const auto& s) {
-        return s.transaction == policy::statement_facts::transaction_control::none;
-    });
+// Once something in a region may end the failed transaction, what follows it there is decided.
+bool gate::exempt_in_failed_transaction(const policy::facts& f) {
+    failed_throughout_ =
+        failed_throughout_ &&
+        std::all_of(f.statements.begin(), f.statements.end(), [](const auto& s) {
+            // A text that was not analysed may hold a ROLLBACK; DO and CALL are known to be none.
+            return s.transaction == policy::statement_facts::transaction_control::none &&
+                   (!s.has(policy::kind::opaque) || s.has(policy::kind::execute_code));
+        });
+    return failed_throughout_;
 }
 
 // EXECUTE and FETCH are what their names stand for.

@@ -38,7 +38,7 @@ gate::outcome gate::probe_syntax(std::size_t i, std::string_view sql, actions& o
     replies_.push({expect::parse, reply_action::suppress, probe_tag});
     replies_.push({expect::close, reply_action::suppress, probe_tag});
     replies_.push({expect::sync, reply_action::suppress, probe_tag});
-    names_.simple_query_sent();
+    names_.drop_unnamed();
     names_.sync_sent();
     out.send_owned(action::type::to_server, std::move(frames));
     probe_ = probe::asked;

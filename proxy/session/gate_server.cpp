@@ -41,6 +41,7 @@ std::size_t gate::on_server(bytes data, actions& out) {
             if (!drop_server_rest_) out.send(action::type::to_client, data.substr(used, taken));
             server_rest_bytes_ -= taken;
             used += taken;
+            if (server_rest_bytes_ == 0) hasten(out);
             continue;
         }
         const auto rest = data.substr(used);
@@ -149,6 +150,7 @@ void gate::on_failed(const reply_event& e, bytes frame, actions& out) {
     // INVARIANT: what we injected cannot succeed, and nothing else can fail in its place.
     out.send_owned(action::type::to_client, error_frame(ours->second));
     drop_server_rest_ = true;
+    names_.confirm(ours->first);  // a refused Query drops the unnamed statement, too
     refusals_.erase(ours);
 }
 
@@ -240,7 +242,7 @@ void gate::note_search_path(const policy::facts& f) {
 
 void gate::after_reply(actions& out) {
     if (state_ == state::draining && replies_.empty()) state_ = state::open;
-    hasten(out);
+    if (server_rest_bytes_ == 0) hasten(out);
 }
 
 void gate::on_facts(policy::facts_ptr facts, actions&) {

@@ -20,6 +20,7 @@ bool touches(const name_table::staged& s, std::string_view name) noexcept {
 
 const bound_sql* name_table::find_statement(std::string_view name) const {
     for (auto s = staged_.rbegin(); s != staged_.rend(); ++s) {
+        if (s->query && name.empty()) return nullptr;
         if (s->what == change::parse && s->name == name) return &s->sql;
         if (s->what == change::close_statement && s->name == name) return nullptr;
     }
@@ -53,6 +54,21 @@ std::uint32_t name_table::stage(staged s) {
     if (s.what == change::parse) s.sql.epoch = epoch_;
     staged_.push_back(std::move(s));
     return staged_.back().tag;
+}
+
+bool name_table::unnamed_matters() const noexcept {
+    return unnamed_.facts || std::any_of(staged_.begin(), staged_.end(), [](const staged& s) {
+               return s.what == change::parse && s.name.empty();
+           });
+}
+
+void name_table::stage_query(std::uint32_t tag) {
+    staged s;
+    s.what = change::sql;
+    s.query = true;
+    s.tag = tag;
+    s.batch = batch_;
+    staged_.push_back(std::move(s));
 }
 
 void name_table::unstage(std::size_t mark) noexcept {
@@ -110,6 +126,7 @@ void name_table::doubt(std::uint32_t tag) {
     const auto at =
         std::find_if(staged_.begin(), staged_.end(), [&](const staged& s) { return s.tag == tag; });
     if (at == staged_.end()) return;
+    if (at->query) unnamed_ = {};
     if (at->several) {
         for (const auto& u : at->uses) {
             statements_.erase(u.name);
@@ -129,6 +146,7 @@ void name_table::carry(std::uint32_t tag, const std::vector<policy::pass>& relea
 }
 
 void name_table::apply_sql(const staged& s) {
+    if (s.query) unnamed_ = {};
     for (const auto& u : s.uses)
         apply_use(u, s);
 }

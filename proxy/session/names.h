@@ -50,6 +50,7 @@ class name_table {
         std::vector<policy::name_use> uses;     // sql
         text_ptr text;                          // sql: the whole text
         bool several = false;                   // sql: one of several statements of a Query
+        bool query = false;                     // sql: a Query, which drops the unnamed statement
         bool recorded = false;                  // sql: DECLARE that is on record …
         std::vector<policy::pass> released_by;  // … and was released with these
     };
@@ -77,7 +78,12 @@ class name_table {
     void sync_sent() noexcept { ++batch_; }
     /// ReadyForQuery 'I': portals and cursors without hold are gone.
     void transaction_ended();
-    void simple_query_sent() { unnamed_ = {}; }
+    /// Nothing is in flight, and the server is told to drop the unnamed statement.
+    void drop_unnamed() { unnamed_ = {}; }
+    /// A Query drops the unnamed statement: does it matter here?
+    [[nodiscard]] bool unnamed_matters() const noexcept;
+    /// The Query with this tag is sent: unless the server skips it, the unnamed statement goes.
+    void stage_query(std::uint32_t tag);
 
     /// Something ran whose effects are not known: what named statements mean is not certain.
     void lose_trust() noexcept { ++epoch_; }

@@ -65,6 +65,8 @@ arena::arena(policy_kind kind, unsigned lanes) : kind_(kind), postgres_(quiet_an
         for (const bool proxied : {false, true})
             postgres_.query("postgres",
                             "CREATE DATABASE " + database(i, proxied) + " TEMPLATE differential");
+        // Through the proxy, only its rule stands before the table.
+        postgres_.query(database(i, true), "GRANT ALL ON forbidden TO PUBLIC");
         o.targets[database(i, true)] = {.port = postgres_.port(), .dbname = database(i, true)};
     }
     proxy_ = std::make_unique<proxy_process>(o);
@@ -133,8 +135,8 @@ std::optional<std::string> lane::play(const sequence& s, milliseconds deadline) 
         direct_.reconnect();
         proxied_.reconnect();
     }
-    const auto direct = direct_.play(s, nullptr, deadline);
-    const auto proxied = proxied_.play(s, &direct.at_pause, deadline);
+    const auto direct = direct_.play(s, nullptr, kind_, deadline);
+    const auto proxied = proxied_.play(s, &direct.at_pause, kind_, deadline);
     if (lost_track(proxied)) {
         ++lost_;
         forget_connections();

@@ -79,7 +79,8 @@ class normaliser {
             if (code == "08P01") m.body = std::string("SFATAL\0C08P01\0\0", 15);
             return false;
         }
-        if (kind_ == policy_kind::deny_forbidden && one_of(code, {"42501", "25P02"})) {
+        if (kind_ == policy_kind::deny_forbidden &&
+            one_of(code, {"42501", "25P02", "25006", "34000", "42P03"})) {
             m.body = std::string("SERROR\0Mrefused\0\0", 17);
             return true;
         }

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
 
+#include "protocol/cursor.h"
 #include "protocol/trace.h"
 #include "tests/differential/sequence.h"
 #include "tests/differential/statements.h"
@@ -409,14 +411,20 @@ class generator {
             return add(wire::query("execute f2"));
         }
         if (r_.percent(40)) plausible();
-        const std::string name = r_.percent(50) ? "" : "f1";
-        if (!name.empty()) add(wire::close('S', name));
-        add(wire::parse(name, forbidden_statement(r_)));
-        if (!name.empty() && r_.percent(40)) add(wire::sync());
-        kinds_[name] = "";
-        add(wire::bind("", name));
-        if (r_.percent(30)) add(wire::describe('P', ""));
-        add(wire::execute(""));
+        const auto run = [&](const std::string& name) {
+            return wire::bind("", name) + (r_.percent(30) ? wire::describe('P', "") : "") +
+                   wire::execute("");
+        };
+        if (r_.percent(50)) {
+            kinds_[""] = "";
+            // Nothing else may bind it: Sallyport would refuse that Bind, the server its Execute.
+            return add(wire::parse("", forbidden_statement(r_)) + run("") + wire::sync() +
+                       wire::close('S', "") + wire::sync());
+        }
+        add(wire::close('S', "f1"));
+        add(wire::parse("f1", forbidden_statement(r_)));
+        if (r_.percent(40)) add(wire::sync());
+        add(run("f1"));
         if (r_.percent(30)) plausible();
         if (r_.percent(90)) add(wire::sync());
     }
@@ -437,9 +445,16 @@ sequence generate(std::uint64_t seed, policy_kind kind) {
 std::string describe(const sequence& s) {
     std::string out;
     for (const auto& one : s.steps) {
-        auto line = protocol::trace_frontend(one.bytes);
-        if (line.size() > 300) line = line.substr(0, 300) + " …";
-        out += (one.epilogue ? "  c " : "  C ") + line + (one.pause ? "   (and reads)" : "") + "\n";
+        protocol::bytes rest = one.bytes;
+        while (!rest.empty()) {
+            const auto bytes = std::min(rest.size(), protocol::load_u32(rest.data() + 1) + 1ul);
+            auto line = protocol::trace_frontend(rest.substr(0, bytes));
+            if (line.size() > 300) line = line.substr(0, 300) + " …";
+            out += (one.epilogue ? "  c " : "  C ") + line;
+            rest.remove_prefix(bytes);
+            if (rest.empty() && one.pause) out += "   (and reads)";
+            out += "\n";
+        }
     }
     return out;
 }

@@ -22,8 +22,12 @@ constexpr milliseconds moment{4};
 
 class player {
   public:
-    player(int fd, const sequence& s, milliseconds deadline)
-        : fd_(fd), s_(s), deadline_(steady_clock::now() + deadline), cuts_(s.split_seed) {}
+    player(int fd, const sequence& s, policy_kind kind, milliseconds deadline)
+        : fd_(fd),
+          s_(s),
+          kind_(kind),
+          deadline_(steady_clock::now() + deadline),
+          cuts_(s.split_seed) {}
 
     replies run(const std::vector<std::size_t>* expected) {
         std::string segment;
@@ -39,7 +43,7 @@ class player {
             else if (pauses < expected->size())
                 read_until_count((*expected)[pauses]);
             ++pauses;
-            got_.at_pause.push_back(got_.messages.size());
+            got_.at_pause.push_back(count());
         }
         read_to_end();
         return std::move(got_);
@@ -97,6 +101,7 @@ class player {
             if (m.type == 'D' && m.body.find(state_marker) != std::string::npos) marked_ = true;
             ended_ = ended_ || (marked_ && m.type == 'Z');
             answered_ = answered_ || m.type == 'Z' || m.type == 'G' || m.type == 'E';
+            readies_ += m.type == 'Z' ? 1 : 0;
             got_.messages.push_back(std::move(m));
         }
         bytes_.erase(0, at);
@@ -113,8 +118,12 @@ class player {
         }
     }
 
-    void read_until_count(std::size_t messages) {
-        while (got_.messages.size() < messages && !got_.closed && !got_.timed_out)
+    [[nodiscard]] std::size_t count() const {
+        return kind_ == policy_kind::allow_all ? got_.messages.size() : readies_;
+    }
+
+    void read_until_count(std::size_t wanted) {
+        while (count() < wanted && !got_.closed && !got_.timed_out)
             wait(POLLIN);
     }
 
@@ -125,10 +134,12 @@ class player {
 
     int fd_;
     const sequence& s_;
+    policy_kind kind_;
     steady_clock::time_point deadline_;
     random_source cuts_;
     std::string bytes_;
     replies got_;
+    std::size_t readies_ = 0;
     bool writable_ = true;
     bool marked_ = false;
     bool ended_ = false;
@@ -143,9 +154,9 @@ void peer::reconnect() {
     client_->login(login_);
 }
 
-replies peer::play(const sequence& s, const std::vector<std::size_t>* expected,
+replies peer::play(const sequence& s, const std::vector<std::size_t>* expected, policy_kind kind,
                    milliseconds deadline) {
-    auto got = player(client_->fd(), s, deadline).run(expected);
+    auto got = player(client_->fd(), s, kind, deadline).run(expected);
     if (got.closed || got.timed_out) client_.reset();
     return got;
 }

@@ -13,7 +13,8 @@ namespace sallyport::tests::differential {
 
 struct replies {
     std::vector<message> messages;
-    /// Complete messages that were there at each pause, in order: what the other side may wait for.
+    /// What was there at each pause, in order, and what the other side may wait for: messages, or
+    /// ReadyForQuery alone if a refusal may take the place of what comes before it.
     std::vector<std::size_t> at_pause;
     bool closed = false;     ///< the peer closed the connection
     bool timed_out = false;  ///< something that the other side got did not come
@@ -36,7 +37,7 @@ class peer {
     /// `expected`: the other side's counts at each pause, waited for; null: whatever comes in a
     /// moment (this side goes first).
     [[nodiscard]] replies play(const sequence& s, const std::vector<std::size_t>* expected,
-                               milliseconds deadline);
+                               policy_kind kind, milliseconds deadline);
 
   private:
     std::uint16_t port_;

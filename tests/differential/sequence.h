@@ -7,9 +7,9 @@
 /// What one client sends: the unit that is generated, played and made smaller.
 namespace sallyport::tests::differential {
 
-/// One frontend message.
+/// One frontend message, or some that mean nothing without each other.
 struct step {
-    std::string bytes;       ///< the whole frame
+    std::string bytes;       ///< whole frames
     bool pause = false;      ///< read what the server answers so far before the next message
     bool malformed = false;  ///< its body cannot be decoded: the words of the error may differ
     bool epilogue = false;   ///< brings any session to rest and shows the tables; never left out

@@ -234,7 +234,15 @@ const texts blocks{
 }  // namespace
 
 std::string plain_statement(random_source& r) {
-    return fill(r, r.pick(r.percent(50) ? reads : writes));
+    static const texts plain{
+        "select #",
+        "select id, v from t where id < # order by id",
+        "update t set v = 'seen' where id = #",
+        "delete from t where id = #",
+        "insert into u values (#, 1, null)",
+        "select say('notice', 'seen')",
+    };
+    return fill(r, r.pick(plain));
 }
 
 std::string any_statement(random_source& r) {
@@ -297,7 +305,6 @@ std::string forbidden_statement(random_source& r) {
         "select t.id from t, forbidden f where f.id = t.id",
         "with w as (delete from forbidden returning *) select * from w",
         "insert into t select id + 500, v from forbidden",
-        "lock table forbidden",
         "truncate forbidden",
         "copy forbidden to stdout",
         "copy forbidden from stdin",
@@ -317,7 +324,9 @@ CREATE TABLE forbidden (id int, v text);
 INSERT INTO forbidden VALUES (1, 'untouched');
 CREATE FUNCTION say(level text, words text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-  IF level = 'exception' THEN RAISE EXCEPTION '%', words USING HINT = 'none', DETAIL = level; END IF;
+  IF level = 'exception' THEN
+    RAISE EXCEPTION '%', words USING HINT = 'none', DETAIL = level;
+  END IF;
   IF level = 'warning' THEN RAISE WARNING '%', words USING ERRCODE = '01234'; END IF;
   IF level = 'info' THEN RAISE INFO '%', words; END IF;
   IF level = 'notice' THEN RAISE NOTICE '%', words; END IF;

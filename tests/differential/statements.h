@@ -15,7 +15,8 @@ struct parameterised {
 
 /// Any statement: reads, writes, transactions, settings, names, cursors, errors.
 [[nodiscard]] std::string any_statement(random_source& r);
-/// Statements that leave nothing behind that a rollback does not take back, and control nothing.
+/// A statement that succeeds, leaves nothing behind that a rollback does not take back, and
+/// controls nothing.
 [[nodiscard]] std::string plain_statement(random_source& r);
 /// The text of a Query: often one statement, sometimes several, none, or comments.
 [[nodiscard]] std::string query_text(random_source& r);
