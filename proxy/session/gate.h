@@ -224,6 +224,7 @@ class gate {
     bool exempt_in_failed_transaction(const policy::facts& f);
     std::uint32_t stage_query_names(std::vector<policy::name_use> uses, text_ptr text,
                                     bool several);
+    outcome settle(std::size_t i, std::string_view name, actions& out);
     outcome wait_for_drain(actions& out);
     void hasten(actions& out);
     // gate_decide.cpp

@@ -55,6 +55,7 @@ std::size_t gate::on_client(bytes data, patience p, actions& out) {
         if (taken == 0) break;
         used += taken;
     }
+    if (state_ != state::closed && replies_.lost()) lose_track(out);
     return used;
 }
 
@@ -276,7 +277,13 @@ void gate::inject_failure(char tag, refusal why, actions& out) {
     reply.action = reply_action::rewrite;
     reply.tag = next_refusal_++;
     if (next_refusal_ == 0) next_refusal_ = 0x8000'0000u;
-    if (tag == 'Q') {
+    if (tag == 'Q' && why.sqlstate == protocol::sqlstate::protocol_violation) {
+        protocol::writer w(frame);  // malformed like the one in whose place it stands
+        w.begin_message('Q');
+        w.end_message();
+        reply.what = expect::query;
+        names_.sync_sent();
+    } else if (tag == 'Q') {
         const auto text = "sallyport refused " + random_name() + ";";
         protocol::frontend::query{text}.encode(frame);
         reply.what = expect::query;

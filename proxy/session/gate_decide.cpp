@@ -141,8 +141,11 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
     f.proof = permit::none();
     for (const auto& s : c.facts->statements)
         for (const auto& u : s.names)
-            if (names_.in_doubt(u.name)) return wait_for_drain(out);
+            if (u.what == policy::name_use::action::execute ||
+                u.what == policy::name_use::action::fetch)
+                if (const auto o = settle(i, u.name, out); o != outcome::forward) return o;
     const auto facts = with_names(c.facts);
+    f.facts = facts;
     note_search_path(*facts);
     const auto now = env_->time->now();
     if (region_recorded_ && take_recorded(i, c, now)) return outcome::forward;

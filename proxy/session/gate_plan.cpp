@@ -76,8 +76,9 @@ gate::outcome gate::plan(bytes data, actions& out) {
     if (!region_recorded_) grants_.clear();
     const auto mark = names_.mark();
     auto what = outcome::forward;
-    failed_throughout_ =
-        replies_.empty() && replies_.status() == protocol::transaction_status::failed;
+    // What was sent since the last ReadyForQuery may have ended the failed transaction.
+    failed_throughout_ = replies_.empty() && !replies_.unsynced() &&
+                         replies_.status() == protocol::transaction_status::failed;
     std::size_t i = 0;
     for (; i < region_.size() && what == outcome::forward; ++i) {
         auto& f = region_[i];
@@ -290,7 +291,7 @@ gate::outcome gate::plan_bind(std::size_t i, bytes body, actions& out) {
         statement = b->statement;
         whole = std::move(*b);
     }
-    if (names_.in_doubt(statement)) return wait_for_drain(out);
+    if (const auto o = settle(i, statement, out); o != outcome::forward) return o;
     const auto* found = names_.find_statement(statement);
     policy::facts_ptr facts;
     if (const auto o = check_name(i, found, statement, facts, out); o != outcome::forward) return o;
@@ -313,7 +314,7 @@ gate::outcome gate::plan_execute(std::size_t i, bytes body, actions& out) {
     auto& f = region_[i];
     const auto e = protocol::frontend::execute::decode(body);
     if (!e) return refuse(i, malformed(e.error()));
-    if (names_.in_doubt(e->portal)) return wait_for_drain(out);
+    if (const auto o = settle(i, e->portal, out); o != outcome::forward) return o;
     auto* target = names_.find_portal(e->portal);
     policy::facts_ptr facts;
     const bound_sql* found = target == nullptr ? nullptr : &target->sql;
@@ -366,6 +367,14 @@ policy::facts_ptr gate::facts_of(std::size_t i, std::string_view sql, actions& o
     a.text = sql;
     state_ = state::analysing;
     return nullptr;
+}
+
+// What a name stands for is not looked up while a change to it is under way: neither one of an
+// earlier batch, nor SQL of this one, whose effect only the server's answer tells.
+gate::outcome gate::settle(std::size_t i, std::string_view name, actions& out) {
+    if (names_.in_doubt(name)) return wait_for_drain(out);
+    if (!names_.changed_by_sql(name, region_[i].names_mark)) return outcome::forward;
+    return i > 0 ? outcome::split : wait_for_drain(out);
 }
 
 gate::outcome gate::wait_for_drain(actions& out) {

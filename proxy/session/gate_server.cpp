@@ -164,7 +164,7 @@ void gate::on_ready(const reply_event& e, bytes frame, actions& out) {
         }
         query_failed_ = false;
     }
-    lexing_touched_ = false;
+    if (replies_.empty()) lexing_touched_ = false;  // else what touched it may be under way still
     if (replies_.status() == protocol::transaction_status::idle) {
         names_.transaction_ended();
         draining_.clear();

@@ -47,6 +47,12 @@ bool name_table::in_doubt(std::string_view name) const noexcept {
     return false;
 }
 
+bool name_table::changed_by_sql(std::string_view name, std::size_t mark) const noexcept {
+    const auto end = staged_.begin() + static_cast<std::ptrdiff_t>(std::min(mark, staged_.size()));
+    return std::any_of(staged_.begin(), end,
+                       [&](const staged& s) { return s.what == change::sql && touches(s, name); });
+}
+
 std::uint32_t name_table::stage(staged s) {
     s.tag = next_tag_++;
     if (next_tag_ == 0) next_tag_ = 1;  // 0 means "none"

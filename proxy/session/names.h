@@ -62,6 +62,9 @@ class name_table {
     [[nodiscard]] portal* find_portal(std::string_view name);
     /// A change to this name was sent before the last Sync and is not answered yet: wait.
     [[nodiscard]] bool in_doubt(std::string_view name) const noexcept;
+    /// SQL that was staged before `mark` and is not answered yet (PREPARE, DEALLOCATE, DECLARE …)
+    /// changes what this name means.
+    [[nodiscard]] bool changed_by_sql(std::string_view name, std::size_t mark) const noexcept;
     [[nodiscard]] bool anything_staged() const noexcept { return !staged_.empty(); }
 
     [[nodiscard]] std::uint32_t stage(staged s);

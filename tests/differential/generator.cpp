@@ -410,6 +410,8 @@ class generator {
             add(wire::query("prepare f2 as select * from forbidden"));
             return add(wire::query("execute f2"));
         }
+        if (n < 70) return renamed();
+        if (n < 75) return after_a_rollback();
         if (r_.percent(40)) plausible();
         const auto run = [&](const std::string& name) {
             return wire::bind("", name) + (r_.percent(30) ? wire::describe('P', "") : "") +
@@ -427,6 +429,35 @@ class generator {
         add(run("f1"));
         if (r_.percent(30)) plausible();
         if (r_.percent(90)) add(wire::sync());
+    }
+
+    // A harmless name is given another meaning in the batch that uses it.
+    void renamed() {
+        std::string bytes = wire::close('S', "f2") + wire::parse("f2", "select 1");
+        if (r_.percent(50)) bytes += wire::sync();
+        bytes += wire::once("deallocate f2") + wire::once("prepare f2 as select * from forbidden");
+        if (r_.percent(20)) bytes += wire::flush();
+        if (r_.percent(50))
+            bytes += wire::once("execute f2");
+        else
+            bytes += wire::bind("", "f2") + wire::execute("");
+        kinds_[""] = "";
+        add(bytes + wire::sync() + wire::close('S', "f2") + wire::close('S', "") + wire::sync());
+    }
+
+    // In a failed transaction nothing is decided, and a ROLLBACK ends it.
+    void after_a_rollback() {
+        add(wire::query("begin"));
+        add(wire::query("select 1/0"));
+        made_.steps.back().pause = true;
+        std::string bytes = wire::once(r_.percent(70) ? "rollback" : "rollback and chain");
+        if (r_.percent(40)) bytes += wire::flush();
+        kinds_[""] = "";
+        add(bytes);
+        if (r_.percent(50)) made_.steps.back().pause = true;
+        if (r_.percent(30)) return add(wire::query(forbidden_statement(r_)));
+        add(wire::parse("", forbidden_statement(r_)) + wire::bind("", "") + wire::execute("") +
+            wire::sync() + wire::close('S', "") + wire::sync());
     }
 
     random_source r_;
