@@ -158,7 +158,11 @@ class generator {
         if (n < 30) return parse(statement_name());
         if (n < 55) return bind(portal_name(), statement_name());
         if (n < 65) return add(wire::describe('S', statement_name()));
-        if (n < 72) return add(wire::describe('P', portal_name()));
+        if (n < 72) {
+            // A server's failed Query leaves its unnamed portal until the transaction ends.
+            const bool leaves = kind_ == policy_kind::deny_forbidden;
+            return add(wire::describe('P', leaves ? "p1" : portal_name()));
+        }
         if (n < 88) return add(wire::execute(portal_name(), row_limit()));
         if (n < 93) return add(wire::close('S', statement_name()));
         if (n < 97) return add(wire::close('P', portal_name()));
