@@ -74,6 +74,7 @@ class server_model {
             case 'P': {
                 const auto p = frontend::parse::decode(body);
                 if (!p || percent(4) || p->sql.starts_with("sallyport")) return fail_and_skip();
+                if (p->sql.find("; ") != std::string_view::npos) return fail_and_skip();
                 if (!p->statement.empty() && statements_.count(std::string(p->statement)) != 0)
                     return fail_and_skip();
                 statements_[std::string(p->statement)] = p->sql;
