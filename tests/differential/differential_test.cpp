@@ -24,7 +24,7 @@ struct settings {
     bool show = false;        ///< print the sequence of the seed, do not play it
 } options;
 
-constexpr milliseconds deadline = patience / 4;
+constexpr milliseconds deadline = patience;
 constexpr milliseconds shrinking_deadline{3'000};
 
 class contest {
@@ -50,7 +50,7 @@ class contest {
             static_cast<unsigned long long>(lost_.load()), seconds,
             static_cast<double>(played) / seconds);
         EXPECT_GT(played, 0u);
-        EXPECT_LE(lost_.load() * 100, played);
+        EXPECT_LE(lost_.load(), 3 + played / 100) << "too many sessions given up to prove anything";
     }
 
   private:
