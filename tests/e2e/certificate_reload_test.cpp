@@ -70,8 +70,7 @@ TEST_F(certificate_reload, bad_pair_changes_nothing_and_is_named) {
 
     const auto other = authority.issue({.file = "other"});
     write_file(dir.file("proxy.key"), read_file(other.key), 0600);
-    ASSERT_TRUE(hang_up("reload refused"));
-    EXPECT_NE(proxy->log().find("does not belong to certificate"), std::string::npos);
+    ASSERT_TRUE(hang_up("does not belong to certificate"));
     EXPECT_EQ(encrypted().end_point(), before);
 
     write_file(dir.file("proxy.crt"), "no certificate", 0644);
@@ -261,8 +260,7 @@ TEST_F(expiry, end_that_is_none_is_a_fault_with_its_place) {
     text.insert(text.find('}', line), ", valid_until: soon");
     write_file(proxy->file("users.yaml"), text, 0600);
 
-    ASSERT_TRUE(hang_up("reload refused"));
-    EXPECT_NE(proxy->log().find("'valid_until' must be a date or an instant"), std::string::npos);
+    ASSERT_TRUE(hang_up("'valid_until' must be a date or an instant"));
     EXPECT_EQ(client_as("erin").ask("SELECT 1").types(), "TDCZ");
 }
 
