@@ -57,8 +57,15 @@ class normaliser {
     std::vector<message> run(const std::vector<message>& from) {
         std::size_t group = 0;  // where the replies since the last ReadyForQuery begin
         std::vector<message> out;
+        std::vector<message> notifications;
         for (auto m : from) {
-            if (m.type == 'A') std::fill_n(m.body.begin(), 4, '\0');
+            if (m.type == 'A') {
+                // Sent as soon as the server waits for its client outside of a transaction: where
+                // that is depends on when the messages arrive. Their order does not.
+                std::fill_n(m.body.begin(), 4, '\0');
+                notifications.push_back(std::move(m));
+                continue;
+            }
             if (m.type == 'T') mask_table_numbers(m.body);
             if (m.type == 'E' && mask_error(m)) {
                 // A server finds this fault while it runs the statement, Sallyport before.
@@ -67,6 +74,7 @@ class normaliser {
             out.push_back(std::move(m));
             if (out.back().type == 'Z') group = out.size();
         }
+        out.insert(out.end(), notifications.begin(), notifications.end());
         return out;
     }
 

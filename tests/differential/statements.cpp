@@ -308,7 +308,7 @@ std::string forbidden_statement(random_source& r) {
         "truncate forbidden",
         "copy forbidden to stdout",
         "copy forbidden from stdin",
-        "declare c1 cursor with hold for select * from forbidden",
+        "declare f3 cursor with hold for select * from forbidden",
         "explain (costs off) delete from forbidden",
         "create temp table ft as select * from forbidden",
     };
