@@ -5,7 +5,7 @@ check() {  # NAME COMMAND…
   echo "check $name"
   "$@" >out 2>&1
   echo "exit $?" >>out
-  grep -v '^CPU: ' out | sed 's/^/  /'
+  grep -v '^CPU: ' out | sed -E 's/^done in .*/done/; s/^/  /'
   echo pass
 }
 psql -X -q -c 'create table t (a int primary key, b text)' \

@@ -186,6 +186,16 @@ func main() {
 		_, err = c.Exec(ctx, "execute add(1)")
 		fault(err)
 	})
+	check("more parameters than a Bind can give", func(c *pgx.Conn) {
+		b := strings.Builder{}
+		for i := 1; i <= 65536; i++ {
+			fmt.Fprintf(&b, ", ($%d::int)", i)
+		}
+		d, err := c.PgConn().Prepare(ctx, "many", "values "+b.String()[2:], nil)
+		must(err)
+		say(len(d.ParamOIDs), len(d.Fields))
+		show(c.Query(ctx, "select 'still there'"))
+	})
 	check("batches", func(c *pgx.Conn) {
 		_, err := c.Exec(ctx, "create temp table t (a int primary key)")
 		must(err)
@@ -213,6 +223,15 @@ func main() {
 		fault(r.Close())
 		show(c.Query(ctx, "select count(*) from t"))
 		show(c.Query(ctx, "select 1"))
+	})
+	check("a batch of a hundred thousand statements", func(c *pgx.Conn) {
+		b := &pgconn.Batch{}
+		for i := 0; i < 100000; i++ {
+			b.ExecParams("select $1::text", [][]byte{[]byte("x")}, nil, nil, nil)
+		}
+		r, err := c.PgConn().ExecBatch(ctx, b).ReadAll()
+		must(err)
+		say(len(r))
 	})
 	check("COPY both ways", func(c *pgx.Conn) {
 		_, err := c.Exec(ctx, "create temp table t (a int, b text, c timestamptz)")
