@@ -77,8 +77,9 @@ struct frame_limits {
     std::uint32_t large_bytes_max = limits::large_message_bytes_max) noexcept {
     frame_limits l;
     l.set("123CGHIKRSWZcnsv", limits::backend_small_message_bytes_max);
-    l.set("TDdVENA", std::min(large_bytes_max, limits::large_message_bytes_max));
-    l.set("t", limits::parameter_description_bytes_max);
+    // A server describes more parameters than a Bind can give: it counts them in 16 bits, and sends
+    // them all.
+    l.set("TtDdVENA", std::min(large_bytes_max, limits::large_message_bytes_max));
     return l;
 }
 

@@ -26,10 +26,8 @@ inline constexpr std::uint32_t small_message_bytes_max = 10'000;
 inline constexpr std::uint32_t large_message_bytes_max = 0x3fff'fffe;
 /// Frontend `p`: passwords and SASL responses.
 inline constexpr std::uint32_t auth_message_bytes_max = 64 * 1024;
-/// Backend messages other than T D d V E N A and t: libpq loses synchronisation above it.
+/// Backend messages other than T t D d V E N A: libpq loses synchronisation above it.
 inline constexpr std::uint32_t backend_small_message_bytes_max = 30'000;
-/// Backend ParameterDescription: 65535 type oids and the count.
-inline constexpr std::uint32_t parameter_description_bytes_max = 4 + 2 + 4 * 65'535;
 
 // Reports that we write ourselves (ErrorResponse, NoticeResponse).
 /// Bytes of one text field (message, detail, hint); longer ones are cut at a character.
