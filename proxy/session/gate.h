@@ -192,6 +192,7 @@ class gate {
     };
 
     // client side (gate_client.cpp)
+    [[nodiscard]] bool too_much_in_flight(char tag) const noexcept;
     std::size_t pass_body(protocol::bytes data, actions& out);
     std::size_t pass_copy_data(protocol::bytes data, actions& out);
     std::size_t skip_to_sync(protocol::bytes data, actions& out);

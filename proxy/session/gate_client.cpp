@@ -20,6 +20,10 @@ namespace {
 constexpr std::uint64_t shown_bytes_max = 16u << 20;
 constexpr std::size_t bind_whole_bytes_max = 1u << 20;  // longer ones are decided by their names
 
+constexpr std::size_t region_frames_max = 2048;  // decided together
+constexpr std::size_t staged_names_max = 2048;   // then the server's answers are waited for
+constexpr std::size_t replies_owed_max = 16384;
+
 bool is_extended(char tag) noexcept {
     return tag == 'P' || tag == 'B' || tag == 'D' || tag == 'E' || tag == 'C';
 }
@@ -50,6 +54,8 @@ std::size_t gate::on_client(bytes data, patience p, actions& out) {
             taken = skip_to_sync(rest, out);
         else if (rest.front() == 'd')
             taken = pass_copy_data(rest, out);
+        else if (too_much_in_flight(rest.front()))
+            static_cast<void>(wait_for_drain(out));
         else if (find_region(rest, p, out))
             taken = run_region(rest, out);
         if (taken == 0) break;
@@ -57,6 +63,14 @@ std::size_t gate::on_client(bytes data, patience p, actions& out) {
     }
     if (state_ != state::closed && replies_.lost()) lose_track(out);
     return used;
+}
+
+// A batch may be endless, and what is remembered of it is looked through for every name. What ends
+// a COPY or a batch must not wait: the server waits for it.
+bool gate::too_much_in_flight(char tag) const noexcept {
+    const bool more = tag == 'Q' || tag == 'F' || is_extended(tag);
+    return more && !replies_.empty() && !replies_.copy_in() &&
+           (names_.mark() >= staged_names_max || replies_.size() >= replies_owed_max);
 }
 
 std::size_t gate::pass_body(bytes data, actions& out) {
@@ -138,7 +152,8 @@ bool gate::find_region(bytes data, patience p, actions& out) {
         }
         if (!add_frame(data, at, out)) return false;
         at += scan.header.frame_bytes();
-        if (ends || at > limits_.lookahead_bytes) return true;
+        if (ends || at > limits_.lookahead_bytes || region_.size() >= region_frames_max)
+            return true;
     }
     if (region_.empty()) return false;
     if (p == patience::waited) return true;

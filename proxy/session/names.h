@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -102,7 +103,7 @@ class name_table {
     std::unordered_map<std::string, portal> portals_;
     bound_sql unnamed_;
     std::unique_ptr<portal> unnamed_portal_;
-    std::vector<staged> staged_;
+    std::deque<staged> staged_;  // in the order of their replies
     std::uint32_t next_tag_ = 1;
     std::uint32_t batch_ = 1;
     std::uint32_t epoch_ = 0;
