@@ -227,6 +227,8 @@ class gate {
                                     bool several);
     outcome settle(std::size_t i, std::string_view name, actions& out);
     outcome wait_for_drain(actions& out);
+    outcome after_what_precedes(std::size_t i, actions& out);
+    void foresee(const planned& f);
     void hasten(actions& out);
     // gate_decide.cpp
     void record_denial(const policy::decision& d, const considered& c, actions& out) const;
@@ -283,6 +285,12 @@ class gate {
     std::optional<std::pair<std::size_t, refusal>> refused_;              ///< decided, by frame
     std::vector<std::pair<std::size_t, permit>> permits_;                 ///< recorded, by frame
     bool region_recorded_ = false;
+    /// What the executions of the region, up to the frame under decision, may do to the rest of it.
+    struct foresight {
+        bool names = false;      ///< of prepared statements and portals
+        bool lexing = false;     ///< by SET, or by what is not known
+        bool functions = false;  ///< a function was called, which may do the same
+    } ahead_;
     std::vector<std::pair<std::uint32_t, std::size_t>> tickets_;  ///< records asked for → frame
     std::size_t record_error_frame_ = 0;
     std::uint32_t next_ticket_ = 1;

@@ -261,6 +261,10 @@ void gate::forward_frame_effects(planned& f) {
                 lexing_touched_ = true;
             }
             if (!s.functions.empty() || !s.settings.empty()) lexing_touched_ = true;
+            for (const auto& u : s.names)  // what they stand for may be a set_config
+                if (u.what == policy::name_use::action::execute ||
+                    u.what == policy::name_use::action::fetch)
+                    lexing_touched_ = true;
             for (const auto& c : s.settings) {
                 if (c.name == "sallyport.reason") reason_ = c.value;
                 if (c.name == "sallyport.on_hold") refuse_holds_ = c.value == "refuse";

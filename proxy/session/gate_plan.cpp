@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <utility>
 
@@ -55,6 +56,22 @@ bool uses_names(const policy::facts& f) noexcept {
     });
 }
 
+// EXECUTE and FETCH run what their names stand for, a set_config perhaps.
+bool may_change_lexing(const policy::statement_facts& s) {
+    using use = policy::name_use::action;
+    return std::any_of(s.names.begin(), s.names.end(),
+                       [](const policy::name_use& u) {
+                           return u.what == use::execute || u.what == use::fetch;
+                       }) ||
+           std::any_of(s.settings.begin(), s.settings.end(), [](const auto& c) {
+               std::string name(c.name);
+               for (char& ch : name)
+                   ch = static_cast<char>(std::tolower(static_cast<unsigned char>(ch)));
+               return name.empty() || name == "standard_conforming_strings" ||
+                      name == "client_encoding";
+           });
+}
+
 std::vector<policy::name_use> changes_of(const policy::facts& f) {
     std::vector<policy::name_use> uses;
     for (const auto& s : f.statements)
@@ -79,6 +96,7 @@ gate::outcome gate::plan(bytes data, actions& out) {
     // What was sent since the last ReadyForQuery may have ended the failed transaction.
     failed_throughout_ = replies_.empty() && !replies_.unsynced() &&
                          replies_.status() == protocol::transaction_status::failed;
+    ahead_ = {};
     std::size_t i = 0;
     for (; i < region_.size() && what == outcome::forward; ++i) {
         auto& f = region_[i];
@@ -88,6 +106,7 @@ gate::outcome gate::plan(bytes data, actions& out) {
         const auto body = data.substr(f.offset + protocol::frame_header_bytes,
                                       here - protocol::frame_header_bytes);
         what = refused_ && refused_->first == i ? outcome::refuse : plan_frame(i, body, out);
+        if (what == outcome::forward) foresee(f);
     }
     if (what == outcome::wait || (!grants_.empty() && !region_recorded_))
         names_.unstage(mark);
@@ -211,6 +230,9 @@ gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
     } else {
         const auto p = protocol::frontend::parse::decode(body);
         if (!p) return refuse(i, malformed(p.error()));
+        if (reads_differently(p->sql) &&
+            (ahead_.lexing || (ahead_.functions && p->sql.find('\\') != std::string_view::npos)))
+            return after_what_precedes(i, out);
         s.sql.facts = facts_of(i, p->sql, out);
         if (!s.sql.facts) return outcome::wait;
         s.name = p->statement;
@@ -225,6 +247,23 @@ gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
     return outcome::forward;
 }
 
+// The server reads a frame only when those before it have run: what they will have done to names
+// and to the lexer by then. Planning is not the time to note it, sending them is too late.
+void gate::foresee(const planned& f) {
+    if (f.tag != 'E' || !f.facts) return;
+    for (const auto& s : f.facts->statements) {
+        if (s.has(policy::kind::opaque) || s.has(policy::kind::execute_code))
+            ahead_.names = ahead_.lexing = true;
+        if (!s.functions.empty()) ahead_.functions = true;
+        if (may_change_lexing(s)) ahead_.lexing = true;
+    }
+}
+
+// Frame `i` means what it means only after the replies to all that was sent before it.
+gate::outcome gate::after_what_precedes(std::size_t i, actions& out) {
+    return i > 0 ? outcome::split : wait_for_drain(out);
+}
+
 // What a name stands for may be unknown (wait), certain, or only known to be unknown (opaque).
 gate::outcome gate::check_name(std::size_t i, const bound_sql* found, std::string_view name,
                                policy::facts_ptr& facts, actions& out) {
@@ -234,6 +273,7 @@ gate::outcome gate::check_name(std::size_t i, const bound_sql* found, std::strin
                                             "\" is not one that this session prepared");
         return outcome::forward;
     }
+    if (!name.empty() && ahead_.names) return after_what_precedes(i, out);
     facts = found->facts;
     if (facts->syntax_error && names_.anything_staged()) {
         // The server may find the same fault: then nothing needs to be asked of anybody.
