@@ -226,6 +226,8 @@ class gate {
     std::uint32_t stage_query_names(std::vector<policy::name_use> uses, text_ptr text,
                                     bool several);
     outcome settle(std::size_t i, std::string_view name, actions& out);
+    [[nodiscard]] std::string over_limit(const std::vector<policy::name_use>& uses,
+                                         std::size_t text_bytes) const;
     outcome wait_for_drain(actions& out);
     outcome after_what_precedes(std::size_t i, actions& out);
     void foresee(const planned& f);

@@ -47,6 +47,12 @@ refusal malformed(const boost::system::error_code& e) {
             "invalid message format: " + e.message(), "", "The client library sent it."};
 }
 
+refusal too_many(const std::string& what) {
+    return {std::string(protocol::sqlstate::program_limit_exceeded),
+            "too many " + what + " in this session", "",
+            "Close some, or raise limits.prepared_statements."};
+}
+
 bool uses_names(const policy::facts& f) noexcept {
     return std::any_of(f.statements.begin(), f.statements.end(), [](const auto& s) {
         return std::any_of(s.names.begin(), s.names.end(), [](const policy::name_use& u) {
@@ -169,6 +175,17 @@ gate::outcome gate::plan_frame(std::size_t i, bytes body, actions& out) {
     return outcome::forward;
 }
 
+// What PREPARE and DECLARE would make too much of; "" = nothing.
+std::string gate::over_limit(const std::vector<policy::name_use>& uses,
+                             std::size_t text_bytes) const {
+    using what = policy::name_use::action;
+    for (const auto& u : uses) {
+        if (u.what == what::prepare && names_.full(text_bytes)) return "prepared statements";
+        if (u.what == what::declare && names_.portals_full()) return "open portals";
+    }
+    return {};
+}
+
 gate::outcome gate::plan_query(std::size_t i, bytes body, actions& out) {
     auto& f = region_[i];
     text_ptr text;
@@ -189,9 +206,13 @@ gate::outcome gate::plan_query(std::size_t i, bytes body, actions& out) {
             if (drops) f.reply.tag = stage_query_names({}, nullptr, false);
             return outcome::forward;
         }
-        if (facts->syntax_error && !replication_ && probe_ != probe::accepted)
+        // The Sync of a probe would commit what the client has not: then it is held unasked.
+        const bool half_sent = replies_.empty() && replies_.unsynced();
+        if (facts->syntax_error && !replication_ && probe_ != probe::accepted && !half_sent)
             return probe_syntax(i, q->sql, out);
         auto uses = changes_of(*facts);
+        if (const auto limit = over_limit(uses, q->sql.size()); !limit.empty())
+            return refuse(i, too_many(limit));
         if (!uses.empty()) text = std::make_shared<const std::string>(q->sql);
         if (!uses.empty() || drops)
             f.reply.tag = stage_query_names(std::move(uses), text, facts->statements.size() > 1);
@@ -238,10 +259,9 @@ gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
         s.name = p->statement;
         s.sql.text = std::make_shared<const std::string>(p->sql);
     }
-    if (!s.name.empty() && names_.full() && names_.find_statement(s.name) == nullptr)
-        return refuse(i, {std::string(protocol::sqlstate::program_limit_exceeded),
-                          "too many prepared statements in this session", "",
-                          "Close some, or raise limits.prepared_statements."});
+    if (!s.name.empty() && names_.full(s.sql.text->size()) &&
+        names_.find_statement(s.name) == nullptr)
+        return refuse(i, too_many("prepared statements"));
     f.reply = {expect::parse, reply_action::forward, names_.stage(std::move(s))};
     f.answers = true;
     return outcome::forward;
@@ -338,6 +358,7 @@ gate::outcome gate::plan_bind(std::size_t i, bytes body, actions& out) {
     const auto text =
         found != nullptr && found->text ? found->text : std::make_shared<const std::string>();
 
+    if (!portal_name.empty() && names_.portals_full()) return refuse(i, too_many("open portals"));
     name_table::staged s;
     s.what = name_table::change::bind;
     s.name = std::move(portal_name);
@@ -365,6 +386,8 @@ gate::outcome gate::plan_execute(std::size_t i, bytes body, actions& out) {
     f.answers = true;
     f.facts = facts;
     auto uses = changes_of(*facts);
+    if (const auto limit = over_limit(uses, text->size()); !limit.empty())
+        return refuse(i, too_many(limit));
     if (!uses.empty()) {
         name_table::staged s;
         s.what = name_table::change::sql;

@@ -16,7 +16,41 @@ bool touches(const name_table::staged& s, std::string_view name) noexcept {
     });
 }
 
+std::size_t text_bytes_of(const bound_sql& sql) noexcept {
+    return sql.text ? sql.text->size() : 0;
+}
+
 }  // namespace
+
+void name_table::count(const staged& s, int sign) noexcept {
+    if (s.name.empty()) return;
+    const auto add = [sign](std::size_t& n, std::size_t by) { sign > 0 ? n += by : n -= by; };
+    if (s.what == change::parse) {
+        add(staged_statements_, 1);
+        add(text_bytes_, text_bytes_of(s.sql));
+    } else if (s.what == change::bind) {
+        add(staged_portals_, 1);
+    }
+}
+
+void name_table::keep(const std::string& name, bound_sql sql) {
+    forget(name);
+    text_bytes_ += text_bytes_of(sql);
+    statements_[name] = std::move(sql);
+}
+
+void name_table::forget(const std::string& name) {
+    const auto at = statements_.find(name);
+    if (at == statements_.end()) return;
+    text_bytes_ -= text_bytes_of(at->second);
+    statements_.erase(at);
+}
+
+void name_table::forget_statements() noexcept {
+    for (const auto& [name, sql] : statements_)
+        text_bytes_ -= text_bytes_of(sql);
+    statements_.clear();
+}
 
 const bound_sql* name_table::find_statement(std::string_view name) const {
     for (auto s = staged_.rbegin(); s != staged_.rend(); ++s) {
@@ -58,6 +92,7 @@ std::uint32_t name_table::stage(staged s) {
     if (next_tag_ == 0) next_tag_ = 1;  // 0 means "none"
     s.batch = batch_;
     if (s.what == change::parse) s.sql.epoch = epoch_;
+    count(s, 1);
     staged_.push_back(std::move(s));
     return staged_.back().tag;
 }
@@ -78,20 +113,23 @@ void name_table::stage_query(std::uint32_t tag) {
 }
 
 void name_table::unstage(std::size_t mark) noexcept {
-    while (staged_.size() > mark)
+    while (staged_.size() > mark) {
+        count(staged_.back(), -1);
         staged_.pop_back();
+    }
 }
 
 void name_table::confirm(std::uint32_t tag) {
     const auto at =
         std::find_if(staged_.begin(), staged_.end(), [&](const staged& s) { return s.tag == tag; });
     if (at == staged_.end()) return;
+    count(*at, -1);
     switch (at->what) {
         case change::parse:
             if (at->name.empty())
                 unnamed_ = std::move(at->sql);
             else
-                statements_[at->name] = std::move(at->sql);
+                keep(at->name, std::move(at->sql));
             break;
         case change::bind:
             if (at->name.empty())
@@ -103,7 +141,7 @@ void name_table::confirm(std::uint32_t tag) {
             if (at->name.empty())
                 unnamed_ = {};
             else
-                statements_.erase(at->name);
+                forget(at->name);
             break;
         case change::close_portal:
             if (at->name.empty())
@@ -125,6 +163,7 @@ void name_table::drop(std::uint32_t tag) {
     // A Parse that fails takes the unnamed statement with it; one that is skipped does not. Which
     // of the two it was does not matter: unknown is treated as opaque.
     if (at->what == change::parse && at->name.empty()) unnamed_ = {};
+    count(*at, -1);
     staged_.erase(at);
 }
 
@@ -135,11 +174,12 @@ void name_table::doubt(std::uint32_t tag) {
     if (at->query) unnamed_ = {};
     if (at->several) {
         for (const auto& u : at->uses) {
-            statements_.erase(u.name);
+            forget(u.name);
             portals_.erase(u.name);
         }
         lose_trust();
     }
+    count(*at, -1);
     staged_.erase(at);
 }
 
@@ -161,13 +201,13 @@ void name_table::apply_use(const policy::name_use& u, const staged& from) {
     using what = policy::name_use::action;
     switch (u.what) {
         case what::prepare:
-            statements_[u.name] = {u.inner, from.text, epoch_};
+            keep(u.name, {u.inner, from.text, epoch_});
             break;
         case what::deallocate:
-            statements_.erase(u.name);
+            forget(u.name);
             break;
         case what::deallocate_all:
-            statements_.clear();
+            forget_statements();
             break;
         case what::declare: {
             portal p;
@@ -186,7 +226,7 @@ void name_table::apply_use(const policy::name_use& u, const staged& from) {
             portals_.clear();
             break;
         case what::discard_all:
-            statements_.clear();
+            forget_statements();
             portals_.clear();
             unnamed_ = {};
             unnamed_portal_.reset();

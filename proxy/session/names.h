@@ -56,7 +56,10 @@ class name_table {
         std::vector<policy::pass> released_by;  // … and was released with these
     };
 
-    explicit name_table(std::size_t statements_max) : statements_max_(statements_max) {}
+    /// `statements_max` bounds statements and portals alike; `text_bytes_max` the texts that the
+    /// statements keep.
+    explicit name_table(std::size_t statements_max, std::size_t text_bytes_max = 64u << 20)
+        : statements_max_(statements_max), text_bytes_max_(text_bytes_max) {}
 
     /// The statement as the next message would find it; null if unknown.
     [[nodiscard]] const bound_sql* find_statement(std::string_view name) const;
@@ -92,13 +95,30 @@ class name_table {
     /// Something ran whose effects are not known: what named statements mean is not certain.
     void lose_trust() noexcept { ++epoch_; }
     [[nodiscard]] std::uint32_t epoch() const noexcept { return epoch_; }
-    [[nodiscard]] bool full() const noexcept { return statements_.size() >= statements_max_; }
+    /// No further statement, or none with a text of this size, may be sent to the server. What was
+    /// sent and is not confirmed counts.
+    [[nodiscard]] bool full(std::size_t text_bytes = 0) const noexcept {
+        return statements_.size() + staged_statements_ >= statements_max_ ||
+               text_bytes_ + text_bytes > text_bytes_max_;
+    }
+    [[nodiscard]] bool portals_full() const noexcept {
+        return portals_.size() + staged_portals_ >= statements_max_;
+    }
 
   private:
+    /// Counts one staged change, or with -1 no longer.
+    void count(const staged& s, int sign) noexcept;
+    void keep(const std::string& name, bound_sql sql);
+    void forget(const std::string& name);
+    void forget_statements() noexcept;
     void apply_sql(const staged& s);
     void apply_use(const policy::name_use& u, const staged& from);
 
     std::size_t statements_max_;
+    std::size_t text_bytes_max_;
+    std::size_t text_bytes_ = 0;  // of named statements, staged ones included
+    std::size_t staged_statements_ = 0;
+    std::size_t staged_portals_ = 0;
     std::unordered_map<std::string, bound_sql> statements_;
     std::unordered_map<std::string, portal> portals_;
     bound_sql unnamed_;
