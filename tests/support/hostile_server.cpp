@@ -141,6 +141,14 @@ void hostile_connection::drain() {
     }
 }
 
+std::pair<char, std::uint64_t> hostile_connection::skip_message() {
+    const std::string head = read_exact(5);
+    const std::uint64_t whole = read_int32(std::string_view(head).substr(1)) - 4;
+    for (std::uint64_t left = whole; left > 0;)
+        left -= read_exact(std::min<std::uint64_t>(left, 65536)).size();
+    return {head[0], whole};
+}
+
 hostile_server::hostile_server(script s) : script_(std::move(s)), port_(free_port()) {
     listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int on = 1;

@@ -34,6 +34,8 @@ class hostile_connection {
     void send(std::string_view bytes);
     /// AuthenticationOk, the usual ParameterStatus set, BackendKeyData, ReadyForQuery.
     void accept_login();
+    /// Like read_message, for one too large to keep: its type and the bytes of its body.
+    [[nodiscard]] std::pair<char, std::uint64_t> skip_message();
     /// Reads and drops until the peer closes.
     void drain();
     void close() noexcept { socket_.close(); }
