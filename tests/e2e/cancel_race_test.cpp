@@ -1,0 +1,207 @@
+#include <atomic>
+#include <future>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "tests/e2e/direct.h"
+#include "tests/support/server_phases.h"
+
+/// Cancels that come late, often, wrong, over TLS, or to a server that does not answer them.
+namespace sallyport::tests {
+namespace {
+
+class cancel_race : public e2e {
+  protected:
+    [[nodiscard]] bool sleeping(int sessions = 1) const {
+        return eventually([&] {
+            return direct(
+                       "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND "
+                       "datname = current_database()") == std::to_string(sessions);
+        });
+    }
+    void to(server_phases phases) {
+        hostile = std::make_unique<hostile_server>(play(std::move(phases)));
+        options.targets["shop"] = {.port = hostile->port(), .dbname = "shop"};
+        start();
+    }
+    /// Sends a CancelRequest without waiting for anything.
+    [[nodiscard]] wire_client cancel_at_once(const wire_client& c) const {
+        wire_client canceller(proxy->port());
+        canceller.send(wire::cancel_request(c.backend_pid(), c.backend_secret()));
+        return canceller;
+    }
+    std::unique_ptr<hostile_server> hostile;
+};
+
+TEST_F(cancel_race, next_statement_is_never_hit_however_the_cancel_falls) {
+    start();
+    auto c = client_as("alice");
+    int cancelled = 0;
+    for (int i = 0; i < 60; ++i) {
+        // From long before the end of the first statement to long after it.
+        c.send(wire::query("SELECT pg_sleep(0.00" + std::to_string(i % 10) + ")"));
+        const auto canceller = cancel_at_once(c);
+        c.send(wire::query("SELECT pg_sleep(0.003), 'next'"));
+
+        const auto first = c.read_exchange();
+        const auto next = c.read_exchange();
+
+        const bool hit = first.sqlstate() == "57014";
+        ASSERT_TRUE(hit || first.sqlstate().empty()) << first.sqlstate();
+        ASSERT_FALSE(hit && !next.sqlstate().empty()) << "cancel " << i << " hit both statements";
+        cancelled += hit ? 1 : 0;
+    }
+    EXPECT_GT(cancelled, 0) << "no cancel came in time: nothing was tested";
+    EXPECT_EQ(c.ask("SELECT 'quiet'").rows.at(0).at(0), "quiet");
+}
+
+TEST_F(cancel_race, statement_sent_after_its_cancel_was_answered_always_runs) {
+    start();
+    auto c = client_as("alice");
+    for (int i = 0; i < 30; ++i) {
+        c.send(wire::query("SELECT pg_sleep(0.00" + std::to_string(i % 5) + ")"));
+        send_cancel(proxy->port(), c.backend_pid(), c.backend_secret());
+        static_cast<void>(c.read_exchange());
+
+        ASSERT_EQ(c.ask("SELECT pg_sleep(0.002), 'next'").sqlstate(), "") << i;
+    }
+}
+
+TEST_F(cancel_race, thousand_guessed_secrets_hit_nothing_and_are_told_nothing) {
+    start();
+    auto c = client_as("alice");
+    c.send(wire::query("SELECT pg_sleep(60)"));
+    ASSERT_TRUE(sleeping());
+    std::mt19937 random(20261122);
+
+    for (int i = 0; i < 1'000; ++i) {
+        wire_client guess(proxy->port());
+        const auto secret = static_cast<std::uint32_t>(random());
+        if (secret == c.backend_secret()) continue;
+        guess.send(wire::cancel_request(c.backend_pid(), secret));
+        ASSERT_TRUE(guess.read_to_end().empty())
+            << "an answer tells a right guess from a wrong one";
+    }
+
+    EXPECT_EQ(direct("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND "
+                     "datname = current_database()"),
+              "1");
+    send_cancel(proxy->port(), c.backend_pid(), c.backend_secret());
+    EXPECT_EQ(c.read_exchange().sqlstate(), "57014");
+}
+
+TEST_F(cancel_race, every_session_is_found_on_whichever_worker_the_cancel_arrives) {
+    start();
+    std::vector<wire_client> sessions;
+    for (int i = 0; i < 12; ++i) {
+        sessions.push_back(client_as("alice"));
+        sessions.back().send(wire::query("SELECT pg_sleep(60)"));
+    }
+    ASSERT_TRUE(sleeping(12));
+
+    for (auto& c : sessions) {
+        send_cancel(proxy->port(), c.backend_pid(), c.backend_secret());
+        EXPECT_EQ(c.read_exchange().sqlstate(), "57014");
+    }
+}
+
+TEST_F(cancel_race, psql_cancels_in_plaintext_where_tls_is_required) {
+    temp_dir folder;
+    const certificate_authority authority(folder.path());
+    const auto pair = authority.issue({.file = "proxy"});
+    options.postgres_tls =
+        "{ mode: require, certificate: " + pair.certificate + ", key: " + pair.key + " }";
+    start();
+    auto o = psql_as("alice");
+    o.sslmode = "require";
+    psql_session s(o);
+    s.send("SELECT pg_sleep(60)");
+    ASSERT_TRUE(sleeping());
+
+    s.interrupt();
+
+    EXPECT_EQ(s.finish().sqlstate, "57014");
+}
+
+TEST_F(cancel_race, cancel_inside_tls_works_too) {
+    temp_dir folder;
+    const certificate_authority authority(folder.path());
+    const auto pair = authority.issue({.file = "proxy"});
+    options.postgres_tls =
+        "{ mode: require, certificate: " + pair.certificate + ", key: " + pair.key + " }";
+    start();
+    wire_client c(proxy->port());
+    c.start_tls();
+    c.login(login_as("alice"));
+    c.send(wire::query("SELECT pg_sleep(60)"));
+    ASSERT_TRUE(sleeping());
+
+    wire_client canceller(proxy->port());
+    canceller.start_tls();
+    canceller.send(wire::cancel_request(c.backend_pid(), c.backend_secret()));
+
+    EXPECT_EQ(c.read_exchange().sqlstate(), "57014");
+}
+
+TEST_F(cancel_race, storm_of_cancels_for_one_statement_opens_one_connection_to_the_server) {
+    std::atomic<int> cancels{0};
+    std::promise<void> storm_is_over;
+    const auto over = storm_is_over.get_future().share();
+    to({.on_message =
+            [over](hostile_connection& c, char type, const std::string&) {
+                if (type != 'Q') return false;
+                over.wait();
+                c.send(server_wire::one_row("survived"));
+                return true;
+            },
+        .on_cancel =
+            [&cancels, over](hostile_connection&, const std::string&) {
+                ++cancels;
+                over.wait();  // this server never answers its cancels while the storm lasts
+            }});
+    auto c = client_as("alice");
+    c.send(wire::query("SELECT 1"));
+    std::vector<wire_client> storm;
+    storm.push_back(cancel_at_once(c));
+    ASSERT_TRUE(eventually([&] { return cancels == 1; }));
+
+    for (int i = 0; i < 40; ++i)
+        static_cast<void>(cancel_at_once(c).read_to_end());
+
+    EXPECT_EQ(cancels, 1);
+    storm_is_over.set_value();
+    EXPECT_EQ(c.read_exchange().rows.at(0).at(0), "survived");
+    EXPECT_EQ(c.ask("SELECT 2").types(), "TDCZ");
+}
+
+TEST_F(cancel_race, cancel_that_the_server_never_answers_delays_the_next_statement_only_so_long) {
+    std::promise<void> test_is_over;
+    const auto over = test_is_over.get_future().share();
+    to({.on_cancel = [over](hostile_connection&, const std::string&) { over.wait(); }});
+    auto c = client_as("alice");
+    // Two statements in one write: the server answers the first while its cancel hangs.
+    std::vector<wire_client> cancellers;
+    for (int i = 0; i < 3; ++i) {
+        c.send(wire::query("SELECT 1"));
+        cancellers.push_back(cancel_at_once(c));
+        c.send(wire::query("SELECT 2"));
+        EXPECT_EQ(c.read_exchange().types(), "TDCZ");
+        EXPECT_EQ(c.read_exchange().types(), "TDCZ");
+    }
+    test_is_over.set_value();
+}
+
+TEST_F(cancel_race, psql_interrupted_at_the_door_withdraws_its_request) {
+    start();
+    psql_session s(psql_as("alice", "hr"));
+    const auto id = pending_hold_of("alice", "carol");
+
+    s.interrupt();
+
+    EXPECT_TRUE(eventually([&] { return state_of_hold(id, "carol") == "withdrawn"; }));
+    EXPECT_EQ(upstream_sessions(), 0);
+}
+
+}  // namespace
+}  // namespace sallyport::tests
