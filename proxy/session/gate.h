@@ -159,8 +159,9 @@ class gate {
         std::size_t bytes = 0;  ///< whole frame
         bool partial = false;   ///< only its beginning is here; the rest is passed on
         protocol::expected_reply reply;
-        bool answers = false;        ///< `reply` counts
-        std::size_t names_mark = 0;  ///< staged names before this frame
+        bool answers = false;          ///< `reply` counts
+        std::size_t names_mark = 0;    ///< staged names before this frame
+        bool changes_reading = false;  ///< a text behind it may be read differently
         policy::facts_ptr facts;
         permit proof = permit::none();
     };
@@ -232,6 +233,7 @@ class gate {
     outcome after_what_precedes(std::size_t i, actions& out);
     void foresee(const planned& f);
     void hasten(actions& out);
+    [[nodiscard]] bool changes_reading(const policy::facts& f) const noexcept;
     // gate_decide.cpp
     void record_denial(const policy::decision& d, const considered& c, actions& out) const;
     [[nodiscard]] audit::record make_record(std::string event, const policy::decision& d,
@@ -328,7 +330,9 @@ class gate {
     // what is known of the session
     bool replication_ = false;
     bool strings_conform_ = true;
-    bool lexing_touched_ = false;  ///< since the last ReadyForQuery something may have changed it
+    bool lexing_touched_ = false;    ///< something in flight may have changed how texts are read
+    bool functions_called_ = false;  ///< in flight: they could have, too
+    bool reading_varied_ = false;    ///< it was changed once: ends of transactions take it back
     bool encoding_safe_ = true;
     bool refuse_holds_ = false;
     std::string reason_;

@@ -255,12 +255,13 @@ void gate::forward_frame_effects(planned& f) {
     if (!f.facts) return;
     if (f.tag == 'E' || f.tag == 'Q' || f.tag == 'F') {
         last_facts_ = f.facts;
+        if (f.changes_reading) lexing_touched_ = reading_varied_ = true;
         for (const auto& s : f.facts->statements) {
             if (s.has(policy::kind::opaque) || s.has(policy::kind::execute_code)) {
                 names_.lose_trust();
-                lexing_touched_ = true;
+                lexing_touched_ = reading_varied_ = true;
             }
-            if (!s.functions.empty() || !s.settings.empty()) lexing_touched_ = true;
+            if (!s.functions.empty()) functions_called_ = true;
             for (const auto& u : s.names)  // what they stand for may be a set_config
                 if (u.what == policy::name_use::action::execute ||
                     u.what == policy::name_use::action::fetch)

@@ -146,6 +146,7 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
                 if (const auto o = settle(i, u.name, out); o != outcome::forward) return o;
     const auto facts = with_names(c.facts);
     f.facts = facts;
+    f.changes_reading = changes_reading(*facts);
     note_search_path(*facts);
     const auto now = env_->time->now();
     if (region_recorded_ && take_recorded(i, c, now)) return outcome::forward;

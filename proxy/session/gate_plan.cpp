@@ -271,6 +271,7 @@ gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
 // and to the lexer by then. Planning is not the time to note it, sending them is too late.
 void gate::foresee(const planned& f) {
     if (f.tag != 'E' || !f.facts) return;
+    if (f.changes_reading) ahead_.lexing = true;
     for (const auto& s : f.facts->statements) {
         if (s.has(policy::kind::opaque) || s.has(policy::kind::execute_code))
             ahead_.names = ahead_.lexing = true;
@@ -415,7 +416,7 @@ policy::facts_ptr gate::facts_of(std::size_t i, std::string_view sql, actions& o
         if (frame == i) return facts;
     if (replication_ && policy::is_replication_command(sql))
         return policy::replication_command_facts(sql);
-    if ((lexing_touched_ || !encoding_safe_) && reads_differently(sql)) {
+    if ((lexing_touched_ || functions_called_ || !encoding_safe_) && reads_differently(sql)) {
         if (!replies_.empty()) {
             static_cast<void>(wait_for_drain(out));
             return nullptr;
@@ -438,6 +439,24 @@ gate::outcome gate::settle(std::size_t i, std::string_view name, actions& out) {
     if (names_.in_doubt(name)) return wait_for_drain(out);
     if (!names_.changed_by_sql(name, region_[i].names_mark)) return outcome::forward;
     return i > 0 ? outcome::split : wait_for_drain(out);
+}
+
+// String syntax and encoding decide where a text's strings end. What sets them takes effect long
+// before the server reports it, and the end of a transaction takes it back.
+bool gate::changes_reading(const policy::facts& f) const noexcept {
+    using control = policy::statement_facts::transaction_control;
+    return std::any_of(f.statements.begin(), f.statements.end(), [&](const auto& s) {
+        if (s.has(policy::kind::opaque) || s.has(policy::kind::execute_code) ||
+            s.has(policy::kind::fastpath))
+            return true;
+        const bool keeps = s.transaction == control::none || s.transaction == control::begin ||
+                           s.transaction == control::savepoint || s.transaction == control::release;
+        if (reading_varied_ && !keeps) return true;
+        return std::any_of(s.settings.begin(), s.settings.end(), [](const auto& c) {
+            return c.name.empty() || c.name == "all" || c.name == "client_encoding" ||
+                   c.name == "standard_conforming_strings";
+        });
+    });
 }
 
 gate::outcome gate::wait_for_drain(actions& out) {

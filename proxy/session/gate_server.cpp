@@ -164,7 +164,8 @@ void gate::on_ready(const reply_event& e, bytes frame, actions& out) {
         }
         query_failed_ = false;
     }
-    if (replies_.empty()) lexing_touched_ = false;  // else what touched it may be under way still
+    // What was set before is reported ahead of this message; what is still in flight is not.
+    if (replies_.empty()) lexing_touched_ = functions_called_ = false;
     if (replies_.status() == protocol::transaction_status::idle) {
         names_.transaction_ended();
         draining_.clear();
