@@ -197,6 +197,27 @@ TEST_F(hostile_upstream, bytes_of_a_refused_statement_never_reach_the_server) {
     EXPECT_EQ(seen->find("secret_column"), std::string::npos) << *seen;
 }
 
+TEST_F(hostile_upstream, allowed_messages_arrive_byte_for_byte) {
+    std::string arrived;
+    to({.on_message = [&arrived](hostile_connection&, char type, const std::string& body) {
+        arrived += wire::frame(type, body);
+        return false;
+    }});
+    const std::string sent =
+        wire::query("SELECT 1 /* \xC3\xA9 */;;") +
+        wire::parse("name with blanks", "SELECT $1, $2") +
+        wire::bind("p", "name with blanks", {std::string("\0\xff bin", 6), std::nullopt}) +
+        wire::describe('P', "p") + wire::execute("p", 7) + wire::close('P', "p") + wire::flush() +
+        wire::sync();
+    auto c = client_as("alice");
+
+    c.send(sent);
+    static_cast<void>(c.read_exchange());
+    static_cast<void>(c.read_exchange());
+
+    EXPECT_EQ(arrived, sent);
+}
+
 TEST_F(hostile_upstream, message_that_the_client_left_half_sent_is_never_completed) {
     std::atomic<bool> completed{false};
     std::atomic<bool> ended{false};

@@ -229,6 +229,26 @@ TEST_F(pipeline, text_that_cannot_be_analysed_behind_an_unsynced_batch_commits_n
     EXPECT_EQ(ledger(), "");
 }
 
+TEST_F(pipeline, terminate_is_honoured_while_the_server_skips) {
+    auto c = client_as("alice");
+
+    c.send(wire::once("SELECT 1/0") + wire::once(insert(1, "skipped")) + wire::terminate());
+
+    EXPECT_NO_THROW(static_cast<void>(c.read_to_end()));
+    EXPECT_TRUE(eventually([&] { return upstream_sessions() == 0; }));
+    EXPECT_EQ(ledger(), "");
+}
+
+TEST_F(pipeline, error_is_read_though_much_more_was_sent_behind_it) {
+    auto c = client_as("alice");
+    c.try_send(wire::frame('@', "no such message") + std::string(1u << 20, 'x'));
+
+    const auto rest = c.read_to_end();
+
+    ASSERT_FALSE(rest.empty()) << "lost to a reset";
+    EXPECT_EQ(fields_of(rest.back()).at('C'), "08P01");
+}
+
 TEST_F(pipeline, writes_and_reads_of_a_busy_client_never_block_each_other) {
     auto c = client_as("alice");
     std::string bytes;
