@@ -52,6 +52,10 @@ std::size_t gate::on_server(bytes data, actions& out) {
             return used;
         }
         const char tag = scan.header.tag;
+        if (tag == 'W' && !replication_) {  // what the client sends then is not looked at
+            violation("the server began a replication stream that nobody asked for", out);
+            return used;
+        }
         const auto whole = scan.header.frame_bytes();
         const bool read = needs_whole(tag) && (tag != 'E' || whole <= error_bytes_max);
         if (read && rest.size() < whole) break;

@@ -1,8 +1,10 @@
 #include <atomic>
+#include <future>
 
 #include <gtest/gtest.h>
 
 #include "tests/e2e/direct.h"
+#include "tests/support/certificates.h"
 #include "tests/support/server_phases.h"
 
 /// Servers that lie, talk out of turn, or die: one clear end for one session, and no other.
@@ -11,9 +13,9 @@ namespace {
 
 class hostile_upstream : public e2e {
   protected:
-    void to(server_phases phases) {
+    void to(server_phases phases, const std::string& tls = "") {
         hostile = std::make_unique<hostile_server>(play(std::move(phases)));
-        options.targets["shop"] = {.port = hostile->port(), .dbname = "shop"};
+        options.targets["shop"] = {.port = hostile->port(), .dbname = "shop", .tls = tls};
         start();
     }
     /// A server whose answer to a Query is these bytes.
@@ -166,6 +168,113 @@ TEST_F(hostile_upstream, server_that_closes_without_a_word_is_one_fatal_in_each_
         EXPECT_EQ(fields_of(all.back()).at('C'), "08006");
         proxy.reset();
     }
+}
+
+TEST_F(hostile_upstream, duplex_stream_outside_of_replication_does_no_harm) {
+    std::atomic<bool> smuggled{false};
+    to({.on_message = [&smuggled](hostile_connection& c, char type, const std::string&) {
+        if (type == 'd') smuggled = true;
+        if (type != 'Q') return false;
+        c.send(wire::frame('W', std::string(3, '\0')));
+        return true;
+    }});
+    auto c = client_as("alice");
+    c.send(wire::query("SELECT 1"));
+
+    const auto all = c.read_to_end();
+
+    ASSERT_EQ(types_of(all), "E");
+    EXPECT_EQ(fields_of(all.back()).at('C'), "08P01");
+    EXPECT_FALSE(smuggled);
+}
+
+TEST_F(hostile_upstream, server_without_a_cancel_key_leaves_the_client_with_one_of_ours) {
+    std::atomic<int> cancels{0};
+    to({.log_in =
+            [](hostile_connection& c) {
+                c.send(wire::frame('R', wire::int32(0)) +
+                       server_wire::parameter_status("standard_conforming_strings", "on") +
+                       server_wire::ready());
+            },
+        .on_cancel = [&cancels](hostile_connection&, const std::string&) { ++cancels; }});
+    auto c = client_as("alice");
+    EXPECT_NE(c.backend_pid(), 0u);
+
+    send_cancel(proxy->port(), c.backend_pid(), c.backend_secret());
+
+    EXPECT_EQ(c.ask("SELECT 1").types(), "TDCZ");
+    EXPECT_EQ(cancels, 0) << "there is nothing to send";
+}
+
+TEST_F(hostile_upstream, long_parameter_at_the_end_of_a_tls_record_does_not_stall) {
+    temp_dir folder;
+    const certificate_authority authority(folder.path());
+    const auto pair = authority.issue({.file = "server"});
+    const std::string value(3'000, 'v');
+    // One record of 16 KiB whose last message lies across whatever buffer reads it.
+    const auto record = [&value](const std::string& end) {
+        const auto last = server_wire::parameter_status("application_name", value) + end;
+        return server_wire::notice(std::string(16'384 - last.size() - 60, 'n')) + last;
+    };
+    to({.on_ssl_request =
+            [pair](hostile_connection& c) {
+                c.send("S");
+                c.accept_tls(pair);
+            },
+        .log_in =
+            [record](hostile_connection& c) {
+                c.send(wire::frame('R', wire::int32(0)) +
+                       wire::frame('K', wire::int32(7) + wire::int32(8)));
+                c.send(record(server_wire::ready()));
+            },
+        .on_message =
+            [record](hostile_connection& c, char type, const std::string&) {
+                if (type == 'Q') c.send(record(server_wire::one_row("1")));
+                return type == 'Q';
+            }},
+       "{ mode: require }");
+    auto c = client_as("alice");
+
+    EXPECT_EQ(c.server_parameters().at("application_name"), value);
+    for (int i = 0; i < 5; ++i)
+        EXPECT_EQ(c.ask("SELECT 1").types(), "TDCZ");
+}
+
+TEST_F(hostile_upstream, cancel_goes_to_the_session_s_server_by_the_same_tls) {
+    temp_dir folder;
+    const certificate_authority authority(folder.path());
+    const auto pair = authority.issue({.file = "server"});
+    std::atomic<int> handshakes{0};
+    std::atomic<bool> right_key{false};
+    std::promise<void> cancelled;
+    const auto over = cancelled.get_future().share();
+    to({.on_ssl_request =
+            [pair, &handshakes](hostile_connection& c) {
+                c.send("S");
+                c.accept_tls(pair);
+                ++handshakes;
+            },
+        .on_message =
+            [over](hostile_connection& c, char type, const std::string&) {
+                if (type != 'Q') return false;
+                over.wait();
+                c.send(server_wire::error("57014", "canceling") + server_wire::ready());
+                return true;
+            },
+        .on_cancel =
+            [&](hostile_connection&, const std::string& packet) {
+                right_key = packet == wire::cancel_request(4711, 0x01020304);
+                cancelled.set_value();
+            }},
+       "{ mode: verify-full, ca: " + authority.certificate() + " }");
+    auto c = client_as("alice");
+    c.send(wire::query("SELECT 1"));
+
+    send_cancel(proxy->port(), c.backend_pid(), c.backend_secret());
+
+    EXPECT_EQ(c.read_exchange().sqlstate(), "57014");
+    EXPECT_EQ(handshakes, 2) << "the cancel went without TLS";
+    EXPECT_TRUE(right_key);
 }
 
 TEST_F(hostile_upstream, login_that_never_ends_is_given_up_in_bounded_memory) {

@@ -115,6 +115,8 @@ std::string server_frame(const std::string& text) {
         backend::portal_suspended{}.encode(out);
     else if (w[0] == "ParameterStatus")
         backend::parameter_status{at(w, 1), at(w, 2)}.encode(out);
+    else if (w[0] == "CopyBoth")
+        backend::copy_both_response{}.encode(out);
     else if (w[0] == "CopyIn")
         backend::copy_in_response{}.encode(out);
     else if (w[0] == "Row") {
