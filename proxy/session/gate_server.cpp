@@ -52,17 +52,15 @@ std::size_t gate::on_server(bytes data, actions& out) {
             return used;
         }
         const char tag = scan.header.tag;
-        if (tag == 'W' && !replication_) {  // what the client sends then is not looked at
-            violation("the server began a replication stream that nobody asked for", out);
-            return used;
-        }
         const auto whole = scan.header.frame_bytes();
         const bool read = needs_whole(tag) && (tag != 'E' || whole <= error_bytes_max);
         if (read && rest.size() < whole) break;
         const auto here = std::min(whole, rest.size());
         const char status = tag == 'Z' && whole == 6 ? rest[5] : '\0';
-        const auto event = replies_.on_backend(
+        auto event = replies_.on_backend(
             tag, status, [this](const protocol::expected_reply& e) { answered(e.tag, false); });
+        // A stream both ways that nobody asked for: what the client sends then is not looked at.
+        if (tag == 'W' && !replication_) event.what = reply_event::type::violation;
         drop_server_rest_ = false;
         server_rest_bytes_ = whole - here;
         on_reply(event, tag, rest.substr(0, here), out);
