@@ -246,6 +246,7 @@ TEST_F(hostile_upstream, cancel_goes_to_the_session_s_server_by_the_same_tls) {
     const auto pair = authority.issue({.file = "server"});
     std::atomic<int> handshakes{0};
     std::atomic<bool> right_key{false};
+    std::atomic<bool> asked{false};
     std::promise<void> cancelled;
     const auto over = cancelled.get_future().share();
     to({.on_ssl_request =
@@ -255,8 +256,9 @@ TEST_F(hostile_upstream, cancel_goes_to_the_session_s_server_by_the_same_tls) {
                 ++handshakes;
             },
         .on_message =
-            [over](hostile_connection& c, char type, const std::string&) {
+            [over, &asked](hostile_connection& c, char type, const std::string&) {
                 if (type != 'Q') return false;
+                asked = true;
                 over.wait();
                 c.send(server_wire::error("57014", "canceling") + server_wire::ready());
                 return true;
@@ -269,6 +271,7 @@ TEST_F(hostile_upstream, cancel_goes_to_the_session_s_server_by_the_same_tls) {
        "{ mode: verify-full, ca: " + authority.certificate() + " }");
     auto c = client_as("alice");
     c.send(wire::query("SELECT 1"));
+    ASSERT_TRUE(eventually([&] { return asked.load(); }));
 
     send_cancel(proxy->port(), c.backend_pid(), c.backend_secret());
 
