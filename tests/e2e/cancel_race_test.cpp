@@ -65,6 +65,7 @@ TEST_F(cancel_race, next_statement_waits_until_the_server_is_done_with_the_cance
                 released.wait();
                 note("cancelled");
             }});
+    const stopped_first stopped{hostile};
     auto c = client_as("alice");
     c.send(wire::query("SELECT 'first'"));
     ASSERT_TRUE(eventually([&] { return asked.load(); }));
@@ -186,6 +187,7 @@ TEST_F(cancel_race, storm_of_cancels_for_one_statement_opens_one_connection_to_t
                 ++cancels;
                 over.wait();  // this server never answers its cancels while the storm lasts
             }});
+    const stopped_first stopped{hostile};
     auto c = client_as("alice");
     c.send(wire::query("SELECT 1"));
     ASSERT_TRUE(eventually([&] { return asked.load(); }));

@@ -63,6 +63,7 @@ TEST_F(hostile_upstream, messages_that_cannot_be_end_the_session_and_no_other) {
         c.send(attacks[next]);
         return true;
     }});
+    const stopped_first stopped{hostile};
     auto witness = client_as("bob");
 
     for (; next < std::size(attacks); ++next) {
@@ -178,6 +179,7 @@ TEST_F(hostile_upstream, duplex_stream_outside_of_replication_does_no_harm) {
         c.send(wire::frame('W', std::string(3, '\0')));
         return true;
     }});
+    const stopped_first stopped{hostile};
     auto c = client_as("alice");
     c.send(wire::query("SELECT 1"));
 
@@ -197,6 +199,7 @@ TEST_F(hostile_upstream, server_without_a_cancel_key_leaves_the_client_with_one_
                        server_wire::ready());
             },
         .on_cancel = [&cancels](hostile_connection&, const std::string&) { ++cancels; }});
+    const stopped_first stopped{hostile};
     auto c = client_as("alice");
     EXPECT_NE(c.backend_pid(), 0u);
 
@@ -269,6 +272,7 @@ TEST_F(hostile_upstream, cancel_goes_to_the_session_s_server_by_the_same_tls) {
                 cancelled.set_value();
             }},
        "{ mode: verify-full, ca: " + authority.certificate() + " }");
+    const stopped_first stopped{hostile};
     auto c = client_as("alice");
     c.send(wire::query("SELECT 1"));
     ASSERT_TRUE(eventually([&] { return asked.load(); }));
@@ -315,6 +319,7 @@ TEST_F(hostile_upstream, allowed_messages_arrive_byte_for_byte) {
         arrived += wire::frame(type, body);
         return false;
     }});
+    const stopped_first stopped{hostile};
     const std::string sent =
         wire::query("SELECT 1 /* \xC3\xA9 */;;") +
         wire::parse("name with blanks", "SELECT $1, $2") +
@@ -345,6 +350,7 @@ TEST_F(hostile_upstream, message_that_the_client_left_half_sent_is_never_complet
         }
         return true;
     }});
+    const stopped_first stopped{hostile};
     {
         auto c = client_as("alice");
         c.send(wire::parse("", "SELECT $1"));

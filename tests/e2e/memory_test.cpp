@@ -74,6 +74,7 @@ TEST_F(memory, one_copy_data_message_of_192_mb_streams_through) {
         c.send(server_wire::complete("COPY 1") + server_wire::ready());
         return true;
     }});
+    const stopped_first stopped{hostile};
     auto c = client_as("alice");
     c.send(wire::query("COPY ledger FROM STDIN"));
     ASSERT_EQ(c.read().type, 'G');
@@ -108,6 +109,7 @@ TEST_F(memory, client_that_stops_reading_stops_the_server_not_the_proxy) {
         c.send(server_wire::complete("SELECT 1") + server_wire::ready());
         return true;
     }});
+    const stopped_first stopped{hostile};
     auto c = client_as("alice");
     measure();
     c.send(wire::query("SELECT 1"));

@@ -110,6 +110,7 @@ TEST_F(require_auth, bound_login_cannot_be_got_round_by_asking_for_less) {
             c.send(request);
             c.drain();
         });
+        const stopped_first stopped{hostile};
         options.targets["shop"] = {.port = hostile->port(), .dbname = "shop"};
         options.targets["shop"].tls = "{ mode: prefer }";
         options.targets["shop"].more = "    channel_binding: require\n";
@@ -131,6 +132,7 @@ TEST_F(require_auth, mechanism_is_found_wherever_it_stands_in_the_list) {
             const auto body = c.read_message().second;
             chosen = body.substr(0, body.find('\0'));
         });
+        const stopped_first stopped{hostile};
         EXPECT_NE(refusal(), "");
         hostile.reset();
         EXPECT_EQ(chosen, "SCRAM-SHA-256");
@@ -144,6 +146,7 @@ TEST_F(require_auth, mechanism_is_found_wherever_it_stands_in_the_list) {
             c.send(offer(list));
             c.drain();
         });
+        const stopped_first stopped{hostile};
         expect_refused_for("it does not offer SCRAM-SHA-256");
         proxy.reset();
     }
@@ -200,6 +203,7 @@ TEST_F(require_auth, nonces_of_any_length_and_other_damage_do_no_harm) {
         const auto mine = turn.fetch_add(1);
         scram_script(answers.at(mine), "")(c);
     });
+    const stopped_first stopped{hostile};
 
     for (std::size_t i = 0; i < answers.size(); ++i) {
         EXPECT_NE(refusal(), "") << i;

@@ -70,4 +70,17 @@ class hostile_server {
     std::thread acceptor_;
 };
 
+/// Ends a server before what its script refers to goes: to be declared behind that, and before the
+/// clients. Waits for the connections to end.
+class stopped_first {
+  public:
+    explicit stopped_first(std::unique_ptr<hostile_server>& server) : server_(server) {}
+    ~stopped_first() { server_.reset(); }
+    stopped_first(const stopped_first&) = delete;
+    stopped_first& operator=(const stopped_first&) = delete;
+
+  private:
+    std::unique_ptr<hostile_server>& server_;
+};
+
 }  // namespace sallyport::tests

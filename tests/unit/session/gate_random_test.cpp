@@ -153,7 +153,7 @@ class server_model {
         } else if (sql == "execute s1") {
             const auto found = statements_.find("s1");
             if (found == statements_.end()) return false;
-            return run_one(found->second);
+            return run_one(std::string(found->second));  // it may remove itself
         }
         ran_secret = ran_secret || sql == secret;
         backend::command_complete{"OK"}.encode(replies);
