@@ -17,24 +17,39 @@ class limits : public e2e {
         }
         return "";
     }
+    /// A client that gets in as soon as those that left no longer count (the fixture's own look at
+    /// the port among them).
+    [[nodiscard]] wire_client patient(const std::string& user) const {
+        std::unique_ptr<wire_client> c;
+        EXPECT_TRUE(eventually([&] {
+            try {
+                c = std::make_unique<wire_client>(proxy->port());
+                c->login(login_as(user));
+                return true;
+            } catch (const std::exception&) {
+                return false;
+            }
+        }));
+        return std::move(*c);
+    }
 };
 
 TEST_F(limits, admins_keep_a_reserve_of_connections) {
     options.limits = "{ connections: 2, admin_reserve: 2 }";
     start();
-    const auto first = client_as("alice");
-    const auto second = client_as("bob");
+    const auto first = patient("alice");
+    const auto second = patient("bob");
 
     EXPECT_EQ(refusal_of("alice"), "53300");
-    auto admin = client_as("root");
+    auto admin = patient("root");
     EXPECT_EQ(admin.ask("SELECT 1").types(), "TDCZ");
 }
 
 TEST_F(limits, beyond_the_reserve_nobody_gets_in_and_is_told_so_at_once) {
     options.limits = "{ connections: 1, admin_reserve: 1 }";
     start();
-    const auto first = client_as("alice");
-    const auto second = client_as("root");
+    const auto first = patient("alice");
+    const auto second = patient("root");
 
     wire_client third(proxy->port());
     const auto said = third.read_to_end();
@@ -46,7 +61,7 @@ TEST_F(limits, beyond_the_reserve_nobody_gets_in_and_is_told_so_at_once) {
 TEST_F(limits, a_cancel_finds_its_way_when_every_connection_is_taken) {
     options.limits = "{ connections: 1, admin_reserve: 1 }";
     start();
-    auto c = client_as("alice");
+    auto c = patient("alice");
     c.send(wire::query("SELECT pg_sleep(60)"));
     ASSERT_TRUE(eventually([&] {
         return direct(
@@ -62,9 +77,12 @@ TEST_F(limits, a_cancel_finds_its_way_when_every_connection_is_taken) {
 TEST_F(limits, a_session_that_ended_makes_room) {
     options.limits = "{ connections: 1, admin_reserve: 0 }";
     start();
-    { const auto first = client_as("alice"); }
+    {
+        const auto first = patient("alice");
+        EXPECT_EQ(wire_client(proxy->port()).read_to_end().size(), 1U);
+    }
 
-    EXPECT_TRUE(eventually([&] { return refusal_of("alice").empty(); }));
+    EXPECT_EQ(patient("alice").ask("SELECT 1").types(), "TDCZ");
 }
 
 }  // namespace
