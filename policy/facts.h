@@ -109,6 +109,13 @@ struct statement_facts {
     std::vector<kind> kinds;
     std::vector<relation_use> relations;
     std::vector<function_use> functions;
+    /// Operators and types by name, each once, the types of `sql::is_builtin_type` left out: both
+    /// call functions that no text names.
+    std::vector<function_use> operators;
+    std::vector<function_use> types;
+    /// Last parts of `a.b` and `(expression).b`: columns, or functions of one row (`orders.label`
+    /// is `label(orders)` when there is no such column). Each once.
+    std::vector<std::string> attributes;
     std::vector<setting_change> settings;
     std::vector<name_use> names;
     std::vector<std::string> opaque_reasons;  ///< non-empty exactly when kinds has opaque

@@ -1,0 +1,188 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+/// One database's system catalogs as plain values: read by proxy/catalog, understood by
+/// policy/catalog. Names are as the server stores them, unquoted. Source: PostgreSQL's
+/// documentation, "System Catalogs"; the members carry the names of the columns they come from.
+namespace sallyport::policy::catalog {
+
+using oid = std::uint32_t;  ///< 0: none
+
+struct schema_row {
+    oid id = 0;
+    std::string name;
+};
+
+struct column_row {
+    std::string name;
+    oid type = 0;
+    bool generated = false;  ///< its expression is one of the relation's expressions
+};
+
+struct relation_row {
+    oid id = 0;
+    oid schema = 0;
+    std::string name;
+    char kind = 'r';  ///< pg_class.relkind: r p v m f S i I c t
+    oid row_type = 0;
+    bool row_security = false;        ///< relrowsecurity
+    oid table = 0;                    ///< of an index, a TOAST table: what it belongs to
+    std::vector<column_row> columns;  ///< of attnum > 0, without dropped ones, in order
+    /// Views and materialized views: pg_get_viewdef under an empty search_path, so that every name
+    /// outside pg_catalog is qualified.
+    std::string definition;
+    /// A view's rule has a Var for a whole row, which pg_depend does not tell apart.
+    bool whole_row = false;
+};
+
+/// What stands in a relation besides its columns and can run or read something.
+struct expression_row {
+    enum class use : std::uint8_t {
+        default_value,  ///< pg_attrdef, not generated: evaluated by INSERT, UPDATE … SET x =
+                        ///< DEFAULT
+        generated,      ///< pg_attrdef of a generated column
+        check,          ///< pg_constraint of type c, x
+        index,          ///< indexprs, indpred
+        partition_key,  ///< pg_partitioned_table.partexprs
+        statistics,     ///< pg_statistic_ext.stxexprs
+        policy_using,   ///< pg_policy.polqual
+        policy_check    ///< pg_policy.polwithcheck
+    };
+    use what = use::check;
+    oid relation = 0;
+    std::string column;  ///< of a default or a generated column
+    std::string text;    ///< pg_get_expr under an empty search_path; an expression, not a statement
+};
+
+struct function_row {
+    oid id = 0;
+    oid schema = 0;
+    std::string name;
+    char kind = 'f';       ///< prokind: f p a w
+    std::string language;  ///< pg_language.lanname
+    std::string source;    ///< prosrc; for a BEGIN ATOMIC body pg_get_function_sqlbody
+    bool atomic = false;   ///< source is a parsed body: bound at creation, names qualified
+    std::vector<std::string> settings;  ///< proconfig, "search_path=…"
+    std::vector<oid> argument_types;    ///< all of them, OUT too
+    oid return_type = 0;
+    std::string defaults;   ///< pg_get_expr(proargdefaults), a comma-separated list; "" = none
+    std::string extension;  ///< the extension that it belongs to; "" = none
+    bool trigger = false;   ///< returns trigger or event_trigger
+    bool security_definer = false;
+};
+
+struct aggregate_row {
+    oid function = 0;            ///< the pg_proc row of the aggregate
+    std::vector<oid> functions;  ///< aggtransfn, aggfinalfn, aggcombinefn … those that are set
+};
+
+struct operator_row {
+    oid id = 0;
+    oid schema = 0;
+    std::string name;
+    std::vector<oid> functions;  ///< oprcode, oprrest, oprjoin
+    std::string extension;
+};
+
+struct cast_row {
+    oid source = 0;
+    oid target = 0;
+    oid function = 0;  ///< 0: binary coercible or by input and output functions
+    std::string extension;
+};
+
+struct type_row {
+    oid id = 0;
+    oid schema = 0;
+    std::string name;
+    char kind = 'b';             ///< typtype: b c d e p r m
+    oid base = 0;                ///< typbasetype of a domain
+    oid element = 0;             ///< of an array, a range (its subtype), a multirange (its range)
+    oid relation = 0;            ///< of a composite type
+    std::vector<oid> functions;  ///< input, output, receive, send, typmod, subscript, canonical …
+    /// CHECKs and default of a domain, as expressions.
+    std::vector<std::string> expressions;
+    std::string extension;
+};
+
+struct trigger_row {
+    std::string name;
+    oid relation = 0;  ///< 0: an event trigger
+    oid function = 0;
+    bool on_insert = false;
+    bool on_update = false;
+    bool on_delete = false;
+    bool on_truncate = false;
+    std::string condition;  ///< the WHEN of pg_get_triggerdef, "" = none
+};
+
+/// CREATE RULE, the ON SELECT rules of views apart.
+struct rule_row {
+    oid relation = 0;
+    std::string definition;  ///< pg_get_ruledef under an empty search_path: a CREATE RULE statement
+};
+
+struct inheritance_row {  ///< partitions too
+    oid child = 0;
+    oid parent = 0;
+};
+
+struct foreign_key_row {
+    oid referencing = 0;
+    oid referenced = 0;
+    bool update_reaches = false;  ///< ON UPDATE CASCADE, SET NULL or SET DEFAULT
+    bool delete_reaches = false;  ///< ON DELETE CASCADE, SET NULL or SET DEFAULT
+};
+
+/// A view's or a rule's use of a column (pg_depend from pg_rewrite to pg_class).
+struct view_column_row {
+    oid view = 0;
+    oid relation = 0;
+    std::string column;  ///< "" = the relation as such
+};
+
+/// A search_path set for a role, a database, or both (pg_db_role_setting).
+struct setting_row {
+    std::string role;            ///< "" = every role
+    bool this_database = false;  ///< false: of every database
+    std::string name;
+    std::string value;
+};
+
+struct foreign_table_row {
+    oid relation = 0;
+    std::string server;
+    std::string wrapper;
+    std::vector<std::string> options;         ///< ftoptions, "schema_name=pii"
+    std::vector<std::string> server_options;  ///< "dbname=…"
+};
+
+struct rows {
+    std::uint64_t server_version = 0;  ///< server_version_num
+    std::string database;
+    std::vector<schema_row> schemas;  ///< without other sessions' temporary ones
+    std::vector<relation_row> relations;
+    std::vector<expression_row> expressions;
+    /// Those that are not of the server itself (oid from 16384 on, or not in pg_catalog and
+    /// information_schema).
+    std::vector<function_row> functions;
+    std::vector<aggregate_row> aggregates;  ///< those of `functions`
+    std::vector<operator_row> operators;    ///< those that are not of the server itself
+    std::vector<cast_row> casts;            ///< those that are not of the server itself
+    std::vector<type_row> types;            ///< those that are not of the server itself
+    std::vector<trigger_row> triggers;
+    std::vector<rule_row> rules;
+    std::vector<inheritance_row> inheritance;
+    std::vector<foreign_key_row> foreign_keys;
+    std::vector<view_column_row> view_columns;
+    std::vector<setting_row> settings;
+    std::vector<foreign_table_row> foreign_tables;
+    /// Names of the server's own functions, each once, sorted: in pg_catalog and
+    /// information_schema.
+    std::vector<std::string> builtin_functions;
+};
+
+}  // namespace sallyport::policy::catalog
