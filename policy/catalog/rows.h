@@ -133,8 +133,9 @@ struct inheritance_row {  ///< partitions too
 struct foreign_key_row {
     oid referencing = 0;
     oid referenced = 0;
-    bool update_reaches = false;  ///< ON UPDATE CASCADE, SET NULL or SET DEFAULT
-    bool delete_reaches = false;  ///< ON DELETE CASCADE, SET NULL or SET DEFAULT
+    std::vector<std::string> referenced_columns;  ///< confkey
+    bool update_reaches = false;                  ///< ON UPDATE CASCADE, SET NULL or SET DEFAULT
+    bool delete_reaches = false;                  ///< ON DELETE CASCADE, SET NULL or SET DEFAULT
 };
 
 /// A view's or a rule's use of a column (pg_depend from pg_rewrite to pg_class).
