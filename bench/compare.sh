@@ -21,6 +21,8 @@ while [ $# -gt 0 ]; do
 done
 
 say() { echo "$*" >&2; }
+fail() { say "compare.sh: $*"; exit 1; }
+. "$root/config/throwaway.sh"
 "$root/config/install-deps.sh" --bench
 mkdir -p "$root/build"
 say "building …"
@@ -35,17 +37,15 @@ open_idle=$(find "$root/build/release" -name idle_connections -type f -perm -u+x
 # --- a throwaway world, gone afterwards ---------------------------------------------------------------
 world=$(mktemp -d "${TMPDIR:-/tmp}/sallyport-bench.XXXXXX")
 chmod 711 "$world"
-bin=/usr/lib/postgresql/15/bin
 bouncer_pid=
 proxy_pid=
 idle_pid=
-as_postgres() { if [ "$(id -u)" -eq 0 ]; then (cd "$world" && runuser -u postgres -- "$@"); else "$@"; fi; }
 leave() {
   local code=$? pid
   trap - EXIT INT TERM
   for pid in $idle_pid $proxy_pid $bouncer_pid; do kill "$pid" 2>/dev/null || true; done
   for pid in $idle_pid $proxy_pid $bouncer_pid; do wait "$pid" 2>/dev/null || true; done
-  [ ! -e "$world/pg/postmaster.pid" ] || as_postgres "$bin/pg_ctl" -D "$world/pg" -m immediate -s stop || true
+  [ ! -e "$world/pg/postmaster.pid" ] || as_postgres "$pg_bin/pg_ctl" -D "$world/pg" -m immediate -s stop || true
   rm -rf "$world"
   exit "$code"
 }
@@ -54,35 +54,25 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 ulimit -n "$(ulimit -H -n)" 2>/dev/null || true
 
-busy() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-next_port=55400
-free_port() { while busy "$next_port"; do next_port=$((next_port + 1)); done; found=$next_port; next_port=$((next_port + 1)); }
-wait_for_port() {  # PORT NAME LOG
-  local end=$((SECONDS + 20))
-  until busy "$1"; do
-    [ $SECONDS -lt $end ] || { cat "$3" >&2; say "$2 did not start"; exit 1; }
-    sleep 0.05
-  done
-}
-free_port; pg_port=$found
-free_port; bouncer_port=$found
-free_port; proxy_port=$found
-free_port; admin_port=$found
+free_port 55400; pg_port=$found
+free_port 55400; bouncer_port=$found
+free_port 55400; proxy_port=$found
+free_port 55400; admin_port=$found
 
 mkdir -m 700 "$world/pg"
 mkdir -m 755 "$world/bouncer"
 [ "$(id -u)" -ne 0 ] || chown postgres "$world/pg" "$world/bouncer"
 printf 'bench' >"$world/password"; chmod 644 "$world/password"
-as_postgres "$bin/initdb" -D "$world/pg" -U bench -A scram-sha-256 --pwfile="$world/password" --locale=C -E UTF8 \
+as_postgres "$pg_bin/initdb" -D "$world/pg" -U bench -A scram-sha-256 --pwfile="$world/password" --locale=C -E UTF8 \
   --no-sync >"$world/initdb.log" 2>&1 || { cat "$world/initdb.log" >&2; exit 1; }
-as_postgres "$bin/pg_ctl" -D "$world/pg" -l "$world/pg/log" -w -s \
+as_postgres "$pg_bin/pg_ctl" -D "$world/pg" -l "$world/pg/log" -w -s \
   -o "-p $pg_port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off \
       -c max_connections=$((idle + 100)) -c shared_buffers=256MB" start
 export PGHOST=127.0.0.1 PGUSER=bench PGPASSWORD=bench PGSSLMODE=disable HOME=$world
 unset PGOPTIONS PGSERVICE PGDATABASE 2>/dev/null || true
 psql -X -q -p "$pg_port" -d postgres -c 'CREATE DATABASE shop'
 say "filling tables …"
-"$bin/pgbench" -i -q -s 5 -p "$pg_port" shop >"$world/init.log" 2>&1 || { cat "$world/init.log" >&2; exit 1; }
+"$pg_bin/pgbench" -i -q -s 5 -p "$pg_port" shop >"$world/init.log" 2>&1 || { cat "$world/init.log" >&2; exit 1; }
 psql -X -q -p "$pg_port" -d shop -c "CREATE TABLE big AS
   SELECT i AS id, repeat(md5(i::text), 4) AS payload FROM generate_series(1, $copy_mb * 7400) AS i" -c 'VACUUM ANALYZE'
 
@@ -143,10 +133,8 @@ $(target hr)
 limits: { connections: $((idle * 2 + 200)) }
 YAML
 chmod 600 "$world/key.pem"
-"$sallyport" serve --config "$world/sallyport.yaml" >"$world/sallyport.log" 2>&1 &
-proxy_pid=$!
-wait_for_port "$bouncer_port" PgBouncer "$world/bouncer.log"
-wait_for_port "$proxy_port" Sallyport "$world/sallyport.log"
+start_proxy "$sallyport" "$proxy_port" "$admin_port"
+wait_until busy "$bouncer_port" || { cat "$world/bouncer.log" >&2; fail "PgBouncer did not start"; }
 
 # --- measuring ------------------------------------------------------------------------------------------
 tick=$(getconf CLK_TCK)
@@ -163,7 +151,7 @@ median() { sort -g | awk '{ v[NR] = $1 } END { if (NR == 0) print "nan"; else if
 transactions() {  # WAY MODE
   local pid ticks out
   pid=$(pid_of "$1"); ticks=$(cpu_ticks "$pid")
-  out=$("$bin/pgbench" -n -S -M "$2" -c "$clients" -j 2 -T "$seconds" -p "$(port_of "$1")" shop 2>"$world/pgbench.err") ||
+  out=$("$pg_bin/pgbench" -n -S -M "$2" -c "$clients" -j 2 -T "$seconds" -p "$(port_of "$1")" shop 2>"$world/pgbench.err") ||
     { cat "$world/pgbench.err" >&2; tail -n 5 "$world/sallyport.log" >&2; exit 1; }
   ticks=$(($(cpu_ticks "$pid") - ticks))
   awk -v ticks="$ticks" -v tick="$tick" '
@@ -231,7 +219,7 @@ row() {  # WAY NAME PLAIN-KIB TLS-KIB
 
 echo
 echo "Machine: $(nproc) × $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r);" \
-  "PostgreSQL $("$bin/postgres" --version | awk '{ print $3 }'), $(pgbouncer --version | head -n 1)," \
+  "PostgreSQL $("$pg_bin/postgres" --version | awk '{ print $3 }'), $(pgbouncer --version | head -n 1)," \
   "$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo 'no git')"
 echo "Run: select-only, $clients clients, median of $rounds interleaved rounds of $seconds s;" \
   "COPY of $((copy_bytes / 1000000)) MB; $idle idle connections"
@@ -244,7 +232,7 @@ row sallyport "Sallyport, inspection and audit on" "$idle_plain_sallyport" "$idl
 
 if [ "$perf" = yes ]; then
   if command -v perf >/dev/null; then
-    "$bin/pgbench" -n -S -c "$clients" -j 2 -T "$seconds" -p "$proxy_port" shop >/dev/null 2>&1 &
+    "$pg_bin/pgbench" -n -S -c "$clients" -j 2 -T "$seconds" -p "$proxy_port" shop >/dev/null 2>&1 &
     perf record -q -g -o "$world/perf.data" -p "$proxy_pid" -- sleep "$((seconds > 1 ? seconds - 1 : 1))" >/dev/null 2>&1 || true
     wait $! || true
     echo

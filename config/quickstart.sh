@@ -32,24 +32,6 @@ postgres_up=no
 session_pid=
 waiting_pid=
 
-as_postgres() {
-  if [ "$(id -u)" -eq 0 ]; then
-    (cd "$world" && runuser -u postgres -- "$@")
-  else
-    "$@"
-  fi
-}
-
-end_process() {  # PID
-  [ -n "$1" ] || return 0
-  kill "$1" 2>/dev/null || return 0
-  for _ in $(seq 100); do
-    kill -0 "$1" 2>/dev/null || return 0
-    sleep 0.05
-  done
-  kill -9 "$1" 2>/dev/null || true
-}
-
 leave() {
   local code=$?
   trap - EXIT INT TERM HUP
@@ -67,49 +49,18 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 fail() { echo "${red}quickstart.sh: $*${plain}" >&2; exit 1; }
-
-# Asks again and again until the command succeeds, at most 20 seconds.
-wait_until() {
-  local end=$((SECONDS + 20))
-  until "$@"; do
-    [ $SECONDS -lt $end ] || return 1
-    sleep 0.05
-  done
-}
+. "$root/config/throwaway.sh"
 
 # --- build ------------------------------------------------------------------------------------------
 "$root/config/install-deps.sh"
 sallyport=$root/build/release/sallyport
-build() {
-  local log=$root/build/release.log
-  mkdir -p "$root/build"
-  # The first build takes minutes, and says where it is; a later one says nothing.
-  { cd "$root" && cmake --preset release -DSALLYPORT_TESTS=OFF -DSALLYPORT_BENCH=OFF; } >"$log" 2>&1 ||
-    { cat "$log" >&2; fail "cmake failed; the whole log is in $log"; }
-  if [ ! -x "$sallyport" ]; then
-    echo "${dim}Building Sallyport, once, with $(nproc) cores …${plain}"
-  fi
-  local compiler_cache=${CCACHE_DIR:-$root/build/.ccache}
-  if ! CCACHE_DIR=$compiler_cache cmake --build "$root/build/release" --target sallyport >"$log" 2>&1; then
-    tail -n 60 "$log" >&2
-    fail "the build failed; the whole log is in $log"
-  fi
-}
-(build) || exit 1
+build_release || exit 1
 
 # --- a throwaway world ------------------------------------------------------------------------------
-pg_bin=/usr/lib/postgresql/15/bin
 [ -x "$pg_bin/initdb" ] || fail "there is no PostgreSQL 15 in $pg_bin"
 world=$(mktemp -d "${TMPDIR:-/tmp}/sallyport-quickstart.XXXXXX")
 chmod 711 "$world"
 
-busy() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-taken=" "
-free_port() {  # FIRST → $found
-  found=$1
-  while busy "$found" || [[ $taken == *" $found "* ]]; do found=$((found + 1)); done
-  taken+="$found "
-}
 if [ -n "$port" ]; then
   busy "$port" && fail "port $port is in use: give another one with --port"
   taken+="$port "
@@ -204,13 +155,7 @@ targets:
     login: { user: app, password_file: secrets/app }
     catalog: { user: sallyport_catalog, password_file: secrets/catalog }
 YAML
-"$sallyport" check --config "$world/sallyport.yaml" >"$world/check.log" 2>&1 ||
-  { cat "$world/check.log" >&2; fail "the example configuration does not pass \`sallyport check\`"; }
-"$sallyport" serve --config "$world/sallyport.yaml" >"$world/sallyport.log" 2>&1 &
-proxy_pid=$!
-up() { ! kill -0 "$proxy_pid" 2>/dev/null || { busy "$port" && busy "$admin_port"; }; }
-wait_until up && kill -0 "$proxy_pid" 2>/dev/null ||
-  { cat "$world/sallyport.log" >&2; fail "sallyport did not start"; }
+start_proxy "$sallyport" "$port" "$admin_port"
 
 # --- the walk -----------------------------------------------------------------------------------------
 export PGHOST=127.0.0.1 PGPORT=$port PGCONNECT_TIMEOUT=0 PGAPPNAME=psql HOME=$world

@@ -6,7 +6,7 @@
 #   bash tests/conformance.sh                  every suite
 #   bash tests/conformance.sh --quick          the suites of the clients met most, in some minutes
 #   bash tests/conformance.sh --only NAME      this suite (may be given several times)
-#   bash tests/conformance.sh --binary PATH    this sallyport (default: build/release/sallyport)
+#   bash tests/conformance.sh --binary PATH    this sallyport (default: builds build/release/sallyport)
 #   bash tests/conformance.sh --list           the suites
 #
 # One line per suite: checks that passed and that failed through Sallyport, and how many pass directly.
@@ -50,24 +50,6 @@ world=
 proxy_pid=
 clusters=()
 
-as_postgres() {
-  if [ "$(id -u)" -eq 0 ]; then
-    (cd "$world" && runuser -u postgres -- "$@")
-  else
-    "$@"
-  fi
-}
-
-end_process() {  # PID
-  [ -n "$1" ] || return 0
-  kill "$1" 2>/dev/null || return 0
-  for _ in $(seq 100); do
-    kill -0 "$1" 2>/dev/null || return 0
-    sleep 0.05
-  done
-  kill -9 "$1" 2>/dev/null || true
-}
-
 leave() {
   local code=$? job
   trap - EXIT INT TERM HUP
@@ -86,6 +68,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 fail() { echo "conformance.sh: $*" >&2; exit 1; }
+. "$root/config/throwaway.sh"
 
 # --- what is needed -----------------------------------------------------------------------------
 if [ "$quick" = yes ]; then clients=--conformance-quick; else clients=--conformance; fi
@@ -94,19 +77,10 @@ bash "$root/config/install-deps.sh" "$clients" ||
 
 if [ -z "$binary" ]; then
   binary=$root/build/release/sallyport
-  if [ ! -x "$binary" ]; then
-    echo "Building Sallyport, once, with $(nproc) cores …"
-    mkdir -p "$root/build"
-    log=$root/build/release.log
-    export CCACHE_DIR=${CCACHE_DIR:-$root/build/.ccache}
-    (cd "$root" && cmake --preset release -DSALLYPORT_TESTS=OFF -DSALLYPORT_BENCH=OFF &&
-      cmake --build build/release --target sallyport) >"$log" 2>&1 ||
-      { tail -n 60 "$log" >&2; fail "the build failed; the whole log is in $log"; }
-  fi
+  build_release || exit 1
 fi
 [ -x "$binary" ] || fail "there is no program $binary"
 binary=$(realpath "$binary")
-pg_bin=/usr/lib/postgresql/15/bin
 [ -x "$pg_bin/initdb" ] || fail "there is no PostgreSQL 15 in $pg_bin"
 mkdir -p "$work" "$results"
 

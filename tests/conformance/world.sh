@@ -1,22 +1,5 @@
 # Two PostgreSQL servers from one template, one to be reached directly and one behind Sallyport, and
-# the certificates of all three. Sourced by tests/conformance.sh.
-
-busy() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-taken=" "
-free_port() {  # FIRST → $found
-  found=$1
-  while busy "$found" || [[ $taken == *" $found "* ]]; do found=$((found + 1)); done
-  taken+="$found "
-}
-
-# Asks again and again until the command succeeds, at most 20 seconds.
-wait_until() {
-  local end=$((SECONDS + 20))
-  until "$@"; do
-    [ $SECONDS -lt $end ] || return 1
-    sleep 0.05
-  done
-}
+# the certificates of all three. Sourced by tests/conformance.sh, behind config/throwaway.sh.
 
 make_certificates() {
   local dir=$world/tls
@@ -104,16 +87,6 @@ YAML
   } >"$world/sallyport.yaml"
 }
 
-start_proxy() {
-  "$binary" check --config "$world/sallyport.yaml" >"$world/check.log" 2>&1 ||
-    { cat "$world/check.log" >&2; fail "the configuration does not pass \`sallyport check\`"; }
-  "$binary" serve --config "$world/sallyport.yaml" >"$world/sallyport.log" 2>&1 &
-  proxy_pid=$!
-  up() { ! kill -0 "$proxy_pid" 2>/dev/null || { busy "$through_port" && busy "$admin_port"; }; }
-  wait_until up && kill -0 "$proxy_pid" 2>/dev/null ||
-    { cat "$world/sallyport.log" >&2; fail "sallyport did not start"; }
-}
-
 make_world() {
   world=$(mktemp -d "${TMPDIR:-/tmp}/sallyport-conformance.XXXXXX")
   chmod 711 "$world"
@@ -126,7 +99,7 @@ make_world() {
   make_certificates
   make_clusters
   write_configuration
-  start_proxy
+  start_proxy "$binary" "$through_port" "$admin_port"
 }
 
 as_alice() {  # PORT DATABASE, SQL on stdin
