@@ -152,6 +152,14 @@ class gate {
   private:
     enum class outcome : std::uint8_t { forward, refuse, wait, split };
 
+    /// What running something may do to the meaning of what is sent behind it.
+    struct effects {
+        bool names = false;      ///< what prepared statements and portals stand for
+        bool lexing = false;     ///< string syntax or encoding: where a text's strings end
+        bool varies = false;     ///< lexing, in a way that the end of a transaction takes back
+        bool functions = false;  ///< a function was called, which may do the same
+    };
+
     /// One frame of the region under decision.
     struct planned {
         char tag = 0;
@@ -159,9 +167,9 @@ class gate {
         std::size_t bytes = 0;  ///< whole frame
         bool partial = false;   ///< only its beginning is here; the rest is passed on
         protocol::expected_reply reply;
-        bool answers = false;          ///< `reply` counts
-        std::size_t names_mark = 0;    ///< staged names before this frame
-        bool changes_reading = false;  ///< a text behind it may be read differently
+        bool answers = false;        ///< `reply` counts
+        std::size_t names_mark = 0;  ///< staged names before this frame
+        effects after;               ///< of running it
         policy::facts_ptr facts;
         permit proof = permit::none();
     };
@@ -233,7 +241,7 @@ class gate {
     outcome after_what_precedes(std::size_t i, actions& out);
     void foresee(const planned& f);
     void hasten(actions& out);
-    [[nodiscard]] bool changes_reading(const policy::facts& f) const noexcept;
+    [[nodiscard]] effects effects_of(const policy::facts& f) const noexcept;
     // gate_decide.cpp
     void record_denial(const policy::decision& d, const considered& c, actions& out) const;
     [[nodiscard]] audit::record make_record(std::string event, const policy::decision& d,
@@ -289,12 +297,8 @@ class gate {
     std::optional<std::pair<std::size_t, refusal>> refused_;              ///< decided, by frame
     std::vector<std::pair<std::size_t, permit>> permits_;                 ///< recorded, by frame
     bool region_recorded_ = false;
-    /// What the executions of the region, up to the frame under decision, may do to the rest of it.
-    struct foresight {
-        bool names = false;      ///< of prepared statements and portals
-        bool lexing = false;     ///< by SET, or by what is not known
-        bool functions = false;  ///< a function was called, which may do the same
-    } ahead_;
+    /// Of the executions of the region before the frame under decision.
+    effects ahead_;
     std::vector<std::pair<std::uint32_t, std::size_t>> tickets_;  ///< records asked for → frame
     std::size_t record_error_frame_ = 0;
     std::uint32_t next_ticket_ = 1;

@@ -255,22 +255,15 @@ void gate::forward_frame_effects(planned& f) {
     if (!f.facts) return;
     if (f.tag == 'E' || f.tag == 'Q' || f.tag == 'F') {
         last_facts_ = f.facts;
-        if (f.changes_reading) lexing_touched_ = reading_varied_ = true;
-        for (const auto& s : f.facts->statements) {
-            if (s.has(policy::kind::opaque) || s.has(policy::kind::execute_code)) {
-                names_.lose_trust();
-                lexing_touched_ = reading_varied_ = true;
-            }
-            if (!s.functions.empty()) functions_called_ = true;
-            for (const auto& u : s.names)  // what they stand for may be a set_config
-                if (u.what == policy::name_use::action::execute ||
-                    u.what == policy::name_use::action::fetch)
-                    lexing_touched_ = true;
+        if (f.after.names) names_.lose_trust();
+        lexing_touched_ = lexing_touched_ || f.after.lexing;
+        reading_varied_ = reading_varied_ || f.after.varies;
+        functions_called_ = functions_called_ || f.after.functions;
+        for (const auto& s : f.facts->statements)
             for (const auto& c : s.settings) {
                 if (c.name == "sallyport.reason") reason_ = c.value;
                 if (c.name == "sallyport.on_hold") refuse_holds_ = c.value == "refuse";
             }
-        }
     }
 }
 

@@ -137,6 +137,7 @@ bool gate::take_recorded(std::size_t i, const considered& c, policy::instant now
 
 gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
     auto& f = region_[i];
+    f.after = effects_of(*c.facts);
     if (exempt_in_failed_transaction(*c.facts)) return outcome::forward;  // the server refuses it
     f.proof = permit::none();
     for (const auto& s : c.facts->statements)
@@ -146,7 +147,7 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
                 if (const auto o = settle(i, u.name, out); o != outcome::forward) return o;
     const auto facts = with_names(c.facts);
     f.facts = facts;
-    f.changes_reading = changes_reading(*facts);
+    f.after = effects_of(*facts);
     note_search_path(*facts);
     const auto now = env_->time->now();
     if (region_recorded_ && take_recorded(i, c, now)) return outcome::forward;

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cctype>
 #include <cstring>
 #include <utility>
 
@@ -60,22 +59,6 @@ bool uses_names(const policy::facts& f) noexcept {
                    u.what == policy::name_use::action::fetch;
         });
     });
-}
-
-// EXECUTE and FETCH run what their names stand for, a set_config perhaps.
-bool may_change_lexing(const policy::statement_facts& s) {
-    using use = policy::name_use::action;
-    return std::any_of(s.names.begin(), s.names.end(),
-                       [](const policy::name_use& u) {
-                           return u.what == use::execute || u.what == use::fetch;
-                       }) ||
-           std::any_of(s.settings.begin(), s.settings.end(), [](const auto& c) {
-               std::string name(c.name);
-               for (char& ch : name)
-                   ch = static_cast<char>(std::tolower(static_cast<unsigned char>(ch)));
-               return name.empty() || name == "standard_conforming_strings" ||
-                      name == "client_encoding";
-           });
 }
 
 std::vector<policy::name_use> changes_of(const policy::facts& f) {
@@ -270,14 +253,10 @@ gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
 // The server reads a frame only when those before it have run: what they will have done to names
 // and to the lexer by then. Planning is not the time to note it, sending them is too late.
 void gate::foresee(const planned& f) {
-    if (f.tag != 'E' || !f.facts) return;
-    if (f.changes_reading) ahead_.lexing = true;
-    for (const auto& s : f.facts->statements) {
-        if (s.has(policy::kind::opaque) || s.has(policy::kind::execute_code))
-            ahead_.names = ahead_.lexing = true;
-        if (!s.functions.empty()) ahead_.functions = true;
-        if (may_change_lexing(s)) ahead_.lexing = true;
-    }
+    if (f.tag != 'E') return;
+    ahead_.names = ahead_.names || f.after.names;
+    ahead_.lexing = ahead_.lexing || f.after.lexing;
+    ahead_.functions = ahead_.functions || f.after.functions;
 }
 
 // Frame `i` means what it means only after the replies to all that was sent before it.
@@ -438,25 +417,34 @@ policy::facts_ptr gate::facts_of(std::size_t i, std::string_view sql, actions& o
 gate::outcome gate::settle(std::size_t i, std::string_view name, actions& out) {
     if (names_.in_doubt(name)) return wait_for_drain(out);
     if (!names_.changed_by_sql(name, region_[i].names_mark)) return outcome::forward;
-    return i > 0 ? outcome::split : wait_for_drain(out);
+    return after_what_precedes(i, out);
 }
 
-// String syntax and encoding decide where a text's strings end. What sets them takes effect long
-// before the server reports it, and the end of a transaction takes it back.
-bool gate::changes_reading(const policy::facts& f) const noexcept {
+// What sets string syntax or encoding takes effect long before the server reports it, and the end
+// of a transaction takes it back.
+gate::effects gate::effects_of(const policy::facts& f) const noexcept {
     using control = policy::statement_facts::transaction_control;
-    return std::any_of(f.statements.begin(), f.statements.end(), [&](const auto& s) {
-        if (s.has(policy::kind::opaque) || s.has(policy::kind::execute_code) ||
-            s.has(policy::kind::fastpath))
-            return true;
+    using use = policy::name_use::action;
+    effects e;
+    for (const auto& s : f.statements) {
+        const bool unknown = s.has(policy::kind::opaque) || s.has(policy::kind::execute_code);
         const bool keeps = s.transaction == control::none || s.transaction == control::begin ||
                            s.transaction == control::savepoint || s.transaction == control::release;
-        if (reading_varied_ && !keeps) return true;
-        return std::any_of(s.settings.begin(), s.settings.end(), [](const auto& c) {
+        const bool sets = std::any_of(s.settings.begin(), s.settings.end(), [](const auto& c) {
             return c.name.empty() || c.name == "all" || c.name == "client_encoding" ||
                    c.name == "standard_conforming_strings";
         });
-    });
+        // EXECUTE and FETCH run what their names stand for, a set_config perhaps.
+        const bool by_name = std::any_of(s.names.begin(), s.names.end(), [](const auto& u) {
+            return u.what == use::execute || u.what == use::fetch;
+        });
+        e.names = e.names || unknown;
+        e.varies = e.varies || unknown || s.has(policy::kind::fastpath) || sets ||
+                   (reading_varied_ && !keeps);
+        e.lexing = e.lexing || e.varies || by_name;
+        e.functions = e.functions || !s.functions.empty();
+    }
+    return e;
 }
 
 gate::outcome gate::wait_for_drain(actions& out) {
