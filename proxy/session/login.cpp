@@ -350,13 +350,19 @@ void session::send_key(std::uint32_t number, std::string& out) {
     backend::backend_key_data{number, secret}.encode(out);
 }
 
-asio::awaitable<bool> session::connect(const target_settings& t) {
-    phase_ = phase::connecting;
-    login_deadline_ = steady_clock::now() + t.connect_timeout;
+/// The login at a target that this session has: all of its connections there are the same role's.
+upstream_request session::upstream_login_for(const target_settings& t) const {
     upstream_request request;
     request.target = &t;
     request.configuration = configuration_;
     request.role = t.login.as_client ? subject_.principal.name : t.login.user;
+    return request;
+}
+
+asio::awaitable<bool> session::connect(const target_settings& t) {
+    phase_ = phase::connecting;
+    login_deadline_ = steady_clock::now() + t.connect_timeout;
+    auto request = upstream_login_for(t);
     request.parameters = settings_.upstream;
     request.options = settings_.options;
     std::optional<refusal> failed;

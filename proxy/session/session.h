@@ -56,6 +56,7 @@ class session : public std::enable_shared_from_this<session> {
     boost::asio::awaitable<std::string> read_startup_packet();
     boost::asio::awaitable<std::optional<policy::principal>> authenticate(
         const protocol::startup_message& m);
+    [[nodiscard]] upstream_request upstream_login_for(const target_settings& t) const;
     const target_settings* find_target(const protocol::startup_message& m);
     boost::asio::awaitable<bool> connect(const target_settings& t);
     boost::asio::awaitable<void> send(std::string bytes);

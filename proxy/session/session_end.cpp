@@ -192,14 +192,9 @@ void session::stop_upstream() {
     if ((!several && !killed_) || server_pid_ == 0 ||
         target == configuration_->config->targets.end())
         return send_upstream_cancel(said);
-    upstream_request request;
-    request.target = &target->second;
-    request.configuration = configuration_;
-    request.role =
-        target->second.login.as_client ? subject_.principal.name : target->second.login.user;
     server_->cancel_waits();
     asio::co_spawn(home_.io,
-                   terminate_upstream(home_.shared, std::move(request), server_pid_,
+                   terminate_upstream(home_.shared, upstream_login_for(target->second), server_pid_,
                                       std::shared_ptr<net::stream>(std::move(server_))),
                    [self = shared_from_this(), said](const std::exception_ptr&, bool stopped) {
                        if (stopped) return said();
