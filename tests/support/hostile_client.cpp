@@ -13,13 +13,6 @@
 namespace sallyport::tests::hostile {
 namespace {
 
-std::uint32_t int32_at(std::string_view bytes, std::size_t at) {
-    std::uint32_t value = 0;
-    for (std::size_t i = 0; i < 4; ++i)
-        value = value << 8 | static_cast<unsigned char>(bytes.at(at + i));
-    return value;
-}
-
 /// Counts messages in a stream without keeping their bodies.
 class counter {
   public:
@@ -37,7 +30,7 @@ class counter {
             bytes.remove_prefix(wanted);
             if (header_.size() < 5) return;
             ++into.types[header_[0]];
-            rest_ = int32_at(header_, 1) - 4;
+            rest_ = wire::int32_at(header_, 1) - 4;
             header_.clear();
         }
     }
@@ -75,7 +68,7 @@ void login_dripping(wire_client& c, const login_options& o) {
         if (m.type == 'E') throw login_refused(fields_of(m));
         if (m.type == 'Z') return;
         if (m.type != 'R') continue;
-        const auto what = int32_at(m.body, 0);
+        const auto what = wire::int32_at(m.body, 0);
         if (what == 10) drip(c, wire::sasl_initial("SCRAM-SHA-256", scram.first()));
         if (what == 11) drip(c, wire::frame('p', scram.final(m.body.substr(4))));
     }

@@ -25,11 +25,11 @@ struct target_options {
 /// A field that a test does not set has a value that does not matter to it.
 struct proxy_options {
     std::map<std::string, target_options> targets{};
-    std::string policy{};                        ///< policy.yaml; "" = example_policy()
-    std::string postgres_tls{};                  ///< YAML flow map; "" = { mode: disable }
-    std::string channel_binding{};               ///< of listen.postgres; "" = not said
-    std::string admin_tls{};                     ///< YAML flow map; "" = none
-    std::string limits{};                        ///< YAML flow map; "" = {}
+    std::string policy{};           ///< policy.yaml; "" = example_policy()
+    std::string postgres_tls{};     ///< YAML flow map; "" = { mode: disable }
+    std::string channel_binding{};  ///< of listen.postgres; "" = not said
+    std::string admin_tls{};        ///< YAML flow map; "" = none
+    std::string limits{};           ///< YAML flow map; "" = {}
     std::string drain_timeout = "1s";
     std::string audit_directory{};               ///< "" = var/audit in the folder
     std::string more{};                          ///< further lines of sallyport.yaml

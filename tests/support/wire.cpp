@@ -23,6 +23,13 @@ std::string int32(std::uint32_t value) {
             static_cast<char>(value >> 8 & 0xff), static_cast<char>(value & 0xff)};
 }
 
+std::uint32_t int32_at(std::string_view bytes, std::size_t at) {
+    std::uint32_t value = 0;
+    for (std::size_t i = 0; i < 4; ++i)
+        value = value << 8 | static_cast<unsigned char>(bytes.at(at + i));
+    return value;
+}
+
 std::string frame(char type, std::string_view body) {
     return type + int32(static_cast<std::uint32_t>(body.size() + 4)) + std::string(body);
 }

@@ -12,13 +12,6 @@
 namespace sallyport::tests {
 namespace {
 
-std::uint32_t int32_at(std::string_view bytes, std::size_t at) {
-    std::uint32_t value = 0;
-    for (std::size_t i = 0; i < 4; ++i)
-        value = value << 8 | static_cast<unsigned char>(bytes.at(at + i));
-    return value;
-}
-
 std::string openssl_reason(const char* what) {
     std::array<char, 256> text{};
     ERR_error_string_n(ERR_get_error(), text.data(), text.size());
@@ -93,7 +86,7 @@ char wire_client::read_byte(milliseconds deadline) {
 
 message wire_client::read(milliseconds deadline) {
     fill(5, deadline);
-    const auto length = int32_at(buffer_, 1);
+    const auto length = wire::int32_at(buffer_, 1);
     if (length < 4 || length > (1U << 30))
         throw std::runtime_error("the server sent a message of a bad length");
     fill(1 + length, deadline);
@@ -109,9 +102,9 @@ void wire_client::note(const message& m) {
         server_parameters_[m.body.substr(0, split)] =
             m.body.substr(split + 1, m.body.size() - split - 2);
     } else if (m.type == 'K') {
-        pid_ = int32_at(m.body, 0);
+        pid_ = wire::int32_at(m.body, 0);
         key_ = m.body.substr(4);
-        secret_ = int32_at(m.body, 4);
+        secret_ = wire::int32_at(m.body, 4);
     }
 }
 
@@ -209,11 +202,11 @@ void wire_client::begin_login(const login_options& o) {
     send(wire::startup(p, o.version));
     negotiated_.reset();
     const message m = read_until_auth();
-    if (int32_at(m.body, 0) == auth_ok) {
+    if (wire::int32_at(m.body, 0) == auth_ok) {
         mechanisms_.clear();
         return;
     }
-    if (int32_at(m.body, 0) != auth_sasl)
+    if (wire::int32_at(m.body, 0) != auth_sasl)
         throw std::runtime_error("unexpected authentication request");
     mechanisms_.clear();
     std::string_view names = std::string_view(m.body).substr(4);
@@ -244,7 +237,7 @@ void wire_client::prove(const login_options& o) {
     for (;;) {
         const message m = read_until_auth();
         const std::string data = m.body.substr(4);
-        switch (int32_at(m.body, 0)) {
+        switch (wire::int32_at(m.body, 0)) {
             case auth_ok:
                 return;
             case auth_sasl_continue:

@@ -37,6 +37,8 @@ using parameters = std::vector<std::pair<std::string, std::string>>;
 namespace wire {
 [[nodiscard]] std::string int16(int value);
 [[nodiscard]] std::string int32(std::uint32_t value);
+/// The big-endian number there. Errors: throws std::out_of_range.
+[[nodiscard]] std::uint32_t int32_at(std::string_view bytes, std::size_t at);
 [[nodiscard]] std::string frame(char type, std::string_view body);
 [[nodiscard]] std::string startup(const parameters& p, std::uint32_t version = 196608);
 [[nodiscard]] std::string ssl_request();
