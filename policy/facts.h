@@ -116,9 +116,14 @@ struct statement_facts {
     /// Last parts of `a.b` and `(expression).b`: columns, or functions of one row (`orders.label`
     /// is `label(orders)` when there is no such column). Each once.
     std::vector<std::string> attributes;
+    /// Names in a body of code (DO, CREATE FUNCTION …): perhaps of relations, functions or types,
+    /// perhaps only variables. Only a catalog can tell.
+    std::vector<function_use> mentions;
     std::vector<setting_change> settings;
     std::vector<name_use> names;
     std::vector<std::string> opaque_reasons;  ///< non-empty exactly when kinds has opaque
+    /// Those of opaque_reasons that do not hold once a catalog has resolved functions and mentions.
+    std::vector<std::string> opaque_without_catalog;
     enum class transaction_control : std::uint8_t {
         none,
         begin,

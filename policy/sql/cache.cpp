@@ -61,14 +61,15 @@ std::size_t memory_bytes(const statement_facts& s) noexcept {
     std::size_t n = heap_bytes(s.command) + heap_bytes(s.kinds) + heap_bytes(s.relations) +
                     heap_bytes(s.functions) + heap_bytes(s.settings) + heap_bytes(s.names) +
                     heap_bytes(s.opaque_reasons) + heap_bytes(s.operators) + heap_bytes(s.types) +
-                    heap_bytes(s.attributes);
+                    heap_bytes(s.attributes) + heap_bytes(s.mentions) +
+                    heap_bytes(s.opaque_without_catalog);
     for (const auto& r : s.relations) {
         n +=
             heap_bytes(r.schema) + heap_bytes(r.name) + heap_bytes(r.place) + heap_bytes(r.columns);
         for (const auto& c : r.columns)
             n += heap_bytes(c);
     }
-    for (const auto* uses : {&s.functions, &s.operators, &s.types})
+    for (const auto* uses : {&s.functions, &s.operators, &s.types, &s.mentions})
         for (const auto& f : *uses)
             n += heap_bytes(f.schema) + heap_bytes(f.name);
     for (const auto& a : s.attributes)

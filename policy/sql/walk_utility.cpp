@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "policy/sql/code.h"
 #include "policy/sql/identifier.h"
 #include "policy/sql/walker.h"
 
@@ -150,13 +151,36 @@ void walker::visit_transaction(const ProtobufCMessage& m) {
     }
 }
 
-void walker::visit_do(const ProtobufCMessage& /*m*/) {
-    opaque("DO runs code in another language");
+/// The names in a body of plpgsql.
+void walker::code(const PgQuery__Node* body) {
+    if (body == nullptr || body->node_case != PG_QUERY__NODE__NODE_STRING)
+        return opaque("a body of code that is not one string");
+    code_facts f = analyse_code(string_of(body));
+    out_.mentions.insert(out_.mentions.end(), f.mentions.begin(), f.mentions.end());
+    out_.operators.insert(out_.operators.end(), f.operators.begin(), f.operators.end());
+    for (auto& why : f.opaque_reasons)
+        opaque(std::move(why));
+    if (f.changes_settings) setting_changed("", "", false, true);
+}
+
+void walker::visit_do(const ProtobufCMessage& m) {
+    const auto& s = as<PgQuery__DoStmt>(m);
+    std::string_view language = "plpgsql";
+    const PgQuery__Node* body = nullptr;
+    for (std::size_t i = 0; i < s.n_args; ++i) {
+        if (s.args[i]->node_case != PG_QUERY__NODE__NODE_DEF_ELEM) continue;
+        const PgQuery__DefElem& e = *s.args[i]->def_elem;
+        if (equals(e.defname, "language")) language = string_of(e.arg);
+        if (equals(e.defname, "as")) body = e.arg;
+    }
+    if (language != "plpgsql") return opaque("DO runs code in another language");
+    opaque_without_catalog("DO runs code in another language");
+    code(body);
 }
 
 void walker::visit_call(const ProtobufCMessage& m) {
     const auto& s = as<PgQuery__CallStmt>(m);
-    opaque("CALL runs a procedure whose body is not in the text");
+    opaque_without_catalog("CALL runs a procedure whose body is not in the text");
     if (s.funccall != nullptr) function_call(*s.funccall);
 }
 

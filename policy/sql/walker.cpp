@@ -220,6 +220,11 @@ void walker::add_kind(kind k) {
     if (!out_.has(k)) out_.kinds.push_back(k);
 }
 
+void walker::opaque_without_catalog(std::string reason) {
+    out_.opaque_without_catalog.push_back(reason);
+    opaque(std::move(reason));
+}
+
 void walker::opaque(std::string reason) {
     add_kind(kind::opaque);
     auto& reasons = out_.opaque_reasons;
@@ -282,6 +287,13 @@ void walker::merge(const statement_facts& inner, const std::string& where) {
     }
     for (const auto& f : inner.functions)
         function({f.schema, f.name});
+    const auto append = [](auto& to, const auto& from) {
+        to.insert(to.end(), from.begin(), from.end());
+    };
+    append(out_.operators, inner.operators);
+    append(out_.types, inner.types);
+    append(out_.attributes, inner.attributes);
+    append(out_.mentions, inner.mentions);
     for (const auto& s : inner.settings)
         out_.settings.push_back(s);
     for (const auto& n : inner.names)

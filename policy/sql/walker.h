@@ -154,6 +154,8 @@ class walker {
     // What is known.
     void add_kind(kind k);
     void opaque(std::string reason);
+    void opaque_without_catalog(std::string reason);
+    void code(const PgQuery__Node* body);
     void relation(const PgQuery__RangeVar& rv, access how, const char* place,
                   std::vector<std::string> columns);
     void relation(relation_use use);
