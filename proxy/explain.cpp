@@ -33,9 +33,16 @@ std::vector<std::string> describe(const policy::facts& f) {
             if (!r.place.empty()) line += " in " + r.place;
             lines.push_back(std::move(line));
         }
+        const auto named = [&lines](const char* what, const policy::function_use& use) {
+            lines.push_back(what + (use.schema.empty() ? use.name : use.schema + "." + use.name));
+        };
         for (const auto& fn : s.functions)
-            lines.push_back("function " +
-                            (fn.schema.empty() ? fn.name : fn.schema + "." + fn.name));
+            named("function ", fn);
+        // Every comparison is one: shown only where the text says which is meant.
+        for (const auto& op : s.operators)
+            if (!op.schema.empty()) named("operator ", op);
+        for (const auto& type : s.types)
+            named("type ", type);
         for (const auto& c : s.settings)
             lines.push_back("setting " + c.name);
         for (const auto& why : s.opaque_reasons)

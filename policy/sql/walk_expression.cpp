@@ -90,10 +90,6 @@ std::optional<std::string_view> constant_text(const PgQuery__Node* n) noexcept {
     return n->a_const->sval->sval;
 }
 
-void walker::named_operator(std::size_t n, PgQuery__Node* const* name) {
-    if (n > 1) function(strings_of(n, name));
-}
-
 /// `relation = 'pii.customers'::regclass` in a look at the catalog names no table that is read.
 bool walker::skip_harmless_name(const PgQuery__Node* n) {
     if (n == nullptr || n->node_case != PG_QUERY__NODE__NODE_TYPE_CAST ||
@@ -104,7 +100,21 @@ bool walker::skip_harmless_name(const PgQuery__Node* n) {
 }
 
 void walker::operator_expression(const PgQuery__AExpr& e) {
-    named_operator(e.n_name, e.name);
+    switch (e.kind) {
+        // The grammar keeps the keyword here; the server looks these up by name.
+        case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN:
+        case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN_SYM:
+            operator_name({">="});
+            operator_name({"<="});
+            break;
+        case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN:
+        case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM:
+            operator_name({"<"});
+            operator_name({">"});
+            break;
+        default:
+            named_operator(e.n_name, e.name);
+    }
     const std::string_view name = e.n_name == 1 ? string_of(e.name[0]) : "";
     const bool compares = name == "=" || name == "<>" || name == "!=";
     for (const PgQuery__Node* side : {e.lexpr, e.rexpr})
@@ -123,11 +133,19 @@ void walker::type_cast(const PgQuery__TypeCast& c) {
         sensitive_ = true;
     }
     node(c.arg);
-    if (c.type_name != nullptr) members(c.type_name->base);
+    if (c.type_name != nullptr) type_name(*c.type_name);
 }
 
 void walker::constraint(const PgQuery__Constraint& c) {
     target(c.pktable, access::read, "references");
+    for (std::size_t i = 0; i < c.n_exclusions; ++i) {
+        // EXCLUDE: pairs of a column and its operator.
+        const PgQuery__Node* pair = c.exclusions[i];
+        if (pair->node_case != PG_QUERY__NODE__NODE_LIST || pair->list->n_items != 2) continue;
+        const PgQuery__Node* op = pair->list->items[1];
+        if (op->node_case == PG_QUERY__NODE__NODE_LIST)
+            named_operator(op->list->n_items, op->list->items);
+    }
     members(c.base, {offsetof(PgQuery__Constraint, pktable)});
 }
 

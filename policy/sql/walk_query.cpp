@@ -240,6 +240,7 @@ void walker::visit_close(const ProtobufCMessage& m) {
 void walker::visit_prepare(const ProtobufCMessage& m) {
     const auto& s = as<PgQuery__PrepareStmt>(m);
     cursor_or_statement(name_use::action::prepare, s.name, inner_facts(s.query));
+    nodes(s.n_argtypes, s.argtypes);
 }
 
 void walker::visit_execute(const ProtobufCMessage& m) {

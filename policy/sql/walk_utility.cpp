@@ -156,8 +156,10 @@ void walker::code(const PgQuery__Node* body) {
     if (body == nullptr || body->node_case != PG_QUERY__NODE__NODE_STRING)
         return opaque("a body of code that is not one string");
     code_facts f = analyse_code(string_of(body));
-    out_.mentions.insert(out_.mentions.end(), f.mentions.begin(), f.mentions.end());
-    out_.operators.insert(out_.operators.end(), f.operators.begin(), f.operators.end());
+    for (const auto& m : f.mentions)
+        mention(m);
+    for (const auto& o : f.operators)
+        operator_name({o.schema, o.name});
     for (auto& why : f.opaque_reasons)
         opaque(std::move(why));
     if (f.changes_settings) setting_changed("", "", false, true);
@@ -220,6 +222,7 @@ void walker::visit_function(const ProtobufCMessage& m) {
     // A body in a string is not read here; one in the tree (BEGIN ATOMIC) is.
     for (std::size_t i = 0; i < s.n_parameters; ++i)
         node(s.parameters[i]);
+    if (s.return_type != nullptr) type_name(*s.return_type);
     node(s.sql_body);
 }
 

@@ -106,8 +106,10 @@ void walker::expression(node_case c, const ProtobufCMessage& m) {
     switch (c) {
         case PG_QUERY__NODE__NODE_STRING:
         case PG_QUERY__NODE__NODE_A_CONST:
-        case PG_QUERY__NODE__NODE_COLUMN_REF:
         case PG_QUERY__NODE__NODE_LOCKING_CLAUSE:  // names items of FROM, not relations
+            return;
+        case PG_QUERY__NODE__NODE_COLUMN_REF:
+            column_reference(reinterpret_cast<const PgQuery__ColumnRef&>(m));
             return;
         case PG_QUERY__NODE__NODE_RANGE_VAR:
             relation(reinterpret_cast<const PgQuery__RangeVar&>(m), access_, place_, {});
@@ -131,17 +133,14 @@ void walker::expression(node_case c, const ProtobufCMessage& m) {
             target(reinterpret_cast<const PgQuery__TableLikeClause&>(m).relation, access::read,
                    "like");
             return;
-        case PG_QUERY__NODE__NODE_SUB_LINK: {
-            const auto& s = reinterpret_cast<const PgQuery__SubLink&>(m);
-            named_operator(s.n_oper_name, s.oper_name);
-            break;
-        }
-        case PG_QUERY__NODE__NODE_SORT_BY: {
-            const auto& s = reinterpret_cast<const PgQuery__SortBy&>(m);
-            named_operator(s.n_use_op, s.use_op);
-            break;
-        }
+        case PG_QUERY__NODE__NODE_TYPE_NAME:
+            type_name(reinterpret_cast<const PgQuery__TypeName&>(m));
+            return;
+        case PG_QUERY__NODE__NODE_DEF_ELEM:
+            definition_element(reinterpret_cast<const PgQuery__DefElem&>(m));
+            return;
         default:
+            names_in_expression(c, m);
             if (!is_known_expression(c)) {
                 opaque("syntax " +
                        std::string{c == PG_QUERY__NODE__NODE__NOT_SET ? m.descriptor->name
@@ -206,14 +205,6 @@ void walker::relation_text(std::string_view text, access how, const std::string&
         return;
     }
     relation({parts->size() > 1 ? (*parts)[parts->size() - 2] : "", parts->back(), how, {}, place});
-}
-
-void walker::function(std::vector<std::string_view> name) {
-    if (name.empty()) return;
-    function_use use{name.size() > 1 ? cut_identifier(name[name.size() - 2]) : "",
-                     cut_identifier(name.back())};
-    if (seen_functions_.insert(use.schema + '\0' + use.name).second)
-        out_.functions.push_back(std::move(use));
 }
 
 void walker::add_kind(kind k) {
@@ -287,13 +278,16 @@ void walker::merge(const statement_facts& inner, const std::string& where) {
     }
     for (const auto& f : inner.functions)
         function({f.schema, f.name});
-    const auto append = [](auto& to, const auto& from) {
-        to.insert(to.end(), from.begin(), from.end());
-    };
-    append(out_.operators, inner.operators);
-    append(out_.types, inner.types);
-    append(out_.attributes, inner.attributes);
-    append(out_.mentions, inner.mentions);
+    for (const auto& o : inner.operators)
+        operator_name({o.schema, o.name});
+    for (const auto& t : inner.types)
+        type({t.schema, t.name});
+    for (const auto& a : inner.attributes)
+        attribute(a);
+    for (const auto& x : inner.mentions)
+        mention(x);
+    for (const auto& r : inner.opaque_without_catalog)
+        out_.opaque_without_catalog.push_back(where + ": " + r);
     for (const auto& s : inner.settings)
         out_.settings.push_back(s);
     for (const auto& n : inner.names)

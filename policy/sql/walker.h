@@ -71,6 +71,8 @@ struct pending_sql {
 };
 
 inline constexpr std::size_t pending_texts_max = 64;  ///< of one statement
+/// Functions, operators, types and attributes that one statement may name, each.
+inline constexpr std::size_t names_max = 4'096;
 
 /// Fills the facts of one statement (or of the inner statement of a PREPARE).
 class walker {
@@ -139,6 +141,11 @@ class walker {
                            std::size_t i);
     void name_argument(const PgQuery__FuncCall& f, std::string_view name, std::uint8_t bits);
     void named_operator(std::size_t n, PgQuery__Node* const* name);
+    void names_in_expression(node_case c, const ProtobufCMessage& m);
+    void type_name(const PgQuery__TypeName& t);
+    void definition_element(const PgQuery__DefElem& e);
+    void column_reference(const PgQuery__ColumnRef& c);
+    void selections(const PgQuery__AIndirection& i);
     bool skip_harmless_name(const PgQuery__Node* n);
 
     // Statements' parts.
@@ -160,7 +167,12 @@ class walker {
                   std::vector<std::string> columns);
     void relation(relation_use use);
     void relation_text(std::string_view text, access how, const std::string& place);
-    void function(std::vector<std::string_view> name);
+    void function(const std::vector<std::string_view>& name);
+    void operator_name(const std::vector<std::string_view>& name);
+    void type(const std::vector<std::string_view>& name);
+    void attribute(std::string_view name);
+    void mention(const function_use& use);
+    bool first_time(char kind, const function_use& use, std::size_t known);
     void setting_changed(std::string name, std::string value, bool local, bool session);
     void cursor_or_statement(name_use::action what, std::string_view name, facts_ptr inner = {});
     void run_pending();
@@ -178,7 +190,7 @@ class walker {
     const PgQuery__RangeVar* exact_ = nullptr;  // the relation whose columns are known …
     std::vector<std::string> exact_columns_;    // … and these are they
     std::unordered_map<std::string, std::size_t> seen_relations_;
-    std::unordered_set<std::string> seen_functions_;
+    std::unordered_set<std::string> seen_names_;  // of functions, operators, types, attributes
     std::vector<pending_sql> pending_;
 };
 

@@ -32,7 +32,7 @@ TEST(sql_facts, of_queries) {
         {"select a from t u(a, b)", "select: read | read t"},
         {"select id from t, u", "select: read | read t; read u"},
         {"table db.pii.t", "select: read | read pii.t"},
-        {"select 1 operator(public.+) 2", "select: read | fn public.+"},
+        {"select 1 operator(public.+) 2", "select: read | op public.+"},
         {"select id from t for update of t", "select: read, lock | read t(id)"},
         {"select a into u from t", "select into: read, ddl | write u; read t"},
         {"create table u as select a from t", "create table as: ddl, read | write u; read t(a)"},

@@ -61,6 +61,8 @@ std::string to_text(const statement_facts& s) {
     }
     for (const auto& f : s.functions)
         functions.push_back("fn " + qualified(f.schema, f.name));
+    for (const auto& o : s.operators)
+        if (!o.schema.empty()) functions.push_back("op " + qualified(o.schema, o.name));
     for (const auto& x : s.settings)
         settings.push_back((x.local ? "set local " : "set ") + x.name + "=" + x.value);
     for (const auto& n : s.names)
@@ -78,6 +80,21 @@ std::string to_text(const facts& f) {
     for (const auto& s : f.statements)
         out.push_back(to_text(s));
     return join(out, " / ");
+}
+
+std::string names_text(const facts& f) {
+    std::vector<std::string> out;
+    for (const auto& s : f.statements) {
+        for (const auto& x : s.functions)
+            out.push_back("fn " + qualified(x.schema, x.name));
+        for (const auto& x : s.operators)
+            out.push_back("op " + qualified(x.schema, x.name));
+        for (const auto& x : s.types)
+            out.push_back("type " + qualified(x.schema, x.name));
+        for (const auto& x : s.attributes)
+            out.push_back("attr " + x);
+    }
+    return join(out, "; ");
 }
 
 std::string relations_text(const facts& f) {
