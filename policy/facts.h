@@ -142,6 +142,12 @@ struct statement_facts {
             if (x == k) return true;
         return false;
     }
+    /// True if the text itself names code to run: a function, or an operator of some schema.
+    [[nodiscard]] bool names_code() const noexcept {
+        for (const auto& o : operators)
+            if (!o.schema.empty() && o.schema != "pg_catalog") return true;
+        return !functions.empty();
+    }
 };
 
 /// Facts of one SQL text (a Query or Parse message).

@@ -442,7 +442,7 @@ gate::effects gate::effects_of(const policy::facts& f) const noexcept {
         e.varies = e.varies || unknown || s.has(policy::kind::fastpath) || sets ||
                    (reading_varied_ && !keeps);
         e.lexing = e.lexing || e.varies || by_name;
-        e.functions = e.functions || !s.functions.empty();
+        e.functions = e.functions || s.names_code();
     }
     return e;
 }
