@@ -212,7 +212,12 @@ void walker::add_kind(kind k) {
 }
 
 void walker::opaque_without_catalog(std::string reason) {
-    out_.opaque_without_catalog.push_back(reason);
+    // INVARIANT: never all the reasons that are kept, so that one that stays is never left out.
+    auto& reasons = out_.opaque_without_catalog;
+    if (reasons.size() < opaque_reasons_max / 2 &&
+        out_.opaque_reasons.size() < opaque_reasons_max &&
+        std::ranges::find(reasons, reason) == reasons.end())
+        reasons.push_back(reason);
     opaque(std::move(reason));
 }
 
@@ -287,7 +292,7 @@ void walker::merge(const statement_facts& inner, const std::string& where) {
     for (const auto& x : inner.mentions)
         mention(x);
     for (const auto& r : inner.opaque_without_catalog)
-        out_.opaque_without_catalog.push_back(where + ": " + r);
+        opaque_without_catalog(where + ": " + r);
     for (const auto& s : inner.settings)
         out_.settings.push_back(s);
     for (const auto& n : inner.names)
