@@ -1,0 +1,56 @@
+"""The files of cases, and the list of those known to be open."""
+
+import json
+import os
+
+data = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data", "evasion")
+evasion_files = ("evasion.jsonl", "own.jsonl")
+harmless_files = ("benign.jsonl", "own_benign.jsonl")
+
+
+class BadFile(Exception):
+    """A file of cases or the list of open ones is not as it must be."""
+
+
+def load(name):
+    """One case a line; defaults filled in. A file that is not there has none."""
+    path = os.path.join(data, name)
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as f:
+        found = [json.loads(line) for line in f if line.strip()]
+    for case in found:
+        case.setdefault("policy", "table")
+        case.setdefault("category", "other")
+        case["file"] = name
+    return found
+
+
+def all_cases():
+    found = [c for name in evasion_files + harmless_files for c in load(name)]
+    seen = set()
+    for case in found:
+        if case["id"] in seen:
+            raise BadFile(f"{case['id']} stands in the files twice")
+        seen.add(case["id"])
+    return found
+
+
+def known_open(path, known_ids):
+    """id → reason. Lines are `ID  reason`; a hash begins a comment."""
+    found = {}
+    with open(path, encoding="utf-8") as f:
+        for number, line in enumerate(f, 1):
+            line = line.strip()
+            if not line or line.startswith("#"):
+                continue
+            name, _, reason = line.partition(" ")
+            where = f"{os.path.basename(path)}:{number}: {name}"
+            if not reason.strip():
+                raise BadFile(f"{where} has no reason")
+            if name in found:
+                raise BadFile(f"{where} stands here twice")
+            if name not in known_ids:
+                raise BadFile(f"{where} is no case")
+            found[name] = reason.strip()
+    return found
