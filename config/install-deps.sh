@@ -25,7 +25,8 @@ command -v npm >/dev/null || clients+=(nodejs npm)
 for argument in "$@"; do
   case "$argument" in
     --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev
-                        clang-14 libfuzzer-14-dev libclang-rt-14-dev) ;;
+                        clang-14 libfuzzer-14-dev libclang-rt-14-dev
+                        postgresql-plperl-15 postgresql-plpython3-15 python3) ;;
     --bench) packages+=(libbenchmark-dev pgbouncer) ;;
     --conformance) packages+=("${clients[@]}" python3-sqlalchemy php-cli php-pgsql libecpg-dev
                               odbc-postgresql unixodbc python3-pyodbc) ;;

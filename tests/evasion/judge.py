@@ -9,9 +9,11 @@ many_commands = "cannot insert multiple commands"
 
 
 def refused(error):
-    """An error of the proxy's own: a hold that does not wait, a denial, a refusal at the door."""
-    return error.get("C", "").startswith("SP") or "policy=" in error.get("D", "") \
-        or error.get("M", "").startswith("login: sallyport")
+    """An error of the proxy's own: a hold that does not wait, a denial, a refusal at the door
+    (where the server itself lets every case in)."""
+    if error.get("M", "").startswith("login: "):
+        return error["C"] in ("42501", "08P01") or error["C"].startswith("SP")
+    return error.get("C", "").startswith("SP") or "policy=" in error.get("D", "")
 
 
 def secret_in(result, secrets):
@@ -73,7 +75,8 @@ def judge_evasion(lane, case, extended):
 
     held = [i for i, r in enumerate(results) if any(refused(e) for e in r.errors)]
     leaks = [(i, s) for i, s in enumerate(secret_in(r, secrets) for r in results) if s]
-    hung = [i for i, r in enumerate(results) if r.hung]
+    # Behind a refused Execute the server reads nothing until a Sync, and a case may send none.
+    hung = [i for i, r in enumerate(results) if r.hung and i not in held]
     if hung:
         return "FAIL", f"no answer at step {hung[0]}"
     if leaks and (kind == "marker" or not held or leaks[0][0] <= held[0]):
