@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "policy/sql/identifier.h"
 #include "policy/sql/walker.h"
 
@@ -8,12 +10,6 @@ namespace {
 template <class T>
 const T& as(const ProtobufCMessage& m) noexcept {
     return reinterpret_cast<const T&>(m);
-}
-
-/// The only relation of a FROM list, when that list is one plain table.
-const PgQuery__RangeVar* only_table(std::size_t n, PgQuery__Node* const* from) noexcept {
-    return n == 1 && from[0]->node_case == PG_QUERY__NODE__NODE_RANGE_VAR ? from[0]->range_var
-                                                                          : nullptr;
 }
 
 std::vector<std::string> names_in(std::size_t n, PgQuery__Node* const* list) {
@@ -27,8 +23,13 @@ std::vector<std::string> names_in(std::size_t n, PgQuery__Node* const* list) {
     return out;
 }
 
-std::vector<std::string> or_unknown(std::optional<std::vector<std::string>> columns) {
-    return columns ? std::move(*columns) : std::vector<std::string>{};
+/// Both lists; empty is all.
+std::vector<std::string> joined(std::vector<std::string> a, std::vector<std::string> b) {
+    if (a.empty() || b.empty()) return {};
+    for (auto& name : b)
+        if (std::ranges::find(a, name) == a.end()) a.push_back(std::move(name));
+    if (a.size() > 1) std::erase(a, no_column);
+    return a;
 }
 
 }  // namespace
@@ -80,13 +81,6 @@ void walker::visit_select(const ProtobufCMessage& m) {
         if (out_.command == "select") out_.command = "select into";
         target(s.into_clause->rel, access::write, "select into");
     }
-    const PgQuery__RangeVar* const table = only_table(s.n_from_clause, s.from_clause);
-    const auto* const outer_exact = exact_;
-    if (table != nullptr && s.with_clause == nullptr)
-        if (auto columns = mentioned_columns(m, *table, false)) {
-            exact_ = table;
-            exact_columns_ = std::move(*columns);
-        }
     // DISTINCT without ON is a list of one empty place.
     const bool plain_distinct =
         s.n_distinct_clause == 1 && inside(*s.distinct_clause[0]) == nullptr;
@@ -95,7 +89,6 @@ void walker::visit_select(const ProtobufCMessage& m) {
                 offsetof(PgQuery__SelectStmt, distinct_clause),
                 offsetof(PgQuery__SelectStmt, into_clause),
                 offsetof(PgQuery__SelectStmt, locking_clause)});
-    exact_ = outer_exact;
     place_ = place;
     access_ = how;
 }
@@ -129,16 +122,14 @@ void walker::visit_insert(const ProtobufCMessage& m) {
     const auto& s = as<PgQuery__InsertStmt>(m);
     scoped_with scope{scope_, s.with_clause};
     if (scope.get() != nullptr) with(s.with_clause, *scope.get());
-    std::vector<std::string> columns;
-    const bool simple = s.on_conflict_clause == nullptr && s.n_returning_list == 0;
-    if (s.relation != nullptr && s.n_cols > 0)
-        columns = simple ? names_in(s.n_cols, s.cols)
-                         : or_unknown(mentioned_columns(m, *s.relation, true));
-    target(s.relation, access::write, "insert into", columns);
-    if (s.on_conflict_clause != nullptr) target(s.relation, access::read, "on conflict", columns);
+    target_written(s.relation, "insert into");
+    // Whether a row is there already tells of the values that were tried.
+    if (s.on_conflict_clause != nullptr && s.relation != nullptr)
+        target(s.relation, access::read, "on conflict",
+               joined(columns_->read(*s.relation), columns_->written(*s.relation)));
     if (s.n_returning_list > 0) {
         add_kind(kind::read);
-        target(s.relation, access::read, "returning", columns);
+        target_read(s.relation, "returning");
     }
     nodes(s.n_cols, s.cols);
     insert_source(s.select_stmt);
@@ -150,14 +141,11 @@ void walker::visit_update(const ProtobufCMessage& m) {
     const auto& s = as<PgQuery__UpdateStmt>(m);
     scoped_with scope{scope_, s.with_clause};
     if (scope.get() != nullptr) with(s.with_clause, *scope.get());
-    std::vector<std::string> columns;
-    if (s.relation != nullptr && s.n_from_clause == 0)
-        columns = or_unknown(mentioned_columns(m, *s.relation, true));
-    target(s.relation, access::write, "update", columns);
+    target_written(s.relation, "update");
     if (s.n_returning_list > 0) add_kind(kind::read);
     // As the server's rights have it: an expression over the table's columns reads the table.
     if (reads_a_column(m) || s.where_clause != nullptr || s.n_returning_list > 0)
-        target(s.relation, access::read, "update", columns);
+        target_read(s.relation, "update");
     members(m,
             {offsetof(PgQuery__UpdateStmt, with_clause), offsetof(PgQuery__UpdateStmt, relation)});
 }
@@ -169,12 +157,8 @@ void walker::visit_delete(const ProtobufCMessage& m) {
     // A deleted row takes all its columns along: only what is read can be narrower.
     target(s.relation, access::write, "delete from");
     if (s.n_returning_list > 0) add_kind(kind::read);
-    if (s.where_clause != nullptr || s.n_returning_list > 0 || s.n_using_clause > 0) {
-        std::vector<std::string> columns;
-        if (s.relation != nullptr && s.n_using_clause == 0)
-            columns = or_unknown(mentioned_columns(m, *s.relation, true));
-        target(s.relation, access::read, "delete from", std::move(columns));
-    }
+    if (s.where_clause != nullptr || s.n_returning_list > 0 || s.n_using_clause > 0)
+        target_read(s.relation, "delete from");
     members(m,
             {offsetof(PgQuery__DeleteStmt, with_clause), offsetof(PgQuery__DeleteStmt, relation)});
 }
@@ -183,8 +167,8 @@ void walker::visit_merge(const ProtobufCMessage& m) {
     const auto& s = as<PgQuery__MergeStmt>(m);
     scoped_with scope{scope_, s.with_clause};
     if (scope.get() != nullptr) with(s.with_clause, *scope.get());
-    target(s.relation, access::write, "merge into");
-    target(s.relation, access::read, "merge into");
+    target_written(s.relation, "merge into");
+    target_read(s.relation, "merge into");
     members(m, {offsetof(PgQuery__MergeStmt, with_clause), offsetof(PgQuery__MergeStmt, relation)});
 }
 

@@ -12,6 +12,10 @@ constexpr int depth_max = 8'000;   // levels of Node; the complexity scan allows
 constexpr int text_depth_max = 3;  // query text in query text
 constexpr std::size_t opaque_reasons_max = 8;
 
+std::string schema_of(const PgQuery__RangeVar& rv) {
+    return rv.schemaname == nullptr ? "" : cut_identifier(rv.schemaname);
+}
+
 /// Sets a member for the time of a visit.
 template <class T>
 class restore {
@@ -53,6 +57,7 @@ void walker::run(const PgQuery__Node& root) {
         return;
     }
     out_.command = command_name(*m, e->command);
+    columns_.emplace(*m);
     statement(*e, *m);
     run_pending();
 }
@@ -112,7 +117,7 @@ void walker::expression(node_case c, const ProtobufCMessage& m) {
             column_reference(reinterpret_cast<const PgQuery__ColumnRef&>(m));
             return;
         case PG_QUERY__NODE__NODE_RANGE_VAR:
-            relation(reinterpret_cast<const PgQuery__RangeVar&>(m), access_, place_, {});
+            relation(reinterpret_cast<const PgQuery__RangeVar&>(m), access_, place_);
             return;
         case PG_QUERY__NODE__NODE_FUNC_CALL:
             function_call(reinterpret_cast<const PgQuery__FuncCall&>(m));
@@ -156,17 +161,21 @@ void walker::target(const PgQuery__RangeVar* rv, access how, const char* place,
                     std::vector<std::string> columns) {
     if (rv == nullptr) return;
     // A target is never a common table expression, whatever WITH says.
-    const restore<const with_scope*> outside{scope_, nullptr};
-    relation(*rv, how, place, std::move(columns));
+    relation({schema_of(*rv), cut_identifier(rv->relname), how, std::move(columns), place});
 }
 
-void walker::relation(const PgQuery__RangeVar& rv, access how, const char* place,
-                      std::vector<std::string> columns) {
-    const bool qualified = rv.schemaname != nullptr && *rv.schemaname != '\0';
-    if (!qualified && scope_ != nullptr && scope_->has(rv.relname)) return;
-    if (&rv == exact_) columns = exact_columns_;
-    relation({qualified ? cut_identifier(rv.schemaname) : "", cut_identifier(rv.relname), how,
-              std::move(columns), place});
+void walker::target_read(const PgQuery__RangeVar* rv, const char* place) {
+    if (rv != nullptr) target(rv, access::read, place, columns_->read(*rv));
+}
+
+void walker::target_written(const PgQuery__RangeVar* rv, const char* place) {
+    if (rv != nullptr) target(rv, access::write, place, columns_->written(*rv));
+}
+
+void walker::relation(const PgQuery__RangeVar& rv, access how, const char* place) {
+    std::string schema = schema_of(rv);
+    if (schema.empty() && scope_ != nullptr && scope_->has(rv.relname)) return;
+    relation({std::move(schema), cut_identifier(rv.relname), how, columns_->read(rv), place});
 }
 
 void walker::relation(relation_use use) {
@@ -193,6 +202,7 @@ void walker::relation(relation_use use) {
     }
     for (auto& c : use.columns)
         if (std::ranges::find(known, c) == known.end()) known.push_back(std::move(c));
+    if (known.size() > 1) std::erase(known, no_column);
 }
 
 void walker::relation_text(std::string_view text, access how, const std::string& place) {

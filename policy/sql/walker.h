@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "policy/facts.h"
+#include "policy/sql/columns.h"
 #include "policy/sql/tree.h"
 
 /// The walk over one statement's tree. Internal to policy/sql.
@@ -154,6 +155,8 @@ class walker {
     void insert_source(const PgQuery__Node* source);
     void target(const PgQuery__RangeVar* rv, access how, const char* place,
                 std::vector<std::string> columns = {});
+    void target_read(const PgQuery__RangeVar* rv, const char* place);
+    void target_written(const PgQuery__RangeVar* rv, const char* place);
     void setting(const PgQuery__VariableSetStmt& s, bool session);
     void named_object(int type, const PgQuery__Node* object, const char* place);
     facts_ptr inner_facts(const PgQuery__Node* query);
@@ -163,8 +166,7 @@ class walker {
     void opaque(std::string reason);
     void opaque_without_catalog(std::string reason);
     void code(const PgQuery__Node* body);
-    void relation(const PgQuery__RangeVar& rv, access how, const char* place,
-                  std::vector<std::string> columns);
+    void relation(const PgQuery__RangeVar& rv, access how, const char* place);
     void relation(relation_use use);
     void relation_text(std::string_view text, access how, const std::string& place);
     void function(const std::vector<std::string_view>& name);
@@ -187,21 +189,11 @@ class walker {
     const char* place_ = "from";
     access access_ = access::read;
     const with_scope* scope_ = nullptr;
-    const PgQuery__RangeVar* exact_ = nullptr;  // the relation whose columns are known …
-    std::vector<std::string> exact_columns_;    // … and these are they
+    std::optional<column_map> columns_;  // of the statement's tables
     std::unordered_map<std::string, std::size_t> seen_relations_;
     std::unordered_set<std::string> seen_names_;  // of functions, operators, types, attributes
     std::vector<pending_sql> pending_;
 };
-
-/// The columns of the one table that a statement mentions, when they can be told for certain;
-/// nothing when they cannot (a star, a whole row, a second relation, a subquery …). See facts.h,
-/// no_column. Shape: `m` is the statement, `table` its only relation; `names_are_columns`: a
-/// ResTarget's name is a column of the table (INSERT, UPDATE), not an output name.
-[[nodiscard]] std::optional<std::vector<std::string>> mentioned_columns(
-    const ProtobufCMessage& m, const PgQuery__RangeVar& table, bool names_are_columns);
-/// True if some expression below reads a column.
-[[nodiscard]] bool reads_a_column(const ProtobufCMessage& m);
 
 /// True for settings that change who one is, which tables names mean, or how SQL is read.
 [[nodiscard]] bool is_identity_setting(std::string_view name) noexcept;

@@ -73,6 +73,16 @@ std::string to_text(const statement_facts& s) {
     return s.command + ": " + join(parts, " | ");
 }
 
+std::string relations_text(const facts& f, bool with_columns) {
+    std::vector<std::string> out;
+    for (const auto& s : f.statements)
+        for (const auto& r : s.relations) {
+            std::string text = to_text(r, with_columns);
+            if (std::ranges::find(out, text) == out.end()) out.push_back(std::move(text));
+        }
+    return join(out, "; ");
+}
+
 }  // namespace
 
 std::string to_text(const facts& f) {
@@ -98,13 +108,11 @@ std::string names_text(const facts& f) {
 }
 
 std::string relations_text(const facts& f) {
-    std::vector<std::string> out;
-    for (const auto& s : f.statements)
-        for (const auto& r : s.relations) {
-            std::string text = to_text(r, false);
-            if (std::ranges::find(out, text) == out.end()) out.push_back(std::move(text));
-        }
-    return join(out, "; ");
+    return relations_text(f, false);
+}
+
+std::string columns_text(const facts& f) {
+    return relations_text(f, true);
 }
 
 std::vector<std::string> json_lines(const std::string& path) {

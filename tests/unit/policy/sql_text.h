@@ -16,6 +16,8 @@ namespace sallyport::policy::sql {
 std::string to_text(const facts& f);
 /// Only the names beside relations: "fn lower; op =; op public.+; type code; attr label".
 std::string names_text(const facts& f);
+/// Only "read pii.customers(id); write public.t", in the order in which they are met.
+std::string columns_text(const facts& f);
 /// Only "read pii.customers; write public.t", each relation once, without columns.
 std::string relations_text(const facts& f);
 /// The strings of a file of JSON strings, one a line.
