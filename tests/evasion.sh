@@ -7,6 +7,7 @@
 #   bash tests/evasion.sh --class view        one class (the field category)
 #   bash tests/evasion.sh --level parse       what the text alone can show (also: catalog, runtime)
 #   bash tests/evasion.sh --benign            the harmless ones
+#   bash tests/evasion.sh --clients           what clients and tools ask the catalog
 #   bash tests/evasion.sh --extended          each text by the extended protocol, too
 #   bash tests/evasion.sh --prove             no proxy: proves the cases on the server itself
 #   bash tests/evasion.sh --binary PATH       this sallyport (default: builds build/release/sallyport)
@@ -29,12 +30,12 @@ pass_on=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --only|--class|--level) pass_on+=("$1" "${2:?$1 needs a value}"); shift ;;
-    --benign|--extended) pass_on+=("$1") ;;
+    --benign|--clients|--extended) pass_on+=("$1") ;;
     --prove) prove=yes; pass_on+=("$1") ;;
     --binary) binary=${2:?--binary needs a path}; shift ;;
     --jobs) jobs=${2:?--jobs needs a number}; shift ;;
     --keep) keep=yes ;;
-    -h|--help) sed -n '2,19p' "${BASH_SOURCE[0]}" | cut -c3-; exit 0 ;;
+    -h|--help) sed -n '2,20p' "${BASH_SOURCE[0]}" | cut -c3-; exit 0 ;;
     *) echo "evasion.sh: unknown option $1 (see --help)" >&2; exit 2 ;;
   esac
   shift

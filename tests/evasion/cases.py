@@ -6,6 +6,7 @@ import os
 data = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data", "evasion")
 evasion_files = ("evasion.jsonl", "own.jsonl")
 harmless_files = ("benign.jsonl", "own_benign.jsonl")
+client_file = "clients"
 
 
 class BadFile(Exception):
@@ -26,8 +27,23 @@ def load(name):
     return found
 
 
+def clients():
+    """What clients ask the catalog: one session per file and policy, its texts behind `-- next`."""
+    found = []
+    for name in sorted(os.listdir(os.path.join(data, "clients"))):
+        with open(os.path.join(data, "clients", name), encoding="utf-8") as f:
+            texts = f.read().split("\n-- next\n")[1:]
+        for policy in ("table", "column"):
+            found.append({
+                "id": f"{name.removesuffix('.sql')}-{policy}", "category": "client",
+                "file": client_file, "policy": policy, "session": texts, "must": "allow",
+                "why": f"data/evasion/clients/{name}", "proof_kind": "benign", "noisy": True,
+                "recover": True})
+    return found
+
+
 def all_cases():
-    found = [c for name in evasion_files + harmless_files for c in load(name)]
+    found = [c for name in evasion_files + harmless_files for c in load(name)] + clients()
     seen = set()
     for case in found:
         if case["id"] in seen:

@@ -92,9 +92,24 @@ def judge_evasion(lane, case, extended):
     return "pass", f"held at {held}"
 
 
+def judge_client(case, results, extended):
+    """Every text of a client must run; those refused are counted."""
+    faults = []
+    for text, r in zip(case["session"], results):
+        if extended and any(many_commands in e.get("M", "") for e in r.errors):
+            continue
+        if r.errors or r.hung:
+            faults.append(f"{' '.join(text.split())[:200]}: {r.text()[:90] or 'no answer'}")
+    if faults:
+        return "FAIL", f"{len(faults)} of {len(results)} refused: " + " ## ".join(faults)
+    return "pass", f"{len(results)} texts"
+
+
 def judge_harmless(lane, case, extended):
     lane.set_up(case)
     results = Session(lane, case, lane.proxy_ports[case["policy"]], extended).play()
+    if case["category"] == "client":
+        return judge_client(case, results, extended)
     for i, r in enumerate(results):
         if extended and any(many_commands in e.get("M", "") for e in r.errors):
             return "skip", "several commands in a text"

@@ -223,7 +223,7 @@ class Lane:
             if key in queries:
                 return self.column(queries[key].format(argument))[0]
             return plain[key]
-        return re.sub(r"\{\{([^}]+)\}\}", value, text) if "{{" in text else text
+        return re.sub(r"\{\{([^{}]+)\}\}", value, text) if "{{" in text else text
 
     def filled_in_deep(self, value):
         return json.loads(self.filled_in(json.dumps(value)))

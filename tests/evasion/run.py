@@ -23,6 +23,7 @@ def arguments():
     a.add_argument("--class", dest="category")
     a.add_argument("--level")
     a.add_argument("--benign", action="store_true")
+    a.add_argument("--clients", action="store_true")
     a.add_argument("--extended", action="store_true")
     a.add_argument("--prove", action="store_true")
     a.add_argument("--verbose", action="store_true")
@@ -40,7 +41,8 @@ def chosen(everything, a):
             if (wanted is None or c["id"] in wanted)
             and (a.category is None or c["category"] == a.category)
             and (a.level is None or c.get("level") == a.level)
-            and (not a.benign or c["must"] == "allow")]
+            and (not a.benign or c["must"] == "allow")
+            and (not a.clients or c["file"] == cases.client_file)]
 
 
 class Runner:
@@ -111,7 +113,7 @@ def report(selection, outcomes, ways, open_cases):
         elif not passes and not listed:
             print(f"{case['id']} [{case['category']}] FAILS: {case['why'][:80]}: {why[:400]}")
         faults += passes == listed
-    for name in cases.evasion_files + cases.harmless_files:
+    for name in (*cases.evasion_files, *cases.harmless_files, cases.client_file):
         if figures[name, "all"]:
             word = "held" if name in cases.evasion_files else "pass"
             print(f"{name}: {figures[name, 'pass']} of {figures[name, 'all']} {word}")

@@ -95,6 +95,11 @@ class Session:
         sql = bytes.fromhex(step["hex"]) if "hex" in step else fill(step["sql"])
         proto = step.get("proto", self.case.get("proto"))
         if proto == "extended" or (self.extended and "idle" not in step):
-            return c.extended(sql, self.lane.filled_in_deep(step.get("params", [])),
-                              [int(fill(str(t))) for t in step.get("ptypes", ())], copy_in)
-        return c.query(sql, copy_in, step.get("idle"))
+            result = c.extended(sql, self.lane.filled_in_deep(step.get("params", [])),
+                                [int(fill(str(t))) for t in step.get("ptypes", ())], copy_in)
+        else:
+            result = c.query(sql, copy_in, step.get("idle"))
+        if self.case.get("recover") and result.status == "E":
+            c.query("ROLLBACK")
+            c.query("BEGIN")
+        return result

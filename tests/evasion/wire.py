@@ -35,6 +35,7 @@ class Result:
         self.notifies = []
         self.copy = []
         self.values = []
+        self.status = ""  # of the last ReadyForQuery
         self.hung = False
         self.closed = False
 
@@ -220,6 +221,7 @@ class Connection:
                     continue
                 self._keep(tag, body)
                 if tag == b"Z":
+                    result.status = body.decode()
                     break
                 if tag == b"E" and fields_of(body).get("V") in ("FATAL", "PANIC"):
                     result.closed = True
