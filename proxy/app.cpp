@@ -20,6 +20,7 @@
 #include "proxy/approval/steward.h"
 #include "proxy/audit/log.h"
 #include "proxy/auth/authenticator.h"
+#include "proxy/catalog/service.h"
 #include "proxy/clock.h"
 #include "proxy/explain.h"
 #include "proxy/logging.h"
@@ -76,6 +77,50 @@ std::vector<std::string> needs_restart(const settings& now, const settings& then
     note(now.workers == then.workers, "workers");
     note(same_role(now.admins, then.admins) && same_role(now.auditors, then.auditors), "roles");
     note(now.level == then.level && now.format == then.format, "log");
+    return out;
+}
+
+/// The targets whose catalog is read.
+std::vector<catalog::target> catalog_targets(const settings& s) {
+    std::vector<catalog::target> out;
+    for (const auto& [name, t] : s.targets) {
+        if (!t.catalog) continue;
+        auto& c = out.emplace_back();
+        c.name = name;
+        c.interval = t.catalog->interval;
+        c.where.host = t.host;
+        c.where.port = t.port;
+        c.where.dbname = t.dbname;
+        c.where.user = t.catalog->login.user;
+        c.where.password = t.catalog->login.password;
+        c.where.tls = t.tls;
+        c.where.channel_binding = t.channel_binding;
+        c.where.require_auth = t.require_auth;
+        c.where.connect_timeout = t.connect_timeout;
+    }
+    return out;
+}
+
+void log_of_catalog(catalog::severity s, const std::string& line) {
+    switch (s) {
+        case catalog::severity::debug:
+            return spdlog::debug("{}", line);
+        case catalog::severity::info:
+            return spdlog::info("{}", line);
+        case catalog::severity::warning:
+            return spdlog::warn("{}", line);
+    }
+}
+
+/// For /readyz: no error's text, since everybody may read it.
+std::vector<std::string> catalog_notes(const catalog::service& catalogs) {
+    std::vector<std::string> out;
+    for (const auto& s : catalogs.statuses()) {
+        if (!s.has_snapshot)
+            out.push_back("target " + s.target + " is running without its map");
+        else if (s.down)
+            out.push_back("target " + s.target + " is running with a map that cannot be checked");
+    }
     return out;
 }
 
@@ -136,6 +181,7 @@ struct app::impl final : session_directory {
     session::cancel_registry cancels;
     session::analyst analysis;
     boost::asio::thread_pool blocking{1};
+    catalog::service catalogs{log_of_catalog};
     session::services shared;
     admin::event_hub events;
     std::unique_ptr<admin::console> console;
@@ -192,6 +238,7 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
         where.port = workers.back()->listen(where.address, where.port);
     }
     if (config.admin) start_admin();
+    catalogs.set_targets(catalog_targets(config));
     // The steward's first act can end opt-outs: the workers that hear of it exist now.
     steward->start();
     record("proxy.start", "version", version);
@@ -211,6 +258,7 @@ app::impl::~impl() {
     for (const auto& w : workers)
         w->stop();
     console.reset();
+    catalogs.set_targets({});
     record("proxy.stop", "version", version);
     blocking.stop();
     blocking.join();
@@ -251,6 +299,7 @@ admin::dependencies app::impl::admin_dependencies() {
     };
     const auto current = shared.current.get();
     d.read_audit = admin::audit_reader_of(current->config->audit_directory);
+    d.health_notes = [this] { return catalog_notes(catalogs); };
     d.record = [this](audit::record r) { audit->append(std::move(r), {}); };
     d.time = &time;
     d.roles.admins = {current->config->admins.users, current->config->admins.groups};
@@ -288,12 +337,13 @@ admin::reload_answer app::impl::reload() {
         try {
             made = make_configuration(loaded);
             const auto& config = *loaded.config;
-            // The last step that can fail: nothing else has changed yet.
+            // The last steps that can fail: nothing else has changed yet.
             if (http && config.admin && !config.admin->tls.certificate.empty())
                 if (auto why =
                         http->reload_tls(config.admin->tls.certificate, config.admin->tls.key);
                     !why.empty())
                     answer.faults.push_back(std::move(why));
+            if (answer.faults.empty()) catalogs.set_targets(catalog_targets(config));
         } catch (const std::exception& e) {
             answer.faults.emplace_back(e.what());
         }

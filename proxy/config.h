@@ -34,6 +34,14 @@ struct login_settings {
     std::optional<secret> password;  ///< read at load; absent: none (trust, or our certificate)
 };
 
+/// The login that reads a target's catalog, and how current its map is kept.
+struct catalog_settings {
+    login_settings login;                                    ///< never as_client
+    policy::milliseconds interval{std::chrono::seconds(5)};  ///< of the checks nobody asks for
+    /// A statement waits for a check that began at most this long before it.
+    policy::milliseconds max_staleness{2};
+};
+
 struct target_settings {
     std::string name;
     std::string host;
@@ -41,7 +49,7 @@ struct target_settings {
     std::string dbname;
     net::client_tls_options tls;
     login_settings login;
-    std::optional<login_settings> catalog;
+    std::optional<catalog_settings> catalog;  ///< absent: the target has no map
     auth::channel_binding channel_binding = auth::channel_binding::prefer;
     /// What the server may ask of us. A password in clear needs verified TLS besides.
     auth::method_set require_auth = auth::method_set::all();

@@ -39,6 +39,8 @@ class config_reader {
     void read_client_tls(const YAML::Node& target, target_settings& out);
     void read_require_auth(const YAML::Node& target, target_settings& out);
     void check_methods(const YAML::Node& target, const target_settings& t);
+    void read_catalog(const YAML::Node& node, target_settings& out);
+    /// What `node` says of a login; its keys are the caller's to check.
     login_settings read_login(const YAML::Node& node, std::string_view where);
     std::optional<secret> read_password(const YAML::Node& login, std::string_view where);
     std::optional<secret> password_from_file(const YAML::Node& at, const std::string& path);

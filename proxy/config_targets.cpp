@@ -82,18 +82,30 @@ void config_reader::read_target(const YAML::Node& key, const YAML::Node& node) {
     check_methods(node, t);
 
     const auto login = yaml_reader::member(node, "login");
-    if (login.IsDefined())
-        t.login = read_login(login, "login");
-    else
+    if (login.IsDefined()) {
+        if (reader_.keys(login, "login",
+                         {"user", "as", "password_file", "password_env", "password"}))
+            t.login = read_login(login, "login");
+    } else {
         reader_.fail(key,
                      "'login' is missing: { user: app, password_file: … }, or { as: client } "
                      "for a role named like the client");
-    if (const auto catalog = yaml_reader::member(node, "catalog"); catalog.IsDefined()) {
-        t.catalog = read_login(catalog, "catalog");
-        if (t.catalog->as_client)
-            reader_.fail(catalog, "the catalog is read without a client; give user:");
     }
+    if (const auto catalog = yaml_reader::member(node, "catalog"); catalog.IsDefined())
+        read_catalog(catalog, t);
     settings_.targets.emplace(t.name, std::move(t));
+}
+
+void config_reader::read_catalog(const YAML::Node& node, target_settings& out) {
+    if (!reader_.keys(node, "catalog",
+                      {"user", "as", "password_file", "password_env", "password", "interval",
+                       "max_staleness"}))
+        return;
+    auto& c = out.catalog.emplace();
+    c.login = read_login(node, "catalog");
+    if (c.login.as_client) reader_.fail(node, "the catalog is read without a client; give user:");
+    time(node, "interval", std::chrono::milliseconds(100), minutes(60), c.interval);
+    time(node, "max_staleness", std::chrono::milliseconds(1), minutes(1), c.max_staleness);
 }
 
 void config_reader::read_client_tls(const YAML::Node& target, target_settings& out) {
@@ -182,8 +194,6 @@ void config_reader::check_methods(const YAML::Node& target, const target_setting
 
 login_settings config_reader::read_login(const YAML::Node& node, std::string_view where) {
     login_settings out;
-    if (!reader_.keys(node, where, {"user", "as", "password_file", "password_env", "password"}))
-        return out;
     const auto user = reader_.text(node, "user");
     const auto as = reader_.word(node, "as", {"client"});
     const bool has_user = yaml_reader::member(node, "user").IsDefined();

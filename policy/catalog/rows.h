@@ -7,6 +7,10 @@
 /// One database's system catalogs as plain values: read by proxy/catalog, understood by
 /// policy/catalog. Names are as the server stores them, unquoted. Source: PostgreSQL's
 /// documentation, "System Catalogs"; the members carry the names of the columns they come from.
+///
+/// What PostgreSQL has to write out (a view's definition, an expression) it writes from the newest
+/// catalog, waits for locks while it does, and may fail at: then the text is "" and the row's
+/// `unreadable` says why. Such an object is opaque: nothing is known of what it reaches.
 namespace sallyport::policy::catalog {
 
 using oid = std::uint32_t;  ///< 0: none
@@ -28,14 +32,16 @@ struct relation_row {
     std::string name;
     char kind = 'r';  ///< pg_class.relkind: r p v m f S i I c t
     oid row_type = 0;
-    bool row_security = false;        ///< relrowsecurity
-    oid table = 0;                    ///< of an index, a TOAST table: what it belongs to
-    std::vector<column_row> columns;  ///< of attnum > 0, without dropped ones, in order
+    bool row_security = false;  ///< relrowsecurity
+    oid table = 0;  ///< of an index, a TOAST table, an owned sequence: what it belongs to
+    /// Of attnum > 0, without dropped ones, in order; none for indexes and TOAST tables.
+    std::vector<column_row> columns;
     /// Views and materialized views: pg_get_viewdef under an empty search_path, so that every name
     /// outside pg_catalog is qualified.
     std::string definition;
     /// A view's rule has a Var for a whole row, which pg_depend does not tell apart.
     bool whole_row = false;
+    std::string unreadable;  ///< why `definition` is not known
 };
 
 /// What stands in a relation besides its columns and can run or read something.
@@ -44,8 +50,8 @@ struct expression_row {
         default_value,  ///< pg_attrdef, not generated: evaluated by INSERT, UPDATE … SET x =
                         ///< DEFAULT
         generated,      ///< pg_attrdef of a generated column
-        check,          ///< pg_constraint of type c, x
-        index,          ///< indexprs, indpred
+        check,          ///< pg_constraint of type c (what an EXCLUDE evaluates is its index')
+        index,          ///< indexprs, indpred: a row each; `relation` is the table
         partition_key,  ///< pg_partitioned_table.partexprs
         statistics,     ///< pg_statistic_ext.stxexprs
         policy_using,   ///< pg_policy.polqual
@@ -54,7 +60,10 @@ struct expression_row {
     use what = use::check;
     oid relation = 0;
     std::string column;  ///< of a default or a generated column
-    std::string text;    ///< pg_get_expr under an empty search_path; an expression, not a statement
+    /// pg_get_expr under an empty search_path: an expression, not a statement; of index,
+    /// partition_key and statistics a list of them, with commas.
+    std::string text;
+    std::string unreadable;  ///< why `text` is not known
 };
 
 struct function_row {
@@ -72,6 +81,7 @@ struct function_row {
     std::string extension;  ///< the extension that it belongs to; "" = none
     bool trigger = false;   ///< returns trigger or event_trigger
     bool security_definer = false;
+    std::string unreadable;  ///< why `source` (of an atomic one) or `defaults` is not known
 };
 
 struct aggregate_row {
@@ -106,23 +116,26 @@ struct type_row {
     /// CHECKs and default of a domain, as expressions.
     std::vector<std::string> expressions;
     std::string extension;
+    std::string unreadable;  ///< why one of `expressions` is not known
 };
 
 struct trigger_row {
     std::string name;
-    oid relation = 0;  ///< 0: an event trigger
+    oid relation = 0;  ///< 0: an event trigger, and then none of the four below is set
     oid function = 0;
     bool on_insert = false;
     bool on_update = false;
     bool on_delete = false;
     bool on_truncate = false;
-    std::string condition;  ///< the WHEN of pg_get_triggerdef, "" = none
+    std::string condition;   ///< inside the WHEN (…) of pg_get_triggerdef, "" = none
+    std::string unreadable;  ///< why `condition` is not known
 };
 
 /// CREATE RULE, the ON SELECT rules of views apart.
 struct rule_row {
     oid relation = 0;
     std::string definition;  ///< pg_get_ruledef under an empty search_path: a CREATE RULE statement
+    std::string unreadable;  ///< why `definition` is not known
 };
 
 struct inheritance_row {  ///< partitions too
@@ -164,8 +177,8 @@ struct foreign_table_row {
 struct rows {
     std::uint64_t server_version = 0;  ///< server_version_num
     std::string database;
-    std::vector<schema_row> schemas;  ///< without other sessions' temporary ones
-    std::vector<relation_row> relations;
+    std::vector<schema_row> schemas;      ///< without the sessions' temporary ones and their TOAST
+    std::vector<relation_row> relations;  ///< those that are not of the server itself
     std::vector<expression_row> expressions;
     /// Those that are not of the server itself (oid from 16384 on, or not in pg_catalog and
     /// information_schema).

@@ -90,7 +90,9 @@ struct dependencies {
     std::function<reload_answer()> reload;                      ///< may block
     std::function<explained(const explain_question&)> explain;  ///< may block
     audit_reader read_audit;                                    ///< may block
-    std::function<void(audit::record)> record;                  ///< queues; never blocks
+    /// What /readyz tells besides, without failing for it; empty: nothing. Everybody may read it.
+    std::function<std::vector<std::string>()> health_notes;
+    std::function<void(audit::record)> record;  ///< queues; never blocks
     const clock* time = nullptr;
     role_config roles;
     std::string version;  ///< "0.1.0"

@@ -304,7 +304,8 @@ std::string login_json(const actor& a, const std::string& token, const std::stri
     return dump(out);
 }
 
-std::string health_json(const std::vector<std::pair<std::string, bool>>& checks) {
+std::string health_json(const std::vector<std::pair<std::string, bool>>& checks,
+                        const std::vector<std::string>& notes) {
     json out;
     bool all = true;
     for (const auto& [what, good] : checks)
@@ -312,6 +313,7 @@ std::string health_json(const std::vector<std::pair<std::string, bool>>& checks)
     out["status"] = all ? "ok" : "failing";
     for (const auto& [what, good] : checks)
         out[what] = good ? "ok" : "failing";
+    if (!notes.empty()) out["notes"] = notes;
     return dump(out);
 }
 

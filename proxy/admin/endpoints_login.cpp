@@ -114,9 +114,12 @@ void alive(call c) {
 }
 
 void ready(call c) {
-    const bool storing = c.context->world().approval.healthy();
+    const auto& world = c.context->world();
+    const bool storing = world.approval.healthy();
     const bool serving = c.context->ready.load();
-    auto r = json_response(health_json({{"store_and_audit", storing}, {"serving", serving}}));
+    auto r = json_response(
+        health_json({{"store_and_audit", storing}, {"serving", serving}},
+                    world.health_notes ? world.health_notes() : std::vector<std::string>()));
     if (!storing || !serving) r.status = 503;
     c.done(std::move(r));
 }

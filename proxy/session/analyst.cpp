@@ -3,12 +3,11 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <stdexcept>
+#include <optional>
 #include <utility>
 
-#include <pthread.h>
-
 #include "policy/sql/analyse.h"
+#include "proxy/big_stack.h"
 
 namespace sallyport::proxy::session {
 
@@ -41,12 +40,8 @@ struct analyst::impl {
     std::deque<job> jobs;
     std::size_t queued_bytes = 0;
     bool stopping = false;
-    pthread_t thread{};
+    std::optional<big_thread> thread;
 
-    static void* run(void* self) {
-        static_cast<impl*>(self)->loop();
-        return nullptr;
-    }
     void loop() {
         for (;;) {
             std::unique_lock lock(mutex);
@@ -65,17 +60,7 @@ struct analyst::impl {
 };
 
 analyst::analyst() : impl_(std::make_unique<impl>()) {
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    // Only the pages that are touched cost memory.
-    const int sized = pthread_attr_setstacksize(&attributes, policy::sql::big_stack_bytes);
-    const int made =
-        sized == 0 ? pthread_create(&impl_->thread, &attributes, &impl::run, impl_.get()) : sized;
-    pthread_attr_destroy(&attributes);
-    if (made != 0)
-        throw std::runtime_error(
-            "cannot start the analysis thread with a stack of 1 GiB of address space; raise the "
-            "limit on virtual memory (ulimit -v)");
+    impl_->thread.emplace([self = impl_.get()] { self->loop(); });
 }
 
 analyst::~analyst() {
@@ -84,7 +69,7 @@ analyst::~analyst() {
         impl_->stopping = true;
     }
     impl_->wake.notify_all();
-    pthread_join(impl_->thread, nullptr);
+    impl_->thread.reset();
 }
 
 void analyst::analyse(std::string sql, std::size_t bytes_max, bool standard_conforming_strings,

@@ -89,7 +89,7 @@ TEST(config_test, everything_that_can_be_said_is_read) {
         "    dbname: shop_live\n"
         "    tls: { mode: disable }\n"
         "    login: { user: app, password_file: shop.password }\n"
-        "    catalog: { user: cat }\n"
+        "    catalog: { user: cat, interval: 250ms, max_staleness: 40ms }\n"
         "    connect_timeout: 3s\n"
         "limits: { connections: 5, connections_per_address: 2, unauthenticated: 3, "
         "unauthenticated_per_address: 1,\n"
@@ -117,7 +117,9 @@ TEST(config_test, everything_that_can_be_said_is_read) {
     EXPECT_EQ(shop.dbname, "shop_live");
     EXPECT_EQ(shop.login.user, "app");
     EXPECT_EQ(shop.login.password->view(), "app secret");
-    EXPECT_EQ(shop.catalog->user, "cat");
+    EXPECT_EQ(shop.catalog->login.user, "cat");
+    EXPECT_EQ(shop.catalog->interval, std::chrono::milliseconds(250));
+    EXPECT_EQ(shop.catalog->max_staleness, std::chrono::milliseconds(40));
     EXPECT_EQ(shop.connect_timeout, std::chrono::seconds(3));
     EXPECT_EQ(c->limits.connections_per_address, 2u);
     EXPECT_EQ(c->limits.prepared_statements, 7u);
@@ -204,6 +206,31 @@ TEST(config_test, files_that_are_no_configuration_are_faults) {
         texts(load_settings("/nowhere/c.yaml").faults),
         ElementsAre(
             "/nowhere/c.yaml:1:1: the configuration cannot be read: No such file or directory"));
+}
+
+TEST(config_test, catalog_login_is_a_role_of_its_own_with_bounded_times) {
+    const auto with = [](const std::string& catalog) {
+        return head + "targets:\n  shop:\n    host: 127.0.0.1\n    login: { as: client }\n" +
+               "    catalog: " + catalog + "\n";
+    };
+    const auto c = loaded(with("{ user: cat }"));
+    ASSERT_TRUE(c);
+    EXPECT_EQ(c->targets.at("shop").catalog->interval, std::chrono::seconds(5));
+    EXPECT_EQ(c->targets.at("shop").catalog->max_staleness, std::chrono::milliseconds(2));
+
+    EXPECT_THAT(faults_of(with("{ as: client }")),
+                ElementsAre("c.yaml:10:14: the catalog is read without a client; give user:"));
+    EXPECT_THAT(faults_of(with("{ user: cat, interval: 1ms }")),
+                ElementsAre("c.yaml:10:37: 'interval' must be from 100ms to 1h"));
+    EXPECT_THAT(faults_of(with("{ user: cat, max_staleness: 2h }")),
+                ElementsAre("c.yaml:10:42: 'max_staleness' must be from 1ms to 1m"));
+    EXPECT_THAT(faults_of(with("{ user: cat, max_stale: 2s }")),
+                ElementsAre(HasSubstr("max_stale")));
+    EXPECT_THAT(faults_of(with("{ user: cat, password: x }")),
+                ElementsAre(HasSubstr("passwords do not stand in this file")));
+    EXPECT_THAT(faults_of(head + "targets: { shop: { host: 127.0.0.1, login: { as: client, "
+                                 "interval: 5s } } }"),
+                ElementsAre(HasSubstr("interval")));
 }
 
 TEST(config_test, odd_shapes_never_throw) {

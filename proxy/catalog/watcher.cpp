@@ -1,0 +1,228 @@
+#include "proxy/catalog/watcher.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <utility>
+
+namespace sallyport::proxy::catalog {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds back_off_min{100};
+constexpr milliseconds back_off_max{5'000};
+
+double seconds(steady_clock::duration d) {
+    return std::chrono::duration<double>(d).count();
+}
+
+template <class T>
+void count_unreadable(const std::vector<T>& rows, std::size_t& out, std::string& first) {
+    for (const auto& r : rows) {
+        if (r.unreadable.empty()) continue;
+        if (out++ == 0) first = r.unreadable;
+    }
+}
+
+/// How many objects are opaque, and why the first of them is.
+std::pair<std::size_t, std::string> unreadable(const policy::catalog::rows& r) {
+    std::size_t n = 0;
+    std::string first;
+    count_unreadable(r.relations, n, first);
+    count_unreadable(r.expressions, n, first);
+    count_unreadable(r.functions, n, first);
+    count_unreadable(r.types, n, first);
+    count_unreadable(r.triggers, n, first);
+    count_unreadable(r.rules, n, first);
+    return {n, first};
+}
+
+}  // namespace
+
+watcher::watcher(target t, log_function log, read_limits limits, std::uint64_t seed)
+    : target_(std::move(t)), log_(std::move(log)), limits_(limits), seed_(seed), thread_([this] {
+          run();
+      }) {}
+
+watcher::~watcher() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    stop_.set();
+    wake_.notify_all();
+}
+
+policy::catalog::snapshot_ptr watcher::current() const {
+    const std::lock_guard lock(mutex_);
+    return newest_;
+}
+
+status watcher::state() const {
+    const std::lock_guard lock(mutex_);
+    status s = status_;
+    s.target = target_.name;
+    s.has_snapshot = newest_ != nullptr;
+    s.checked_at = checked_at();
+    return s;
+}
+
+void watcher::refresh(service::on_snapshot done) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!stopping_ && !status_.down) {
+            waiting_.push_back(std::move(done));
+            wake_.notify_one();
+            return;
+        }
+    }
+    done(nullptr);
+}
+
+void watcher::answer(std::vector<service::on_snapshot> waiting,
+                     policy::catalog::snapshot_ptr s) const {
+    for (const auto& done : waiting)
+        done(s);
+}
+
+void watcher::run() {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+        wake_.wait_until(lock, next_check_, [this] { return stopping_ || !waiting_.empty(); });
+        if (stopping_) break;
+        if (waiting_.empty() && steady_clock::now() < next_check_) continue;
+        // Whoever comes from here on waits for the next check: this one begins now.
+        auto batch = std::exchange(waiting_, {});
+        ++status_.checks;
+        lock.unlock();
+        policy::catalog::snapshot_ptr result;
+        try {
+            check(batch.empty() ? asked::no : asked::yes, steady_clock::now());
+            result = current();
+        } catch (const std::exception& e) {
+            failed(e.what());
+        }
+        answer(std::move(batch), std::move(result));
+        lock.lock();
+        if (!status_.down) continue;
+        batch = std::exchange(waiting_, {});
+        lock.unlock();
+        answer(std::move(batch), nullptr);
+        lock.lock();
+    }
+    auto left = std::exchange(waiting_, {});
+    lock.unlock();
+    answer(std::move(left), nullptr);
+    connection_.reset();
+}
+
+look watcher::look_or_reconnect() {
+    if (connection_ && connection_->usable()) {
+        try {
+            return take_look(*connection_, limits_);
+        } catch (const failure&) {
+            if (connection_->usable()) throw;  // an answer; otherwise the server may be back
+        }
+    }
+    connection_.reset();
+    connection_ = std::make_unique<connection>(target_.where, stop_);
+    return take_look(*connection_, limits_);
+}
+
+void watcher::check(asked a, time_point began) {
+    const auto seen = look_or_reconnect();
+    if (seen.server != looked_.server) {
+        // Another run of the server: what it calls by the same numbers may be something else.
+        looked_ = {};
+        fingerprint_.clear();
+    }
+    const bool known = !fingerprint_.empty() && current() != nullptr;
+    if (known && seen.transactions == looked_.transactions) return succeeded(began);
+    if (known && !budget_.available(steady_clock::now())) {
+        cut_short_ = cut_short_ || a == asked::yes;
+        next_check_ = budget_.available_at(steady_clock::now());
+        const std::lock_guard lock(mutex_);
+        ++status_.checks_cut_short;
+        return;
+    }
+    auto r = read_if_changed(*connection_, seed_, fingerprint_, limits_);
+    budget_.spend(r.fingerprint_took, steady_clock::now());
+    {
+        const std::lock_guard lock(mutex_);
+        ++status_.fingerprints;
+        status_.fingerprint_seconds = seconds(r.fingerprint_took);
+    }
+    if (r.rows) keep(std::move(r), cut_short_ ? asked::yes : a);
+    cut_short_ = false;
+    looked_ = seen;
+    succeeded(began);
+}
+
+void watcher::keep(reading r, asked a) {
+    const auto [missing, why] = unreadable(*r.rows);
+    const std::size_t relations = r.rows->relations.size();
+    const std::size_t functions = r.rows->functions.size();
+    auto made = policy::catalog::build(std::move(*r.rows));
+    fingerprint_ = std::move(r.fingerprint);
+    const double took = seconds(steady_clock::now() - r.began);
+    bool first = false;
+    {
+        const std::lock_guard lock(mutex_);
+        first = newest_ == nullptr;
+        std::swap(newest_, made);  // the old one dies below, outside of the lock
+        status_.relations = relations;
+        status_.functions = functions;
+        status_.unreadable = missing;
+        status_.read_seconds = took;
+        ++status_.reads;
+        if (!first && a == asked::no) ++status_.changes_outside;
+    }
+    made.reset();
+    char text[96];
+    std::snprintf(text, sizeof text, "%zu relations, %zu functions, read in %.3f s", relations,
+                  functions, took);
+    if (!first && a == asked::no)
+        log_(severity::warning,
+             "catalog of " + target_.name + " changed outside of what passed here: " + text);
+    else
+        log_(first ? severity::info : severity::debug, "catalog of " + target_.name + ": " + text);
+    if (missing != unreadable_said_ && missing > 0)
+        log_(severity::warning,
+             "catalog of " + target_.name + ": " + std::to_string(missing) +
+                 " definitions could not be read and count as opaque; the first: " + why);
+    unreadable_said_ = missing;
+}
+
+void watcher::succeeded(time_point began) {
+    checked_at_.store(began.time_since_epoch().count(), std::memory_order_release);
+    next_check_ = steady_clock::now() + target_.interval;
+    back_off_ = milliseconds(0);
+    bool was_down = false;
+    {
+        const std::lock_guard lock(mutex_);
+        was_down = std::exchange(status_.down, false);
+        status_.error.clear();
+    }
+    if (was_down) log_(severity::info, "catalog of " + target_.name + " can be read again");
+}
+
+void watcher::failed(const std::string& why) {
+    back_off_ = std::clamp(back_off_ * 2, back_off_min, back_off_max);
+    next_check_ = steady_clock::now() + back_off_;
+    bool news = false;
+    bool running = false;
+    {
+        const std::lock_guard lock(mutex_);
+        running = newest_ != nullptr;
+        news = !std::exchange(status_.down, true) && !stopping_;
+        status_.error = why;
+    }
+    if (news)
+        log_(severity::warning, "catalog of " + target_.name + " cannot be read: " + one_line(why) +
+                                    (running ? "; its map is from before" : "; it has no map"));
+}
+
+}  // namespace sallyport::proxy::catalog
