@@ -54,7 +54,7 @@ inline constexpr const char* no_column = "(none)";
 /// A table-like thing that a statement names, and how it is used.
 struct relation_use {
     std::string schema;  ///< empty: unqualified, so it may be in any schema
-    std::string name;
+    std::string name;  ///< "*": every relation of the schema (DROP SCHEMA, GRANT … ON ALL TABLES)
     access how = access::read;
     /// Columns that are revealed or changed; empty means "all, or unknown". A rule on columns
     /// matches if this is empty or intersects (the column analysis in depth is policy/sql's to

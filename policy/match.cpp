@@ -30,6 +30,9 @@ truth address_matches(const who& w, std::string_view text) noexcept {
     return in ? truth::yes : truth::no;
 }
 
+/// The name of a use that is all the relations of its schema.
+constexpr std::string_view every_relation = "*";
+
 bool is_builtin_schema(std::string_view schema) noexcept {
     return schema == "pg_catalog" || schema == "information_schema";
 }
@@ -48,6 +51,11 @@ bool names(const relation_pattern& p, std::string_view schema, std::string_view 
 /// For deny and hold: could the use be what the pattern names?
 bool may_name(const relation_pattern& p, const relation_use& use,
               const std::vector<std::string>* path) noexcept {
+    if (use.name == every_relation) {
+        if (use.schema.empty()) return true;
+        return p.schema == "*" ? p.name != "*" || !is_builtin_schema(use.schema)
+                               : p.schema == use.schema;
+    }
     if (!use.schema.empty()) return names(p, use.schema, use.name);
     if (p.name != "*") return p.name == use.name;
     if (p.schema == "*") return true;
@@ -227,7 +235,7 @@ bool covers(const std::vector<relation_pattern>& patterns, const relation_use& u
             return may_name(p, use, c.search_path) && columns_overlap(p, use);
         });
     }
-    if (!use.schema.empty()) {
+    if (!use.schema.empty() || use.name == every_relation) {
         const std::string_view schema = use.schema;
         return fully_covered(patterns, &schema, use);
     }

@@ -34,6 +34,34 @@ constexpr std::array spelled_operators{
     spelled_operator{"natural", "="},
 };
 
+// Commands that make names mean something else, or reach what they do not name.
+struct verb_and_object {
+    std::string_view verb;
+    std::string_view object;
+};
+constexpr std::array unbounded_commands{
+    verb_and_object{"alter", "database"},   verb_and_object{"alter", "extension"},
+    verb_and_object{"alter", "foreign"},    verb_and_object{"alter", "function"},
+    verb_and_object{"alter", "group"},      verb_and_object{"alter", "procedure"},
+    verb_and_object{"alter", "role"},       verb_and_object{"alter", "routine"},
+    verb_and_object{"alter", "schema"},     verb_and_object{"alter", "server"},
+    verb_and_object{"alter", "user"},       verb_and_object{"create", "extension"},
+    verb_and_object{"create", "foreign"},   verb_and_object{"create", "function"},
+    verb_and_object{"create", "group"},     verb_and_object{"create", "procedure"},
+    verb_and_object{"create", "role"},      verb_and_object{"create", "server"},
+    verb_and_object{"create", "user"},      verb_and_object{"drop", "aggregate"},
+    verb_and_object{"drop", "cast"},        verb_and_object{"drop", "domain"},
+    verb_and_object{"drop", "extension"},   verb_and_object{"drop", "function"},
+    verb_and_object{"drop", "language"},    verb_and_object{"drop", "operator"},
+    verb_and_object{"drop", "owned"},       verb_and_object{"drop", "procedure"},
+    verb_and_object{"drop", "routine"},     verb_and_object{"drop", "schema"},
+    verb_and_object{"drop", "type"},        verb_and_object{"import", "foreign"},
+    verb_and_object{"in", "schema"},        verb_and_object{"on", "schema"},
+    verb_and_object{"reassign", "owned"},   verb_and_object{"reindex", "database"},
+    verb_and_object{"reindex", "schema"},   verb_and_object{"reindex", "system"},
+    verb_and_object{"replace", "function"}, verb_and_object{"replace", "procedure"},
+};
+
 struct word {
     token_kind kind = token_kind::end;
     std::string_view raw;
@@ -128,7 +156,10 @@ class reader {
     void look() {
         const word& w = words_[at_];
         if (w.kind == token_kind::op) {
-            use(out_.operators, seen_operators_, {}, w.raw);
+            const bool of_schema =
+                at_ >= 2 && words_[at_ - 1].raw == "." && is_name(words_[at_ - 2]);
+            use(out_.operators, seen_operators_,
+                of_schema ? std::string_view{words_[at_ - 2].name} : std::string_view{}, w.raw);
             return;
         }
         if (w.raw == "::" && ahead(1).name.starts_with("reg") && at_ > 0) {
@@ -152,6 +183,12 @@ class reader {
         if (w.name == "set" && setting(ahead(1).name)) out_.changes_settings = true;
         if (w.name == "copy" && (is_name(ahead(1)) || ahead(1).raw == "("))
             opaque("COPY in a body of code");
+        if (w.name == "do" && (ahead(1).kind == token_kind::string || ahead(1).name == "language"))
+            opaque("DO in a body of code");
+        for (const auto& [verb, object] : unbounded_commands)
+            if (w.name == verb && ahead(1).name == object)
+                opaque(std::string{verb} + " " + std::string{object} + " in a body of code");
+        if (w.name == "grant" && grants_a_role()) opaque("GRANT of a role in a body of code");
         if (w.name == "load" && ahead(1).kind == token_kind::string)
             opaque("LOAD in a body of code");
     }
@@ -159,12 +196,33 @@ class reader {
     static bool setting(const std::string& name) noexcept {
         static constexpr std::array scopes{std::string_view{"local"}, std::string_view{"names"},
                                            std::string_view{"schema"}, std::string_view{"session"}};
-        return is_identity_setting(name) || std::ranges::find(scopes, name) != scopes.end();
+        // A quoted name is not folded, but settings are found in any case.
+        const std::string lower = folded(name);
+        return is_identity_setting(lower) || std::ranges::find(scopes, lower) != scopes.end();
+    }
+
+    /// GRANT a TO b, without ON.
+    [[nodiscard]] bool grants_a_role() const noexcept {
+        for (std::size_t n = 1; ahead(n).kind != token_kind::end && ahead(n).raw != ";"; ++n) {
+            if (ahead(n).name == "on") return false;
+            if (ahead(n).name == "to") return true;
+        }
+        return false;
+    }
+
+    /// `EXECUTE FUNCTION name (`, which no expression can be: the word may be a variable's name.
+    [[nodiscard]] bool is_of_a_trigger() const noexcept {
+        if (ahead(1).name != "function" && ahead(1).name != "procedure") return false;
+        std::size_t n = 2;
+        while (is_name(ahead(n)) && ahead(n + 1).raw == ".")
+            n += 2;
+        return is_name(ahead(n)) && ahead(n + 1).raw == "(";
     }
 
     void execute() {
         const auto& next = ahead(1);
-        if (next.name == "function" || next.name == "procedure" || next.name == "on") return;
+        // GRANT EXECUTE ON …: a reserved word, so never a variable.
+        if (is_of_a_trigger() || (next.kind == token_kind::word && next.name == "on")) return;
         const auto text = next.kind == token_kind::string ? plain_string(next.raw) : std::nullopt;
         const auto& behind = ahead(2);
         const bool whole = behind.raw == ";" || behind.name == "into" || behind.name == "using" ||

@@ -15,7 +15,7 @@ struct code_facts {
     /// Words, and pairs of words with a dot between them (schema and name): perhaps relations,
     /// functions, types or columns. Each once.
     std::vector<function_use> mentions;
-    std::vector<function_use> operators;      ///< without schemas, each once
+    std::vector<function_use> operators;      ///< with the schemas that are told, each once
     std::vector<std::string> opaque_reasons;  ///< why the above is not all
     bool changes_settings = false;            ///< SET, RESET, set_config
 };

@@ -24,31 +24,6 @@ std::string lower(std::string_view s) {
     return out;
 }
 
-/// How many of an object's name parts, counted from the end, are not the relation's name.
-enum class object_form : std::uint8_t { other, relation, part_of_relation, schema };
-
-object_form form_of(int type) noexcept {
-    switch (type) {
-        case PG_QUERY__OBJECT_TYPE__OBJECT_TABLE:
-        case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW:
-        case PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW:
-        case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE:
-        case PG_QUERY__OBJECT_TYPE__OBJECT_INDEX:
-        case PG_QUERY__OBJECT_TYPE__OBJECT_FOREIGN_TABLE:
-            return object_form::relation;
-        case PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN:
-        case PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT:
-        case PG_QUERY__OBJECT_TYPE__OBJECT_TRIGGER:
-        case PG_QUERY__OBJECT_TYPE__OBJECT_RULE:
-        case PG_QUERY__OBJECT_TYPE__OBJECT_POLICY:
-            return object_form::part_of_relation;
-        case PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA:
-            return object_form::schema;
-        default:
-            return object_form::other;
-    }
-}
-
 }  // namespace
 
 void walker::setting_changed(std::string name, std::string value, bool local, bool session) {
@@ -151,20 +126,6 @@ void walker::visit_transaction(const ProtobufCMessage& m) {
     }
 }
 
-/// The names in a body of plpgsql.
-void walker::code(const PgQuery__Node* body) {
-    if (body == nullptr || body->node_case != PG_QUERY__NODE__NODE_STRING)
-        return opaque("a body of code that is not one string");
-    code_facts f = analyse_code(string_of(body));
-    for (const auto& m : f.mentions)
-        mention(m);
-    for (const auto& o : f.operators)
-        operator_name({o.schema, o.name});
-    for (auto& why : f.opaque_reasons)
-        opaque(std::move(why));
-    if (f.changes_settings) setting_changed("", "", false, true);
-}
-
 void walker::visit_do(const ProtobufCMessage& m) {
     const auto& s = as<PgQuery__DoStmt>(m);
     std::string_view language = "plpgsql";
@@ -200,6 +161,16 @@ void walker::visit_maintenance(const ProtobufCMessage& m) {
         out_.command = "analyze";
         access_ = access::read;
     }
+    const bool vacuums = m.descriptor == &pg_query__vacuum_stmt__descriptor;
+    const bool clusters = m.descriptor == &pg_query__cluster_stmt__descriptor;
+    if ((vacuums && as<PgQuery__VacuumStmt>(m).n_rels == 0) ||
+        (clusters && as<PgQuery__ClusterStmt>(m).relation == nullptr))
+        whole_schema("", access_);
+    if (m.descriptor == &pg_query__reindex_stmt__descriptor) {
+        const auto& s = as<PgQuery__ReindexStmt>(m);
+        const bool one = s.kind == PG_QUERY__REINDEX_OBJECT_TYPE__REINDEX_OBJECT_SCHEMA;
+        if (s.relation == nullptr) whole_schema(one ? s.name : "", access_);
+    }
     members(m);
 }
 
@@ -215,19 +186,6 @@ void walker::visit_view(const ProtobufCMessage& m) {
     const auto& s = as<PgQuery__ViewStmt>(m);
     target(s.view, access::write, "create view");
     node(s.query);
-}
-
-void walker::visit_function(const ProtobufCMessage& m) {
-    const auto& s = as<PgQuery__CreateFunctionStmt>(m);
-    // A body in a string is not read here; one in the tree (BEGIN ATOMIC) is.
-    for (std::size_t i = 0; i < s.n_parameters; ++i)
-        node(s.parameters[i]);
-    if (s.return_type != nullptr) type_name(*s.return_type);
-    node(s.sql_body);
-}
-
-void walker::visit_alter_function(const ProtobufCMessage& /*m*/) {
-    // Names no relation; its SET clauses act when the function runs, not in this session.
 }
 
 void walker::visit_trigger(const ProtobufCMessage& m) {
@@ -250,98 +208,6 @@ void walker::visit_sequence(const ProtobufCMessage& m) {
             equals(options[i]->def_elem->defname, "owned_by"))
             named_object(PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN, options[i]->def_elem->arg,
                          "owned by");
-}
-
-/// An object by the list of its name's parts: relations, and what belongs to one.
-void walker::named_object(int type, const PgQuery__Node* object, const char* place) {
-    const object_form form = form_of(type);
-    if (object == nullptr || form == object_form::other) return;
-    if (form == object_form::schema) {
-        const bool moves = std::string_view{place} == "drop";
-        if (moves) opaque("DROP SCHEMA reaches every table of the schema");
-        return;
-    }
-    if (object->node_case != PG_QUERY__NODE__NODE_LIST) {
-        if (form == object_form::relation) opaque("an object whose name has an unknown form");
-        return;
-    }
-    auto parts = strings_of(object->list->n_items, object->list->items);
-    if (form == object_form::part_of_relation && !parts.empty()) parts.pop_back();
-    if (parts.empty()) return;
-    relation({parts.size() > 1 ? cut_identifier(parts[parts.size() - 2]) : "",
-              cut_identifier(parts.back()),
-              access::write,
-              {},
-              place});
-}
-
-void walker::visit_drop(const ProtobufCMessage& m) {
-    const auto& s = as<PgQuery__DropStmt>(m);
-    for (std::size_t i = 0; i < s.n_objects; ++i)
-        named_object(s.remove_type, s.objects[i], "drop");
-    if (s.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_POLICY) add_kind(kind::grant);
-}
-
-void walker::visit_object(const ProtobufCMessage& m) {
-    struct form {
-        int type = 0;
-        const PgQuery__RangeVar* relation = nullptr;
-        const PgQuery__Node* object = nullptr;
-    } f;
-    if (m.descriptor == &pg_query__comment_stmt__descriptor) {
-        const auto& s = as<PgQuery__CommentStmt>(m);
-        f = {s.objtype, nullptr, s.object};
-    } else if (m.descriptor == &pg_query__sec_label_stmt__descriptor) {
-        const auto& s = as<PgQuery__SecLabelStmt>(m);
-        f = {s.objtype, nullptr, s.object};
-    } else if (m.descriptor == &pg_query__alter_extension_contents_stmt__descriptor) {
-        const auto& s = as<PgQuery__AlterExtensionContentsStmt>(m);
-        f = {s.objtype, nullptr, s.object};
-    } else if (m.descriptor == &pg_query__alter_object_depends_stmt__descriptor) {
-        const auto& s = as<PgQuery__AlterObjectDependsStmt>(m);
-        f = {s.object_type, s.relation, s.object};
-    } else if (m.descriptor == &pg_query__alter_object_schema_stmt__descriptor) {
-        const auto& s = as<PgQuery__AlterObjectSchemaStmt>(m);
-        f = {s.object_type, s.relation, s.object};
-    } else if (m.descriptor == &pg_query__alter_owner_stmt__descriptor) {
-        const auto& s = as<PgQuery__AlterOwnerStmt>(m);
-        f = {s.object_type, s.relation, s.object};
-    } else if (m.descriptor == &pg_query__rename_stmt__descriptor) {
-        const auto& s = as<PgQuery__RenameStmt>(m);
-        f = {s.rename_type, s.relation, s.object};
-        if (s.rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA)
-            opaque("ALTER SCHEMA … RENAME moves every table of the schema");
-    }
-    target(f.relation, access::write, "alter");
-    if (f.relation == nullptr) named_object(f.type, f.object, "alter");
-}
-
-void walker::visit_grant(const ProtobufCMessage& m) {
-    const auto& s = as<PgQuery__GrantStmt>(m);
-    if (s.targtype == PG_QUERY__GRANT_TARGET_TYPE__ACL_TARGET_ALL_IN_SCHEMA &&
-        s.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE)
-        opaque("rights on every table of a schema");
-    access_ = access::write;
-    place_ = "grant";
-    members(m);
-}
-
-void walker::visit_publication(const ProtobufCMessage& m) {
-    const bool creates = m.descriptor == &pg_query__create_publication_stmt__descriptor;
-    const bool all = creates ? as<PgQuery__CreatePublicationStmt>(m).for_all_tables != 0
-                             : as<PgQuery__AlterPublicationStmt>(m).for_all_tables != 0;
-    const std::size_t n = creates ? as<PgQuery__CreatePublicationStmt>(m).n_pubobjects
-                                  : as<PgQuery__AlterPublicationStmt>(m).n_pubobjects;
-    PgQuery__Node* const* objects = creates ? as<PgQuery__CreatePublicationStmt>(m).pubobjects
-                                            : as<PgQuery__AlterPublicationStmt>(m).pubobjects;
-    if (all) opaque("a publication of every table");
-    for (std::size_t i = 0; i < n; ++i)
-        if (objects[i]->node_case != PG_QUERY__NODE__NODE_PUBLICATION_OBJ_SPEC ||
-            objects[i]->publication_obj_spec->pubtable == nullptr)
-            opaque("a publication of every table of a schema");
-    access_ = access::read;
-    place_ = "publication";
-    members(m);
 }
 
 void walker::visit_create_database(const ProtobufCMessage& m) {

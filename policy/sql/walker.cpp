@@ -16,6 +16,18 @@ std::string schema_of(const PgQuery__RangeVar& rv) {
     return rv.schemaname == nullptr ? "" : cut_identifier(rv.schemaname);
 }
 
+/// What a statement in a body means while the body is only stored: names, but no effect on the
+/// session.
+statement_facts definition_of(statement_facts s) {
+    s.settings.clear();
+    s.names.clear();
+    std::erase_if(s.kinds, [](kind k) {
+        return k == kind::session_setting || k == kind::session_identity || k == kind::cursor ||
+               k == kind::prepared || k == kind::transaction;
+    });
+    return s;
+}
+
 /// Sets a member for the time of a visit.
 template <class T>
 class restore {
@@ -140,6 +152,9 @@ void walker::expression(node_case c, const ProtobufCMessage& m) {
             return;
         case PG_QUERY__NODE__NODE_TYPE_NAME:
             type_name(reinterpret_cast<const PgQuery__TypeName&>(m));
+            return;
+        case PG_QUERY__NODE__NODE_OBJECT_WITH_ARGS:
+            object_with_args(reinterpret_cast<const PgQuery__ObjectWithArgs&>(m));
             return;
         case PG_QUERY__NODE__NODE_DEF_ELEM:
             definition_element(reinterpret_cast<const PgQuery__DefElem&>(m));
@@ -272,7 +287,7 @@ void walker::run_pending() {
         }
         const facts_ptr f = analyse_text(p.text, text_depth_ + 1);
         for (const auto& s : f->statements)
-            merge(s, "text of " + p.function);
+            merge(p.defines ? definition_of(s) : s, "text of " + p.function);
     }
 }
 

@@ -18,6 +18,7 @@
 namespace sallyport::policy::sql {
 
 class walker;
+struct code_facts;
 
 /// Up to two kinds, by value.
 class kind_list {
@@ -69,6 +70,7 @@ class with_scope {
 struct pending_sql {
     std::string text;
     std::string function;
+    bool defines = false;  ///< the body of a function that is made, not run
 };
 
 inline constexpr std::size_t pending_texts_max = 64;  ///< of one statement
@@ -111,6 +113,9 @@ class walker {
     void visit_view(const ProtobufCMessage& m);
     void visit_function(const ProtobufCMessage& m);
     void visit_alter_function(const ProtobufCMessage& m);
+    void visit_define(const ProtobufCMessage& m);
+    void visit_foreign_table(const ProtobufCMessage& m);
+    void visit_role(const ProtobufCMessage& m);
     void visit_trigger(const ProtobufCMessage& m);
     void visit_sequence(const ProtobufCMessage& m);
     void visit_drop(const ProtobufCMessage& m);
@@ -159,6 +164,11 @@ class walker {
     void target_written(const PgQuery__RangeVar* rv, const char* place);
     void setting(const PgQuery__VariableSetStmt& s, bool session);
     void named_object(int type, const PgQuery__Node* object, const char* place);
+    void other_object(int type_of_object, const PgQuery__Node& object);
+    void object_with_args(const PgQuery__ObjectWithArgs& o);
+    void definition_entries(std::size_t n, PgQuery__Node* const* list);
+    void whole_schema(std::string_view name, access how);
+    void code_names(const code_facts& f);
     facts_ptr inner_facts(const PgQuery__Node* query);
 
     // What is known.

@@ -121,6 +121,22 @@ TEST(relation_matching, allowing_everything_does_not_allow_the_catalog) {
     EXPECT_TRUE(covered({"*.*", "pg_catalog.*"}, use("", "pg_class"), effect::allow));
 }
 
+TEST(relation_matching, a_use_of_a_whole_schema_may_be_of_any_of_its_tables) {
+    for (const auto e : {effect::hold, effect::deny}) {
+        EXPECT_TRUE(covered({"pii.customers"}, use("pii", "*"), e));
+        EXPECT_TRUE(covered({"pii.customers(ssn)"}, use("pii", "*"), e));
+        EXPECT_TRUE(covered({"customers"}, use("pii", "*"), e));
+        EXPECT_TRUE(covered({"pii.*"}, use("pii", "*"), e));
+        EXPECT_FALSE(covered({"pii.customers"}, use("public", "*"), e));
+        EXPECT_FALSE(covered({"*.*"}, use("pg_catalog", "*"), e));
+        EXPECT_TRUE(covered({"pii.customers"}, use("", "*"), e, {"public"}));
+    }
+    EXPECT_FALSE(covered({"pii.customers"}, use("pii", "*"), effect::allow));
+    EXPECT_TRUE(covered({"pii.*"}, use("pii", "*"), effect::allow));
+    EXPECT_FALSE(covered({"public.*"}, use("", "*"), effect::allow, {"public"}));
+    EXPECT_TRUE(covered({"*.*"}, use("", "*"), effect::allow, {"public"}));
+}
+
 TEST(who_matching, fields_are_conjunctive_and_entries_alternative) {
     principal alice{"alice", {"dev", "oncall"}, false};
     match_context c;

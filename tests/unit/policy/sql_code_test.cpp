@@ -31,7 +31,8 @@ TEST(Code, OnlyAConstantMayBeExecuted) {
     for (const auto* body :
          {"EXECUTE 'select * from ' || t;", "RETURN QUERY EXECUTE q;",
           "FOR r IN EXECUTE format('select %I', c) LOOP END LOOP;", "OPEN c FOR EXECUTE q;",
-          "EXECUTE E'select \\x70';", "EXECUTE 'select 1' 'x';"})
+          "EXECUTE E'select \\x70';", "EXECUTE function;", "EXECUTE procedure || x;",
+          "EXECUTE function('x');", "EXECUTE \"on\";", "EXECUTE 'select 1' 'x';"})
         EXPECT_FALSE(analyse_code(body).opaque_reasons.empty()) << body;
     const auto f = analyse_code("EXECUTE 'select * from pii.customers where id = $1' USING 1;");
     EXPECT_TRUE(f.opaque_reasons.empty());
@@ -56,9 +57,26 @@ TEST(Code, WhatRunsOtherTextIsOpaque) {
         EXPECT_FALSE(analyse_code(body).opaque_reasons.empty()) << body;
 }
 
+TEST(Code, WhatMakesOrChangesCodeOrReachesBeyondItsNamesIsOpaque) {
+    for (const auto* body :
+         {"DO $x$ begin perform 1 from pii.t; end $x$;", "do language plpgsql 'x';",
+          "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'select 1';",
+          "create or replace procedure p() language sql as 'select 1';",
+          "ALTER FUNCTION f() SET search_path = pii;", "DROP SCHEMA pii CASCADE;",
+          "ALTER SCHEMA crm RENAME TO x;", "GRANT SELECT ON ALL TABLES IN SCHEMA pii TO bob;",
+          "GRANT owner TO bob;", "DROP OWNED BY bob;", "create foreign table t (a int) server s;"})
+        EXPECT_FALSE(analyse_code(body).opaque_reasons.empty()) << body;
+    for (const auto* body :
+         {"INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING;", "GRANT SELECT ON t TO bob;",
+          "GRANT EXECUTE ON FUNCTION f() TO bob;", "CREATE TEMP TABLE t AS SELECT 1;",
+          "IF name = schema THEN RETURN 1; END IF;"})
+        EXPECT_TRUE(analyse_code(body).opaque_reasons.empty()) << body;
+}
+
 TEST(Code, SettingsAreNoticed) {
     for (const auto* body : {"SET search_path = pii;", "SET LOCAL x = 1;", "RESET ALL;",
-                             "PERFORM set_config('search_path', 'pii', false);", "SET ROLE bob;"})
+                             "PERFORM set_config('search_path', 'pii', false);", "SET ROLE bob;",
+                             "SET \"SEARCH_PATH\" = pii;"})
         EXPECT_TRUE(analyse_code(body).changes_settings) << body;
     EXPECT_FALSE(analyse_code("UPDATE t SET price = price + 1;").changes_settings);
 }
@@ -67,6 +85,11 @@ TEST(Code, OperatorsAreListedSpelledOnesToo) {
     const auto f = analyse_code("IF a ## b OR c LIKE d THEN END IF;");
     EXPECT_NE(std::ranges::find(f.operators, function_use{"", "##"}), f.operators.end());
     EXPECT_NE(std::ranges::find(f.operators, function_use{"", "~~"}), f.operators.end());
+}
+
+TEST(Code, OperatorsKeepTheirSchema) {
+    const auto f = analyse_code("x := a OPERATOR(evil.=) b;");
+    EXPECT_EQ(f.operators.front(), (function_use{"evil", "="}));
 }
 
 TEST(Code, MemoryAndTimeAreBounded) {

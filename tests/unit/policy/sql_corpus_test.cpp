@@ -61,7 +61,7 @@ bool stopped(const statement_facts& s, const std::string& object) {
     const std::string name = object.substr(first + 1, second - first - 1);
     const std::string column = second == std::string::npos ? "" : object.substr(second + 1);
     for (const auto& r : s.relations)
-        if (r.name == name && (r.schema.empty() || r.schema == schema) &&
+        if ((r.name == name || r.name == "*") && (r.schema.empty() || r.schema == schema) &&
             (column.empty() || r.columns.empty() ||
              std::ranges::find(r.columns, column) != r.columns.end()))
             return true;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "policy/sql/analyse.h"
@@ -88,6 +90,69 @@ TEST(sql_names, attributes_are_the_last_parts_of_what_is_selected) {
         {"select t.\"Label\" from t order by t.x", "attr Label; attr x"},
         {"select 1 from t tablesample s.mine (1)", "fn s.mine"},
     });
+}
+
+TEST(sql_names, of_definitions_are_told) {
+    check({
+        {"create operator s.@ (leftarg = s.code, rightarg = text, function = evil.eq, commutator = "
+         "operator(s.@), negator = <>, restrict = eqsel)",
+         "fn evil.eq; fn eqsel; op s.@; op <>; type s.code"},
+        {"create aggregate s.a (code) (sfunc = s.f, stype = kind, finalfunc = g, sortop = >)",
+         "fn s.f; fn g; op >; type kind; type code"},
+        {"create aggregate a (basetype = code, sfunc1 = f, stype1 = int4)", "fn f; type code"},
+        {"create type t (input = s.f, output = g, alignment = int4, like = s.x)",
+         "fn s.f; fn g; type s.x"},
+        {"create type r as range (subtype = s.t, subtype_diff = s.f)", "fn s.f; type s.t"},
+        {"create cast (a as b) with function s.f(a)", "fn s.f; type a; type b"},
+        {"create conversion c for 'LATIN1' to 'UTF8' from s.f", "fn s.f"},
+        {"create language l handler s.h inline i validator v", "fn s.h; fn i; fn v"},
+        {"create access method m type index handler s.h", "fn s.h"},
+        {"create event trigger e on ddl_command_end execute function s.f()", "fn s.f"},
+        {"create foreign data wrapper w handler s.h validator v", "fn s.h; fn v"},
+        {"create operator class s.c for type s.t using btree as operator 1 s.<, function 1 f(a, a)",
+         "fn s.<; fn f; op s.<; type s.t; type a"},
+        {"create transform for t language l (from sql with function f(internal))",
+         "fn f; type t; type internal"},
+        {"alter operator s.@ (none, code) set (restrict = f)", "fn s.@; fn f; op s.@; type code"},
+        {"alter domain s.d set not null", "type s.d"},
+        {"alter domain s.d add check (value <> f())", "fn f; op <>; type s.d"},
+        {"alter type s.t add value 'x'", "type s.t"},
+        {"alter type s.t rename to u", "type s.t"},
+        {"alter domain s.d rename constraint a to b", "type s.d"},
+        {"comment on constraint c on domain s.d is 'x'", "type s.d"},
+        {"alter function s.f(code) set search_path = x", "fn s.f; type code"},
+        {"alter function f rename to g", "fn f"},
+        {"grant execute on function s.f to x", "fn s.f"},
+        {"drop function s.f(code), g", "fn s.f; fn g; type code"},
+        {"drop operator s.@ (none, int)", "fn s.@; op s.@"},
+        {"drop type s.t, u", "type s.t; type u"},
+        {"drop cast (a as s.b)", "type a; type s.b"},
+        {"create function f(a int default g()) returns int as 'x' language c support s.h",
+         "fn g; fn s.h"},
+    });
+}
+
+TEST(sql_names, of_bodies_are_told_when_a_function_is_made) {
+    const auto f = analyse(
+        "create or replace function s.f() returns text language plpgsql as "
+        "$$begin perform x from pii.t where a operator(s.@) b; execute y; end$$",
+        {});
+    const auto& s = f->statements.at(0);
+    const auto has = [](const auto& list, const function_use& use) {
+        return std::ranges::find(list, use) != list.end();
+    };
+
+    EXPECT_TRUE(has(s.mentions, {"s", "f"}));
+    EXPECT_TRUE(has(s.mentions, {"pii", "t"}));
+    EXPECT_TRUE(has(s.operators, {"s", "@"}));
+    EXPECT_FALSE(s.has(kind::opaque));  // made, not run
+    EXPECT_EQ(to_text(*analyse("create function f(a int) returns text language sql as "
+                               "'select x from pii.t where i = f.a; set role y'",
+                               {})),
+              "create function: ddl, read | read pii.t(x,i)");
+    EXPECT_TRUE(analyse("create function f() returns text language sql as 'nonsense'", {})
+                    ->statements.at(0)
+                    .has(kind::opaque));
 }
 
 TEST(sql_names, do_not_stop_the_sharing_of_facts) {
