@@ -30,7 +30,7 @@ std::string refusal(std::string_view sql, const analyse_options& options) {
     const complexity c = measure(sql);
     if (const char* why = too_complex(c)) return why;
     if (!options.standard_conforming_strings && c.plain_backslash)
-        return "a backslash in a string while standard_conforming_strings is off";
+        return "a backslash in a string while standard_conforming_strings is off or not known";
     return "";
 }
 
@@ -62,8 +62,9 @@ void analyse_into(facts& f, std::string_view sql, int depth) {
 }  // namespace
 
 facts_ptr analyse_text(std::string_view sql, int depth) {
+    // What is read when the text is run, nobody knows: the setting may have been changed by then.
     auto f = std::make_shared<facts>();
-    if (const std::string why = refusal(sql, {}); !why.empty())
+    if (const std::string why = refusal(sql, {.standard_conforming_strings = false}); !why.empty())
         make_opaque(*f, why);
     else
         analyse_into(*f, sql, depth);
