@@ -10,6 +10,7 @@
 #   bash tests/evasion.sh --clients           what clients and tools ask the catalog
 #   bash tests/evasion.sh --extended          each text by the extended protocol, too
 #   bash tests/evasion.sh --prove             no proxy: proves the cases on the server itself
+#   bash tests/evasion.sh --prune             takes what passes out of evasion/open.txt
 #   bash tests/evasion.sh --binary PATH       this sallyport (default: builds build/release/sallyport)
 #   bash tests/evasion.sh --jobs N            servers side by side (default: one per core)
 #   bash tests/evasion.sh --keep              the servers stay up until Enter is pressed
@@ -30,12 +31,12 @@ pass_on=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --only|--class|--level) pass_on+=("$1" "${2:?$1 needs a value}"); shift ;;
-    --benign|--clients|--extended) pass_on+=("$1") ;;
+    --benign|--clients|--extended|--prune) pass_on+=("$1") ;;
     --prove) prove=yes; pass_on+=("$1") ;;
     --binary) binary=${2:?--binary needs a path}; shift ;;
     --jobs) jobs=${2:?--jobs needs a number}; shift ;;
     --keep) keep=yes ;;
-    -h|--help) sed -n '2,20p' "${BASH_SOURCE[0]}" | cut -c3-; exit 0 ;;
+    -h|--help) sed -n '2,21p' "${BASH_SOURCE[0]}" | cut -c3-; exit 0 ;;
     *) echo "evasion.sh: unknown option $1 (see --help)" >&2; exit 2 ;;
   esac
   shift
@@ -82,4 +83,5 @@ if [ "$keep" = yes ]; then
     "${lane_options[@]}" "Press Enter to end it."
   read -r _
 fi
+if [ "$prove" = no ]; then check_proxies || code=1; fi
 exit $code

@@ -70,3 +70,11 @@ def known_open(path, known_ids):
                 raise BadFile(f"{where} is no case")
             found[name] = reason.strip()
     return found
+
+
+def prune(path, passing):
+    """Takes the lines of cases that pass out of the list."""
+    with open(path, encoding="utf-8") as f:
+        lines = f.readlines()
+    with open(path, "w", encoding="utf-8") as f:
+        f.writelines(line for line in lines if line.split(" ", 1)[0].strip() not in passing)

@@ -26,8 +26,8 @@ def arguments():
     a.add_argument("--clients", action="store_true")
     a.add_argument("--extended", action="store_true")
     a.add_argument("--prove", action="store_true")
-    a.add_argument("--verbose", action="store_true")
-    a.add_argument("--results")
+    a.add_argument("--prune", action="store_true")
+    a.add_argument("--results", required=True)
     return a.parse_args()
 
 
@@ -120,12 +120,24 @@ def report(selection, outcomes, ways, open_cases):
     return faults
 
 
+def write_results(path, runner, selection, open_cases):
+    """One line per case and way, its fields behind tabs."""
+    with open(path, "w", encoding="utf-8") as f:
+        for case in selection:
+            for way in runner.ways:
+                verdict, why = runner.outcomes[case["id"], way]
+                print(case["id"], way, verdict, "open" if case["id"] in open_cases else "-",
+                      case["category"], case.get("level", "-"),
+                      f"{runner.seconds[case['id'], way]:.2f}s", why.replace("\n", " "),
+                      sep="\t", file=f)
+
+
 def main():
     a = arguments()
+    open_file = os.path.join(here, "open.txt")
     try:
         everything = cases.all_cases()
-        open_cases = cases.known_open(os.path.join(here, "open.txt"),
-                                      {c["id"] for c in everything})
+        open_cases = cases.known_open(open_file, {c["id"] for c in everything})
         selection = chosen(everything, a)
     except cases.BadFile as e:
         sys.exit(f"evasion.sh: {e}")
@@ -143,16 +155,11 @@ def main():
     outcomes = runner.run(selection)
     if runner.broken:
         sys.exit("evasion.sh: " + "; ".join(runner.broken))
-    if a.results:
-        with open(a.results, "w", encoding="utf-8") as f:
-            for case in selection:
-                for way in ways:
-                    verdict, why = outcomes[case["id"], way]
-                    listed = "open" if case["id"] in open_cases else "-"
-                    print(case["id"], way, verdict, listed, case["category"],
-                          case.get("level", "-"), f"{runner.seconds[case['id'], way]:.2f}s",
-                          why.replace("\n", " "), sep="\t", file=f)
+    write_results(a.results, runner, selection, open_cases)
     faults = report(selection, outcomes, ways, open_cases)
+    if a.prune and not a.prove:
+        cases.prune(open_file, {c["id"] for c in selection
+                                if verdict_of(outcomes, c, ways)[0] != "FAIL"})
     held = [c for c in selection if c["must"] == "hold"]
     harmless = [c for c in selection if c["must"] == "allow"]
     good = {c["id"] for c in selection if verdict_of(outcomes, c, ways)[0] != "FAIL"}

@@ -41,6 +41,8 @@ host all         all      127.0.0.1/32 scram-sha-256
 host replication all      127.0.0.1/32 scram-sha-256
 CONF
   start_server "$template" "$1"
+  psql -qX -h 127.0.0.1 -p "$1" -U postgres -d postgres \
+    -c "CREATE ROLE sallyport_catalog LOGIN PASSWORD 'catalog-secret'" || fail "no role was made"
   local variant
   for variant in a b c; do
     [ "$variant" = a ] || [ "$prove" = yes ] || continue
@@ -116,6 +118,7 @@ YAML
     port: $2
     tls: { mode: disable }
     login: { as: client, password_file: client-password }
+    catalog: { user: sallyport_catalog, password_file: catalog-password }
 YAML
     done
   } >"$1/sallyport.yaml"
@@ -125,7 +128,7 @@ make_proxy() {  # LANE POLICY SERVER-PORT → $found, its port
   local folder=$world/lane-$1-$2
   mkdir -m 700 "$folder"
   cp "$world/users.yaml" "$folder/"
-  (umask 077; echo pw >"$folder/client-password")
+  (umask 077; echo pw >"$folder/client-password"; echo catalog-secret >"$folder/catalog-password")
   cp "$world/$2.yaml" "$folder/policy.yaml"
   free_port "$first"; local port=$found
   free_port "$first"; local admin=$found
@@ -163,4 +166,23 @@ make_world() {  # → $lane_options
     fi
     lane_options+=(--lane "$server:$table:$column")
   done
+}
+
+# Every proxy still runs, no sanitizer found anything in it, and its audit log is whole.
+check_proxies() {
+  local folder fine=0
+  for pid in "${proxies[@]}"; do
+    kill -0 "$pid" 2>/dev/null || { echo "a proxy ended before its time"; fine=1; }
+    end_process "$pid"
+  done
+  proxies=()
+  for folder in "$world"/lane-*; do
+    if grep -E 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:' "$folder/sallyport.log"; then
+      tail -n 60 "$folder/sallyport.log"
+      fine=1
+    fi
+    "$binary" audit verify "$folder/var/audit" --public-key "$folder/var/audit.key.pub" \
+      >"$folder/verify.log" 2>&1 || { cat "$folder/verify.log"; fine=1; }
+  done
+  return "$fine"
 }
