@@ -183,8 +183,13 @@ std::string one_line(std::string_view text) {
     while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
         text.remove_suffix(1);
     std::string joined;
-    for (const char c : text.substr(0, message_bytes_max))
-        joined += c == '\n' || c == '\t' ? ' ' : c;
+    for (const char c : text.substr(0, message_bytes_max)) {
+        const bool space = c == '\n' || c == '\t' || c == ' ';
+        if (!space)
+            joined += c;
+        else if (!joined.empty() && joined.back() != ' ')
+            joined += ' ';
+    }
     return visible(joined, line_breaks::escape);
 }
 

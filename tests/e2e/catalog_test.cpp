@@ -1,0 +1,80 @@
+#include <csignal>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/e2e/fixture.h"
+
+/// The catalog's login in the running proxy.
+namespace sallyport::tests {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class catalog : public e2e {
+  protected:
+    void with(const std::string& login) {
+        options.targets["shop"].more = "    catalog: " + login + "\n";
+    }
+    [[nodiscard]] http_response ready() const {
+        return http_request(proxy->admin_port(), "GET", "/readyz");
+    }
+    [[nodiscard]] bool logs(const std::string& words) const {
+        return eventually([&] { return proxy->log().find(words) != std::string::npos; });
+    }
+    static constexpr const char* good =
+        "{ user: sallyport_catalog, password_file: secrets/sallyport_catalog, interval: 100ms }";
+};
+
+TEST_F(catalog, is_read_at_the_start_and_said) {
+    with(good);
+    start();
+    EXPECT_TRUE(logs("info catalog of shop: "));
+    EXPECT_TRUE(eventually([&] { return ready().body.find("map") == std::string::npos; }));
+    EXPECT_EQ(ready().status, 200);
+}
+
+TEST_F(catalog, target_without_one_is_nothing_to_speak_of) {
+    start();
+    EXPECT_EQ(ready().status, 200);
+    EXPECT_THAT(ready().body, Not(HasSubstr("map")));
+}
+
+TEST_F(catalog, login_that_is_refused_is_named_and_does_not_fail_the_proxy) {
+    with("{ user: sallyport_catalog, password_file: secrets/app, interval: 100ms }");
+    start();
+    EXPECT_TRUE(logs("warning catalog of shop cannot be read"));
+    EXPECT_EQ(ready().status, 200);
+    EXPECT_THAT(ready().body, HasSubstr("target shop is running without its map"));
+    EXPECT_THAT(ready().body, Not(HasSubstr("password")));
+    EXPECT_THAT(proxy->log(), Not(HasSubstr("app-password")));
+    EXPECT_EQ(client_as("alice").ask("SELECT 1").sqlstate(), "");
+}
+
+TEST_F(catalog, change_around_the_proxy_is_said) {
+    with(good);
+    start();
+    ASSERT_TRUE(logs("info catalog of shop: "));
+    direct("CREATE VIEW sneaky AS TABLE pii.cards");
+    EXPECT_TRUE(logs("warning catalog of shop changed outside of what passed here"));
+}
+
+TEST_F(catalog, reload_takes_a_login_that_is_new_and_drops_one_that_is_gone) {
+    start();
+    const auto before = read_file(proxy->config_path());
+    auto text = before;
+    const auto at = text.find("    connect_timeout", text.find("  shop:\n"));
+    ASSERT_NE(at, std::string::npos);
+    text.insert(at, std::string("    catalog: ") + good + "\n");
+    write_file(proxy->config_path(), text, 0644);
+    proxy->signal(SIGHUP);
+    EXPECT_TRUE(logs("info catalog of shop: "));
+    EXPECT_TRUE(eventually([&] { return upstream_sessions() == 1; }));
+    write_file(proxy->config_path(), before, 0644);
+    proxy->signal(SIGHUP);
+    EXPECT_TRUE(eventually([&] { return upstream_sessions() == 0; }));
+}
+
+}  // namespace
+}  // namespace sallyport::tests
