@@ -125,7 +125,7 @@ unit_targets() {  # the test programs of a configured preset
 
 if [ "$quick" = yes ]; then
   if cmake --preset asan >"$results/configure.log" 2>&1; then
-    mapfile -t targets < <(unit_targets asan | grep -vE '^(e2e|sim|differential)_test$')
+    mapfile -t targets < <(unit_targets asan | grep -vE '^(e2e|sim|differential|catalog)_test$')
     build asan "${targets[@]}"
   else
     build asan
