@@ -45,8 +45,8 @@ class generator {
 
     // Rare, so that many statements stay without it.
     std::string column() { return once_in(9) ? "secret" : one_of({"id", "k", "x"}); }
-    std::string alias() { return one_of({"a", "b", "c", "d", "q"}); }
-    std::string name_in_scope() { return scope_.empty() || once_in(12) ? alias() : one_of(scope_); }
+    std::string alias() { return one_of({"a", "b", "c"}); }
+    std::string name_in_scope() { return scope_.empty() || once_in(6) ? alias() : one_of(scope_); }
     std::string table() {
         std::string name = one_of({"a", "a", "b"});
         return once_in(4) ? "public." + name : name;
@@ -114,7 +114,7 @@ class generator {
             case 3: {
                 const std::string of = table();
                 scope_.push_back(name);
-                return of + " as " + name + (once_in(3) ? "(x, k)" : "");
+                return of + " as " + name + (once_in(3) ? "(secret, x, k, id)" : "");
             }
             case 4: {
                 const std::string q = select(depth - 1, 0);
@@ -126,7 +126,7 @@ class generator {
             case 6: {
                 const std::string j = join(depth - 1);
                 scope_.push_back(name);
-                return "(" + j + ") " + (once_in(3) ? name : "");
+                return "(" + j + ") " + name + (once_in(4) ? "(secret, x, k, id)" : "");
             }
             default: {
                 const std::string v = value(0);
