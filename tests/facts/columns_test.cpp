@@ -22,7 +22,13 @@ class generator {
 
     std::string statement() {
         scope_.clear();
-        switch (below(10)) {
+        rarity_ = 9;
+        switch (below(14)) {
+            case 10:
+            case 11:
+            case 12:
+            case 13:
+                return shadow();
             case 0:
                 return with() + insert();
             case 1:
@@ -44,7 +50,7 @@ class generator {
     std::string one_of(const std::vector<std::string>& list) { return list.at(below(list.size())); }
 
     // Rare, so that many statements stay without it.
-    std::string column() { return once_in(9) ? "secret" : one_of({"id", "k", "x"}); }
+    std::string column() { return once_in(rarity_) ? "secret" : one_of({"id", "k", "x"}); }
     std::string alias() { return one_of({"a", "b", "c"}); }
     std::string name_in_scope() { return scope_.empty() || once_in(6) ? alias() : one_of(scope_); }
     std::string table() {
@@ -179,6 +185,20 @@ class generator {
                    : out;
     }
 
+    /// A subquery whose names may be those of the query around it.
+    std::string shadow() {
+        rarity_ = 4;
+        scope_ = {alias()};
+        const std::string outer = scope_.front();
+        const std::string inner = alias();
+        const std::string hidden = "(" + table() + " " + alias() + " cross join b " + alias() + ")";
+        const std::string joined = "b d join b e on " + alias() + "." + column() + " = 1";
+        std::string items = once_in(2) ? hidden + " j" : joined + ", " + table() + " " + inner;
+        if (once_in(3)) items += ", (select " + alias() + "." + column() + ") f";
+        return "select (select " + alias() + "." + column() + " from " + items +
+               " limit 1) from a " + outer;
+    }
+
     std::string with() {
         return once_in(5) ? "with " + alias() + " as (" + select(2, 0) + ") " : "";
     }
@@ -235,6 +255,7 @@ class generator {
     }
 
     std::mt19937_64 random_;
+    std::size_t rarity_ = 9;
     std::vector<std::string> scope_;
 };
 
