@@ -321,6 +321,8 @@ void walker::visit_drop(const ProtobufCMessage& m) {
     for (std::size_t i = 0; i < s.n_objects; ++i)
         named_object(s.remove_type, s.objects[i], "drop");
     if (s.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_POLICY) add_kind(kind::grant);
+    if (s.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_EXTENSION)
+        opaque("DROP EXTENSION drops every object of the extension");
     // What goes along with a relation is found through the relation; what goes along with a type, a
     // function or a schema may be a column, a trigger or a view of any other.
     const object_form form = form_of(s.remove_type);

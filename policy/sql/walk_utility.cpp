@@ -175,6 +175,13 @@ void walker::visit_maintenance(const ProtobufCMessage& m) {
 }
 
 void walker::visit_definition(const ProtobufCMessage& m) {
+    if (m.descriptor == &pg_query__alter_table_stmt__descriptor) {
+        // ALTER TYPE … ADD ATTRIBUTE changes every table of the type.
+        const auto& s = as<PgQuery__AlterTableStmt>(m);
+        if (s.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_TYPE && s.relation != nullptr)
+            type({s.relation->schemaname == nullptr ? "" : s.relation->schemaname,
+                  s.relation->relname});
+    }
     const access how = std::exchange(access_, access::write);
     const char* const place = std::exchange(place_, command_);
     members(m);

@@ -219,7 +219,7 @@ TEST(sql_facts, of_definitions_and_rights) {
         {"create publication p for all tables", "create publication: ddl, replication, opaque"},
         {"drop schema pii", "drop schema: ddl | write pii.*"},
         {"drop type t cascade", "drop type: ddl, opaque"},
-        {"drop extension e cascade", "drop extension: ddl, opaque"},
+        {"drop extension e", "drop extension: ddl, opaque"},
         {"drop view v cascade", "drop view: ddl | write v"},
         {"alter schema pii rename to x", "alter schema: ddl | write pii.*; write x.*"},
         {"alter schema pii owner to x", "alter schema: ddl, grant | write pii.*"},

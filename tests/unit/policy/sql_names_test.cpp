@@ -118,6 +118,7 @@ TEST(sql_names, of_definitions_are_told) {
         {"alter domain s.d add check (value <> f())", "fn f; op <>; type s.d"},
         {"alter type s.t add value 'x'", "type s.t"},
         {"alter type s.t rename to u", "type s.t"},
+        {"alter type s.t add attribute a int cascade", "type s.t"},
         {"alter domain s.d rename constraint a to b", "type s.d"},
         {"comment on constraint c on domain s.d is 'x'", "type s.d"},
         {"alter function s.f(code) set search_path = x", "fn s.f; type code"},
