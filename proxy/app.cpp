@@ -21,6 +21,7 @@
 #include "proxy/audit/log.h"
 #include "proxy/auth/authenticator.h"
 #include "proxy/catalog/service.h"
+#include "proxy/catalog_settings.h"
 #include "proxy/clock.h"
 #include "proxy/explain.h"
 #include "proxy/logging.h"
@@ -88,15 +89,7 @@ std::vector<catalog::target> catalog_targets(const settings& s) {
         auto& c = out.emplace_back();
         c.name = name;
         c.interval = t.catalog->interval;
-        c.where.host = t.host;
-        c.where.port = t.port;
-        c.where.dbname = t.dbname;
-        c.where.user = t.catalog->login.user;
-        c.where.password = t.catalog->login.password;
-        c.where.tls = t.tls;
-        c.where.channel_binding = t.channel_binding;
-        c.where.require_auth = t.require_auth;
-        c.where.connect_timeout = t.connect_timeout;
+        c.where = catalog_address(t);
     }
     return out;
 }

@@ -14,6 +14,7 @@
 #include "proxy/cli/cli.h"
 #include "proxy/clock.h"
 #include "proxy/config.h"
+#include "proxy/doctor.h"
 #include "proxy/explain.h"
 #include "proxy/passwd.h"
 #include "proxy/version.h"
@@ -130,7 +131,12 @@ int run(int argc, char** argv) {
     explain_options explained;
     auto* explain_command =
         program.add_subcommand("explain", "Show what would be decided, and why");
-    for (auto* c : {serve_command, check_command, explain_command})
+    sp::doctor_options doctor;
+    auto* doctor_command = program.add_subcommand(
+        "doctor", "Ask the servers how they could be reached around the proxy");
+    doctor_command->add_option("--target", doctor.target, "One target; absent: all");
+    doctor_command->add_flag("--json", doctor.json, "For programs");
+    for (auto* c : {serve_command, check_command, explain_command, doctor_command})
         c->add_option("--config,-c", config, "The configuration file")->capture_default_str();
     bool without_secrets = false;
     check_command->add_flag("--without-secrets", without_secrets,
@@ -201,6 +207,8 @@ int run(int argc, char** argv) {
     if (serve_command->parsed()) return sp::serve(config);
     if (check_command->parsed())
         return check(config, without_secrets ? sp::secrets::skip : sp::secrets::read);
+    doctor.config = config;
+    if (doctor_command->parsed()) return sp::run_doctor(doctor, std::cout, std::cerr);
     if (explain_command->parsed()) return show_explained(explained);
     if (passwd_command->parsed()) return sp::run_passwd(passwd, std::cin, std::cout, std::cerr);
     if (verify_command->parsed()) return verify(verified);
