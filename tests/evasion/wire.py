@@ -205,8 +205,10 @@ class Connection:
             at += max(length, 0)
         return row
 
-    def drain(self, copy_in=None, idle=None):
-        """Reads up to ReadyForQuery, or until nothing came for `idle` seconds."""
+    def drain(self, copy_in=None, idle=None, owes_sync=False):
+        """Reads up to ReadyForQuery, or until nothing came for `idle` seconds.
+
+        A server in COPY FROM ignores a Sync: with `owes_sync` it is sent behind the data."""
         result = self.result
         self.socket.settimeout(idle or self.timeout)
         try:
@@ -218,6 +220,10 @@ class Connection:
                     else:
                         self.send(b"d", copy_in)
                         self.send(b"c")
+                if owes_sync and tag in b"GEC":
+                    self.send(b"S")
+                    owes_sync = False
+                if tag == b"G":
                     continue
                 self._keep(tag, body)
                 if tag == b"Z":
@@ -244,9 +250,10 @@ class Connection:
     def extended(self, sql, parameters=(), types=(), copy_in=None):
         self._fresh()
         for message in (parse_message("", sql, types), bind_message("", "", parameters),
-                        (b"D", b"P\0"), (b"E", b"\0\0\0\0\0"), (b"S", b"")):
+                        (b"D", b"P\0"), (b"E", b"\0\0\0\0\0"),
+                        (b"S" if copy_in is None else b"H", b"")):
             self.send(*message)
-        return self.drain(copy_in)
+        return self.drain(copy_in, owes_sync=copy_in is not None)
 
     def raw(self, messages, copy_in=None):
         """Messages as in the corpus: P name sql types, B portal statement parameters, D kind name,
