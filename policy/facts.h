@@ -110,7 +110,8 @@ struct statement_facts {
     std::vector<relation_use> relations;
     std::vector<function_use> functions;
     /// Operators and types by name, each once, the types of `sql::is_builtin_type` left out: both
-    /// call functions that no text names.
+    /// call functions that no text names. Sorting, grouping and DISTINCT use the operators of the
+    /// type's own class, which only a superuser can make: not listed.
     std::vector<function_use> operators;
     std::vector<function_use> types;
     /// Last parts of `a.b` and `(expression).b`: columns, or functions of one row (`orders.label`
