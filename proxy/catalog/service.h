@@ -29,6 +29,9 @@
 /// stays), and the fingerprint follows by itself as soon as the budget allows: a fingerprint of 5
 /// ms is then 100 ms late at most. A change that is *known* is always read before anybody is
 /// answered.
+///
+/// A definition that PostgreSQL could not write out, for a lock say, is opaque; as long as there
+/// are such, all is read again after `interval`, but not before ten times as long as reading takes.
 namespace sallyport::proxy::catalog {
 
 struct target {

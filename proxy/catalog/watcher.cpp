@@ -134,28 +134,27 @@ look watcher::look_or_reconnect() {
 
 void watcher::check(asked a, time_point began) {
     const auto seen = look_or_reconnect();
-    if (seen.server != looked_.server) {
-        // Another run of the server: what it calls by the same numbers may be something else.
-        looked_ = {};
-        fingerprint_.clear();
-    }
-    const bool known = !fingerprint_.empty() && current() != nullptr;
-    if (known && seen.transactions == looked_.transactions) return succeeded(began);
-    if (known && !budget_.available(steady_clock::now())) {
+    // Another run of the server: what it calls by the same numbers may be something else.
+    const bool known = seen.server == looked_.server && current() != nullptr;
+    // What could not be written out for a lock can be once the lock is gone, without any change.
+    const bool again = missing_ > 0 && began >= retry_at_;
+    if (known && !again && seen.transactions == looked_.transactions) return succeeded(began);
+    if (known && !again && !budget_.available(steady_clock::now())) {
         cut_short_ = cut_short_ || a == asked::yes;
         next_check_ = budget_.available_at(steady_clock::now());
         const std::lock_guard lock(mutex_);
         ++status_.checks_cut_short;
         return;
     }
-    auto r = read_if_changed(*connection_, seed_, fingerprint_, limits_);
+    auto r = read_if_changed(*connection_, seed_, known && !again ? fingerprint_ : "", limits_);
     budget_.spend(r.fingerprint_took, steady_clock::now());
     {
         const std::lock_guard lock(mutex_);
         ++status_.fingerprints;
         status_.fingerprint_seconds = seconds(r.fingerprint_took);
     }
-    if (r.rows) keep(std::move(r), cut_short_ ? asked::yes : a);
+    const bool changed = r.fingerprint != fingerprint_;
+    if (r.rows) keep(std::move(r), changed && !cut_short_ ? a : asked::yes);
     cut_short_ = false;
     looked_ = seen;
     succeeded(began);
@@ -181,6 +180,10 @@ void watcher::keep(reading r, asked a) {
         if (!first && a == asked::no) ++status_.changes_outside;
     }
     made.reset();
+    retry_at_ =
+        steady_clock::now() + std::max<time_point::duration>(
+                                  target_.interval, std::chrono::ceil<time_point::duration>(
+                                                        std::chrono::duration<double>(took * 10)));
     char text[96];
     std::snprintf(text, sizeof text, "%zu relations, %zu functions, read in %.3f s", relations,
                   functions, took);
@@ -189,11 +192,11 @@ void watcher::keep(reading r, asked a) {
              "catalog of " + target_.name + " changed outside of what passed here: " + text);
     else
         log_(first ? severity::info : severity::debug, "catalog of " + target_.name + ": " + text);
-    if (missing != unreadable_said_ && missing > 0)
+    if (missing != missing_ && missing > 0)
         log_(severity::warning,
              "catalog of " + target_.name + ": " + std::to_string(missing) +
                  " definitions could not be read and count as opaque; the first: " + why);
-    unreadable_said_ = missing;
+    missing_ = missing;
 }
 
 void watcher::succeeded(time_point began) {

@@ -56,7 +56,8 @@ class watcher {
     bool cut_short_ = false;  ///< somebody was answered without a fingerprint
     std::chrono::milliseconds back_off_{0};
     time_point next_check_{};
-    std::size_t unreadable_said_ = 0;
+    std::size_t missing_ = 0;  ///< objects of the newest snapshot that are unreadable
+    time_point retry_at_{};    ///< when they may be tried again
 
     mutable std::mutex mutex_;
     std::condition_variable wake_;

@@ -127,6 +127,20 @@ TEST_F(catalog_service, change_that_nobody_asked_about_is_found_and_said) {
     EXPECT_EQ(state().changes_outside, 1U);
 }
 
+TEST_F(catalog_service, definition_that_was_locked_is_read_when_the_lock_is_gone) {
+    sql("CREATE TABLE locked (a int); CREATE VIEW over AS TABLE locked");
+    const auto holder = hold("BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE");
+    auto t = target();
+    t.interval = 100ms;
+    start(t);
+    ASSERT_TRUE(refresh());
+    EXPECT_EQ(state().unreadable, 1U);
+    EXPECT_TRUE(logs("1 definitions could not be read and count as opaque"));
+    (void)holder->ask("ROLLBACK");
+    EXPECT_TRUE(eventually([&] { return state().unreadable == 0; }));
+    EXPECT_EQ(state().changes_outside, 0U);
+}
+
 TEST_F(catalog_service, writes_without_end_use_up_the_budget_and_a_change_is_still_found) {
     start(target());
     ASSERT_TRUE(refresh());
