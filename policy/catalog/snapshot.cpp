@@ -1,14 +1,153 @@
 #include "policy/catalog/snapshot.h"
 
+#include <algorithm>
+#include <unordered_set>
 #include <utility>
+
+#include "policy/catalog/graph.h"
 
 namespace sallyport::policy::catalog {
 
-snapshot::snapshot(rows r) : rows_(std::move(r)) {}
-snapshot::~snapshot() = default;
+namespace {
 
-snapshot_ptr build(rows r) {
-    return std::make_shared<const snapshot>(std::move(r));
+constexpr std::size_t former_names_max = 8;  // of one relation
+
+template <class Map>
+std::span<const index> found(const Map& map, std::string_view name) noexcept {
+    const auto at = map.find(name);
+    return at == map.end() ? std::span<const index>{} : std::span<const index>{at->second};
+}
+
+std::string column_key(oid relation, std::string_view column) {
+    return std::to_string(relation) + '.' + std::string{column};
+}
+
+}  // namespace
+
+snapshot::snapshot(rows r, const snapshot* before) : rows_(std::move(r)) {
+    index_rows();
+    if (before != nullptr && before->rows_.database == rows_.database) remember(*before);
+    graph{*this}.close();
+}
+
+void snapshot::index_rows() {
+    const auto size = [](const auto& v) { return static_cast<index>(v.size()); };
+    for (const auto& s : rows_.schemas)
+        schema_names_.emplace(s.id, s.name);
+    for (index i = 0; i < size(rows_.relations); ++i) {
+        const auto& r = rows_.relations[i];
+        relations_by_name_[r.name].push_back(i);
+        relations_by_oid_.emplace(r.id, i);
+    }
+    for (index i = 0; i < size(rows_.functions); ++i) {
+        functions_by_name_[rows_.functions[i].name].push_back(i);
+        functions_by_oid_.emplace(rows_.functions[i].id, i);
+    }
+    for (index i = 0; i < size(rows_.types); ++i) {
+        types_by_name_[rows_.types[i].name].push_back(i);
+        types_by_oid_.emplace(rows_.types[i].id, i);
+    }
+    for (index i = 0; i < size(rows_.operators); ++i)
+        operators_by_name_[rows_.operators[i].name].push_back(i);
+    std::ranges::sort(rows_.builtin_functions);
+    std::unordered_set<oid> row_types;
+    for (const auto& r : rows_.relations)
+        if (r.row_type != 0) row_types.insert(r.row_type);
+    for (const auto& t : rows_.types)
+        if (t.kind == 'c') row_types.insert(t.id);
+    takes_a_row_.resize(rows_.functions.size());
+    for (index i = 0; i < size(rows_.functions); ++i)
+        takes_a_row_[i] = std::ranges::any_of(rows_.functions[i].argument_types,
+                                              [&](oid t) { return row_types.contains(t); });
+}
+
+// A table that was renamed or moved is the table that it was, as long as its oid lives.
+void snapshot::remember(const snapshot& before) {
+    for (const auto& [id, was] : before.relations_by_oid_) {
+        const auto at = relations_by_oid_.find(id);
+        if (at == relations_by_oid_.end()) continue;
+        const auto old = before.former_names(was);
+        std::vector<former_name> names{old.begin(), old.end()};
+        const auto& old_row = before.rows_.relations[was];
+        const former_name last{std::string{before.schema_of(old_row)}, old_row.name};
+        const auto& row = rows_.relations[at->second];
+        const former_name now{std::string{schema_of(row)}, row.name};
+        if (last != now && std::ranges::find(names, last) == names.end()) names.push_back(last);
+        std::erase(names, now);
+        // The oldest stay: they are what the policy was written about.
+        if (names.size() > former_names_max) names.resize(former_names_max);
+        if (!names.empty()) former_names_.emplace(at->second, std::move(names));
+    }
+}
+
+std::string_view snapshot::schema_name(oid schema) const noexcept {
+    const auto at = schema_names_.find(schema);
+    return at == schema_names_.end() ? std::string_view{"pg_catalog"} : at->second;
+}
+std::string_view snapshot::schema_of(const relation_row& r) const noexcept {
+    return schema_name(r.schema);
+}
+std::string_view snapshot::schema_of(const function_row& f) const noexcept {
+    return schema_name(f.schema);
+}
+std::string_view snapshot::schema_of(const type_row& t) const noexcept {
+    return schema_name(t.schema);
+}
+std::string_view snapshot::schema_of(const operator_row& o) const noexcept {
+    return schema_name(o.schema);
+}
+
+std::span<const index> snapshot::relations(std::string_view name) const noexcept {
+    return found(relations_by_name_, name);
+}
+std::span<const index> snapshot::functions(std::string_view name) const noexcept {
+    return found(functions_by_name_, name);
+}
+std::span<const index> snapshot::types(std::string_view name) const noexcept {
+    return found(types_by_name_, name);
+}
+std::span<const index> snapshot::operators(std::string_view name) const noexcept {
+    return found(operators_by_name_, name);
+}
+bool snapshot::has_schema(std::string_view name) const noexcept {
+    return std::ranges::any_of(rows_.schemas, [&](const auto& s) { return s.name == name; });
+}
+bool snapshot::is_builtin_function(std::string_view name) const noexcept {
+    return std::ranges::binary_search(rows_.builtin_functions, name);
+}
+
+const reach& snapshot::of_relation(index i, verb v) const noexcept {
+    return relation_reach_[i * verb_count + static_cast<std::size_t>(v)];
+}
+const reach& snapshot::of_function(index i) const noexcept {
+    return function_reach_[i];
+}
+const reach& snapshot::of_type(index i) const noexcept {
+    return type_reach_[i];
+}
+const reach& snapshot::of_operator(index i) const noexcept {
+    return operator_reach_[i];
+}
+
+bool snapshot::takes_a_row(index function) const noexcept {
+    return takes_a_row_[function];
+}
+
+std::span<const std::string> snapshot::made_of(index relation,
+                                               std::string_view column) const noexcept {
+    const auto at = made_of_.find(column_key(rows_.relations[relation].id, column));
+    return at == made_of_.end() ? std::span<const std::string>{}
+                                : std::span<const std::string>{at->second};
+}
+
+std::span<const snapshot::former_name> snapshot::former_names(index relation) const noexcept {
+    const auto at = former_names_.find(relation);
+    return at == former_names_.end() ? std::span<const former_name>{}
+                                     : std::span<const former_name>{at->second};
+}
+
+snapshot_ptr build(rows r, const snapshot_ptr& before) {
+    return std::make_shared<const snapshot>(std::move(r), before.get());
 }
 
 }  // namespace sallyport::policy::catalog

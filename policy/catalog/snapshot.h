@@ -2,29 +2,124 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include "policy/catalog/rows.h"
+#include "policy/facts.h"
 
 namespace sallyport::policy::catalog {
+
+using index = std::uint32_t;  ///< into the rows of one kind
+
+/// What a statement does to a relation, as far as different things follow from it.
+enum class verb : std::uint8_t { read, insert, update, remove, truncate, define, count_ };
+inline constexpr std::size_t verb_count = static_cast<std::size_t>(verb::count_);
+
+/// A relation that naming something brings along.
+struct reached {
+    index relation = 0;
+    access how = access::read;
+    bool same_columns = false;         ///< the columns of the use itself (partitions, parents)
+    std::vector<std::string> columns;  ///< else these; empty: all, or unknown
+    /// Only if the use itself touches one of these columns; empty: always.
+    std::vector<std::string> if_columns;
+    std::string road;  ///< "view public.v3 → view public.v2"; "" for the thing itself
+};
+
+/// A name in a body that the server resolves when it runs, by the search_path of then.
+struct late_name {
+    enum class of : std::uint8_t { relation, function, type, operator_, any };
+    of what = of::any;
+    std::string name;
+    verb how = verb::read;  ///< of a relation; `any` may do everything
+    std::vector<std::string> columns;
+    std::string road;
+};
+
+/// Everything that naming one object reaches, itself included.
+struct reach {
+    std::vector<reached> relations;
+    std::vector<late_name> late;
+    std::vector<std::string> opaque;   ///< reasons, with their roads
+    std::vector<std::string> schemas;  ///< put in force by SET clauses of functions on the way
+    bool changes_settings = false;     ///< may change search_path, role, or how SQL is read
+    [[nodiscard]] bool nothing() const noexcept {
+        return relations.empty() && late.empty() && opaque.empty() && !changes_settings;
+    }
+};
 
 /// One database's catalog, understood: immutable, shared between threads.
 class snapshot {
   public:
-    explicit snapshot(rows r);
-    ~snapshot();
-    snapshot(const snapshot&) = delete;
-    snapshot& operator=(const snapshot&) = delete;
-
     [[nodiscard]] const rows& source() const noexcept { return rows_; }
 
+    [[nodiscard]] std::span<const index> relations(std::string_view name) const noexcept;
+    [[nodiscard]] std::span<const index> functions(std::string_view name) const noexcept;
+    [[nodiscard]] std::span<const index> types(std::string_view name) const noexcept;
+    [[nodiscard]] std::span<const index> operators(std::string_view name) const noexcept;
+    [[nodiscard]] bool has_schema(std::string_view name) const noexcept;
+    [[nodiscard]] bool is_builtin_function(std::string_view name) const noexcept;
+    [[nodiscard]] std::string_view schema_of(const relation_row& r) const noexcept;
+    [[nodiscard]] std::string_view schema_of(const function_row& f) const noexcept;
+    [[nodiscard]] std::string_view schema_of(const type_row& t) const noexcept;
+    [[nodiscard]] std::string_view schema_of(const operator_row& o) const noexcept;
+
+    [[nodiscard]] const reach& of_relation(index i, verb v) const noexcept;
+    [[nodiscard]] const reach& of_function(index i) const noexcept;
+    [[nodiscard]] const reach& of_type(index i) const noexcept;
+    [[nodiscard]] const reach& of_operator(index i) const noexcept;
+    /// `a.b` may call it: it takes one row.
+    [[nodiscard]] bool takes_a_row(index function) const noexcept;
+    /// Columns that a generated column of the relation is made of; empty: it is none.
+    [[nodiscard]] std::span<const std::string> made_of(index relation,
+                                                       std::string_view column) const noexcept;
+    /// Names that the relation had in earlier snapshots ("pii.customers"): rules that spoke of it
+    /// still do.
+    struct former_name {
+        std::string schema;
+        std::string name;
+        friend bool operator==(const former_name&, const former_name&) = default;
+    };
+    [[nodiscard]] std::span<const former_name> former_names(index relation) const noexcept;
+
+    /// See build().
+    snapshot(rows r, const snapshot* before);
+
   private:
+    friend class graph;
+    using by_name = std::unordered_map<std::string_view, std::vector<index>>;
+
+    [[nodiscard]] std::string_view schema_name(oid schema) const noexcept;
+    void index_rows();
+    void remember(const snapshot& before);
+
     rows rows_;
+    std::unordered_map<oid, std::string_view> schema_names_;
+    by_name relations_by_name_;
+    by_name functions_by_name_;
+    by_name types_by_name_;
+    by_name operators_by_name_;
+    std::vector<bool> takes_a_row_;  // by function
+    std::unordered_map<oid, index> relations_by_oid_;
+    std::unordered_map<oid, index> functions_by_oid_;
+    std::unordered_map<oid, index> types_by_oid_;
+    std::unordered_map<index, std::vector<former_name>> former_names_;
+    std::unordered_map<std::string, std::vector<std::string>> made_of_;  // "oid.column"
+    std::vector<reach> relation_reach_;  // relation * verb_count + verb
+    std::vector<reach> function_reach_;
+    std::vector<reach> type_reach_;
+    std::vector<reach> operator_reach_;
 };
 using snapshot_ptr = std::shared_ptr<const snapshot>;
 
 /// Computes what naming each object reaches. Parses the bodies of views and functions: call it on a
-/// thread whose stack PostgreSQL's grammar cannot exhaust (sql::big_stack_bytes). Never throws for
-/// content: what cannot be understood is opaque, with its reason.
-[[nodiscard]] snapshot_ptr build(rows r);
+/// thread whose stack PostgreSQL's grammar cannot exhaust (sql::big_stack_bytes). `before`: the
+/// snapshot that this one replaces, of the same database; null at first. Never throws for content:
+/// what cannot be understood is opaque, with its reason.
+[[nodiscard]] snapshot_ptr build(rows r, const snapshot_ptr& before = {});
 
 }  // namespace sallyport::policy::catalog

@@ -1,0 +1,583 @@
+#include "policy/catalog/graph.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "policy/sql/analyse.h"
+#include "policy/sql/code.h"
+#include "policy/sql/functions_table.h"
+
+namespace sallyport::policy::catalog {
+
+namespace {
+
+// Extensions whose functions compute from their arguments only.
+constexpr std::array harmless_extensions{
+    std::string_view{"adminpack"},
+    std::string_view{"bloom"},
+    std::string_view{"btree_gin"},
+    std::string_view{"btree_gist"},
+    std::string_view{"citext"},
+    std::string_view{"cube"},
+    std::string_view{"dict_int"},
+    std::string_view{"dict_xsyn"},
+    std::string_view{"earthdistance"},
+    std::string_view{"fuzzystrmatch"},
+    std::string_view{"hstore"},
+    std::string_view{"intagg"},
+    std::string_view{"intarray"},
+    std::string_view{"isn"},
+    std::string_view{"lo"},
+    std::string_view{"ltree"},
+    std::string_view{"pg_buffercache"},
+    std::string_view{"pg_freespacemap"},
+    std::string_view{"pg_prewarm"},
+    std::string_view{"pg_stat_statements"},
+    std::string_view{"pg_trgm"},
+    std::string_view{"pg_visibility"},
+    std::string_view{"pgcrypto"},
+    std::string_view{"plpgsql"},
+    std::string_view{"postgis"},
+    std::string_view{"postgis_raster"},
+    std::string_view{"seg"},
+    std::string_view{"sslinfo"},
+    std::string_view{"tablefunc"},
+    std::string_view{"tcn"},
+    std::string_view{"tsm_system_rows"},
+    std::string_view{"tsm_system_time"},
+    std::string_view{"unaccent"},
+    std::string_view{"uuid-ossp"},
+    std::string_view{"vector"},
+    std::string_view{"xml2"},
+};
+static_assert(std::ranges::is_sorted(harmless_extensions));
+
+// What the server's own relations show of others' rows.
+constexpr std::array revealing{
+    std::string_view{"pg_largeobject"},        std::string_view{"pg_statistic"},
+    std::string_view{"pg_statistic_ext_data"}, std::string_view{"pg_stats"},
+    std::string_view{"pg_stats_ext"},          std::string_view{"pg_stats_ext_exprs"},
+};
+static_assert(std::ranges::is_sorted(revealing));
+
+constexpr verb all_verbs[] = {verb::read,   verb::insert,   verb::update,
+                              verb::remove, verb::truncate, verb::define};
+constexpr verb writes[] = {verb::insert, verb::update, verb::remove, verb::truncate};
+
+bool is_server_schema(std::string_view schema) noexcept {
+    return schema == "pg_catalog" || schema == "information_schema";
+}
+
+std::string dotted(std::string_view schema, std::string_view name) {
+    return std::string{schema} + '.' + std::string{name};
+}
+
+/// The schemas of a search_path as proconfig has it: names the server has quoted.
+std::vector<std::string> split_path(std::string_view text) {
+    std::vector<std::string> out;
+    std::string name;
+    bool quoted = false;
+    bool was_quoted = false;
+    const auto finish = [&] {
+        while (!was_quoted && !name.empty() && name.back() == ' ')
+            name.pop_back();
+        if (!name.empty()) out.push_back(name);
+        name.clear();
+        was_quoted = false;
+    };
+    for (const char c : text) {
+        if (c == '"') {
+            quoted = !quoted;
+            was_quoted = true;
+        } else if (c == ',' && !quoted) {
+            finish();
+        } else if (c != ' ' || quoted || !name.empty()) {
+            name += quoted || c < 'A' || c > 'Z' ? c : static_cast<char>(c - 'A' + 'a');
+        }
+    }
+    finish();
+    return out;
+}
+
+}  // namespace
+
+const char* reveals_any_table(std::string_view schema, std::string_view name) noexcept {
+    if (!schema.empty() && schema != "pg_catalog") return nullptr;
+    if (!std::ranges::binary_search(revealing, name)) return nullptr;
+    return name == "pg_largeobject" ? "pg_largeobject holds large objects of any table"
+                                    : "statistics show values of any table";
+}
+
+std::vector<verb> verbs_of(const statement_facts& s, const relation_use& use) {
+    if (use.how == access::read) return {verb::read};
+    const auto ends = [&](std::string_view text) {
+        return std::string_view{use.place}.ends_with(text);
+    };
+    if (ends("insert into") || ends("copy from") || ends("on conflict")) {
+        const bool conflict = std::ranges::any_of(s.relations, [&](const relation_use& u) {
+            return u.name == use.name && std::string_view{u.place}.ends_with("on conflict");
+        });
+        if (conflict) return {verb::insert, verb::update};
+        return {verb::insert};
+    }
+    if (ends("delete from")) return {verb::remove};
+    if (ends("merge into")) return {verb::insert, verb::update, verb::remove};
+    if (ends("truncate")) return {verb::truncate};
+    if (ends("update")) return {verb::update};
+    if (s.command == "refresh materialized view") return {verb::define, verb::read};
+    return {verb::define};
+}
+
+graph::graph(snapshot& s) : s_(s), r_(s.rows_) {
+    functions_ = static_cast<node>(r_.relations.size() * verb_count);
+    types_ = functions_ + static_cast<node>(r_.functions.size());
+    operators_ = types_ + static_cast<node>(r_.types.size());
+    end_ = operators_ + static_cast<node>(r_.operators.size());
+    own_.resize(end_);
+}
+
+graph::node graph::relation_node(index i, verb v) const noexcept {
+    return static_cast<node>(i * verb_count + static_cast<std::size_t>(v));
+}
+graph::node graph::function_node(index i) const noexcept {
+    return functions_ + i;
+}
+graph::node graph::type_node(index i) const noexcept {
+    return types_ + i;
+}
+graph::node graph::operator_node(index i) const noexcept {
+    return operators_ + i;
+}
+
+std::string graph::label(node n) const {
+    if (n >= operators_) {
+        const auto& o = r_.operators[n - operators_];
+        return "operator " + dotted(s_.schema_of(o), o.name);
+    }
+    if (n >= types_) {
+        const auto& t = r_.types[n - types_];
+        return "type " + dotted(s_.schema_of(t), t.name);
+    }
+    if (n >= functions_) {
+        const auto& f = r_.functions[n - functions_];
+        return "function " + dotted(s_.schema_of(f), f.name);
+    }
+    const auto& r = r_.relations[n / verb_count];
+    const char* what = r.kind == 'v'   ? "view "
+                       : r.kind == 'm' ? "materialized view "
+                       : r.kind == 'i' ? "index "
+                       : r.kind == 'f' ? "foreign table "
+                                       : "table ";
+    return what + dotted(s_.schema_of(r), r.name);
+}
+
+void graph::opaque(node from, std::string reason) {
+    auto& reasons = own_[from].opaque;
+    if (std::ranges::find(reasons, reason) == reasons.end()) reasons.push_back(std::move(reason));
+}
+
+void graph::late(node from, late_name n) {
+    own_[from].late.push_back(std::move(n));
+}
+
+void graph::close() {
+    add_relations();
+    add_inheritance();
+    add_expressions();
+    add_triggers();
+    add_rules();
+    add_foreign_keys();
+    add_functions();
+    add_types();
+    add_operators();
+    const auto all = [this](node first, node last) {
+        std::vector<reach> out;
+        out.reserve(last - first);
+        for (node n = first; n < last; ++n)
+            out.push_back(closure(n));
+        return out;
+    };
+    s_.relation_reach_ = all(0, functions_);
+    s_.function_reach_ = all(functions_, types_);
+    s_.type_reach_ = all(types_, operators_);
+    s_.operator_reach_ = all(operators_, end_);
+}
+
+// ---- relations ----------------------------------------------------------------------------------
+
+void graph::add_relations() {
+    for (index i = 0; i < r_.relations.size(); ++i) {
+        const auto& r = r_.relations[i];
+        if (r.kind == 'v' || r.kind == 'm') add_view(i);
+        if (r.kind == 'f')
+            for (const verb v : all_verbs)
+                opaque(relation_node(i, v), "it is a table of another server");
+        if (r.table != 0 && r.kind != 'S')
+            if (const auto at = s_.relations_by_oid_.find(r.table);
+                at != s_.relations_by_oid_.end())
+                for (const verb v : all_verbs)
+                    own_[relation_node(i, v)].edges.push_back(
+                        {relation_node(at->second, v), false, false, {}, {}});
+        for (const auto& c : r.columns)
+            for (const verb v : all_verbs)
+                add_type(relation_node(i, v), c.type);
+    }
+}
+
+void graph::add_view(index i) {
+    const auto& r = r_.relations[i];
+    const node reading = relation_node(i, verb::read);
+    if (r.definition.empty())
+        opaque(reading, "its definition cannot be read");
+    else
+        add_text(reading, r.definition, {naming::how::qualified, {}});
+    // The server's own list of the columns that the definition uses is the exact one.
+    std::unordered_map<oid, std::vector<std::string>> used;
+    for (const auto& c : r_.view_columns)
+        if (c.view == r.id && !c.column.empty()) used[c.relation].push_back(c.column);
+    for (auto& e : own_[reading].edges) {
+        if (e.to >= functions_ || r.whole_row) continue;
+        const auto at = used.find(r_.relations[e.to / verb_count].id);
+        if (at != used.end()) e.columns = at->second;
+    }
+    // Written through, it changes what it is made of; defined anew, it shows something else of it.
+    const auto edges = own_[reading].edges;
+    for (const verb v : {verb::insert, verb::update, verb::remove, verb::define}) {
+        auto& to = own_[relation_node(i, v)];
+        to = own_[reading];
+        if (r.kind == 'm' || v == verb::define) continue;
+        for (const auto& e : edges)
+            if (e.to < functions_)
+                to.edges.push_back({relation_node(e.to / verb_count, v), false, false, {}, {}});
+    }
+}
+
+void graph::add_inheritance() {
+    std::unordered_map<oid, std::vector<oid>> parents;
+    for (const auto& h : r_.inheritance) {
+        parents[h.child].push_back(h.parent);
+        const auto child = s_.relations_by_oid_.find(h.child);
+        const auto parent = s_.relations_by_oid_.find(h.parent);
+        if (child == s_.relations_by_oid_.end() || parent == s_.relations_by_oid_.end()) continue;
+        for (const verb v : all_verbs)
+            own_[relation_node(parent->second, v)].edges.push_back(
+                {relation_node(child->second, v), false, true, {}, {}});
+    }
+    // Rows of a partition are rows of the table that it is a part of.
+    for (const auto& [child, direct] : parents) {
+        const auto at = s_.relations_by_oid_.find(child);
+        if (at == s_.relations_by_oid_.end()) continue;
+        std::vector<oid> above = direct;
+        for (std::size_t k = 0; k < above.size() && k < 1'000; ++k) {
+            if (const auto more = parents.find(above[k]); more != parents.end())
+                for (const oid o : more->second)
+                    if (std::ranges::find(above, o) == above.end()) above.push_back(o);
+            const auto parent = s_.relations_by_oid_.find(above[k]);
+            if (parent == s_.relations_by_oid_.end()) continue;
+            for (const verb v : all_verbs)
+                own_[relation_node(at->second, v)].edges.push_back(
+                    {relation_node(parent->second, v), true, true, {}, {}});
+        }
+    }
+}
+
+void graph::add_expressions() {
+    using use = expression_row::use;
+    for (const auto& e : r_.expressions) {
+        const auto at = s_.relations_by_oid_.find(e.relation);
+        if (at == s_.relations_by_oid_.end()) continue;
+        const auto to = [&](std::initializer_list<verb> verbs) {
+            std::vector<node> nodes;
+            for (const verb v : verbs)
+                nodes.push_back(relation_node(at->second, v));
+            add_text(nodes, "SELECT " + e.text, {naming::how::qualified, {}});
+        };
+        const bool guarded = r_.relations[at->second].row_security;
+        switch (e.what) {
+            case use::default_value:
+            case use::check:
+            case use::index:
+                to({verb::insert, verb::update, verb::define});
+                break;
+            case use::generated: {
+                to({verb::insert, verb::update, verb::define});
+                const auto f = sql::analyse("SELECT " + e.text + " FROM t", {});
+                std::vector<std::string> columns;
+                for (const auto& s : f->statements)
+                    for (const auto& u : s.relations)
+                        columns.insert(columns.end(), u.columns.begin(), u.columns.end());
+                s_.made_of_[std::to_string(e.relation) + '.' + e.column] = std::move(columns);
+                break;
+            }
+            case use::partition_key:
+                to({verb::read, verb::insert, verb::update, verb::define});
+                break;
+            case use::statistics:
+                to({verb::define});
+                break;
+            case use::policy_using:
+                if (guarded) to({verb::read, verb::update, verb::remove, verb::define});
+                break;
+            case use::policy_check:
+                if (guarded) to({verb::insert, verb::update, verb::define});
+                break;
+        }
+    }
+}
+
+void graph::add_triggers() {
+    for (const auto& t : r_.triggers) {
+        const auto add = [&](node from) {
+            add_call(from, t.function);
+            if (!t.condition.empty())
+                add_text(from, "SELECT " + t.condition, {naming::how::qualified, {}});
+        };
+        const auto at = s_.relations_by_oid_.find(t.relation);
+        if (at == s_.relations_by_oid_.end()) continue;
+        if (t.on_insert) add(relation_node(at->second, verb::insert));
+        if (t.on_update) add(relation_node(at->second, verb::update));
+        if (t.on_delete) add(relation_node(at->second, verb::remove));
+        if (t.on_truncate) add(relation_node(at->second, verb::truncate));
+    }
+}
+
+void graph::add_rules() {
+    for (const auto& rule : r_.rules) {
+        const auto at = s_.relations_by_oid_.find(rule.relation);
+        if (at == s_.relations_by_oid_.end()) continue;
+        std::vector<node> nodes;
+        for (const verb v : writes)
+            nodes.push_back(relation_node(at->second, v));
+        add_text(nodes, rule.definition, {naming::how::qualified, {}});
+    }
+}
+
+void graph::add_foreign_keys() {
+    for (const auto& k : r_.foreign_keys) {
+        const auto from = s_.relations_by_oid_.find(k.referenced);
+        const auto to = s_.relations_by_oid_.find(k.referencing);
+        if (from == s_.relations_by_oid_.end() || to == s_.relations_by_oid_.end()) continue;
+        if (k.delete_reaches)
+            own_[relation_node(from->second, verb::remove)].edges.push_back(
+                {relation_node(to->second, verb::remove), false, false, {}, {}});
+        if (k.update_reaches)
+            own_[relation_node(from->second, verb::update)].edges.push_back(
+                {relation_node(to->second, verb::update), false, false, {}, k.referenced_columns});
+        // TRUNCATE … CASCADE empties whatever refers to the table.
+        own_[relation_node(from->second, verb::truncate)].edges.push_back(
+            {relation_node(to->second, verb::truncate), false, false, {}, {}});
+    }
+}
+
+// ---- functions, types, operators ----------------------------------------------------------------
+
+void graph::add_functions() {
+    for (index i = 0; i < r_.functions.size(); ++i)
+        add_function(i);
+    for (const auto& a : r_.aggregates)
+        if (const auto at = s_.functions_by_oid_.find(a.function); at != s_.functions_by_oid_.end())
+            for (const oid f : a.functions)
+                add_call(function_node(at->second), f);
+}
+
+void graph::add_function(index i) {
+    const auto& f = r_.functions[i];
+    const node n = function_node(i);
+    naming names;
+    for (const auto& setting : f.settings) {
+        if (setting.starts_with("search_path=")) {
+            names = {naming::how::fixed, split_path(std::string_view{setting}.substr(12))};
+            own_[n].schemas = names.path;
+        }
+    }
+    if (f.atomic) names = {naming::how::qualified, {}};
+    for (const oid t : f.argument_types)
+        add_type(n, t);
+    add_type(n, f.return_type);
+    if (!f.defaults.empty()) add_text(n, "SELECT " + f.defaults, {naming::how::qualified, {}});
+    if (f.kind == 'a') return;  // its parts are functions of their own
+    if (std::ranges::binary_search(harmless_extensions, std::string_view{f.extension})) return;
+    if (f.language == "sql") {
+        add_text(n, f.source, names);
+    } else if (f.language == "plpgsql") {
+        add_code(n, f.source, names);
+    } else if (f.language == "internal") {
+        const auto* e = sql::find_function(f.source);
+        if (e != nullptr && e->role != sql::function_role::harmless_name)
+            opaque(n, "it is " + f.source + " under another name");
+    } else {
+        opaque(n, "its language " + f.language + " is not read");
+    }
+}
+
+void graph::add_types() {
+    for (index i = 0; i < r_.types.size(); ++i) {
+        const auto& t = r_.types[i];
+        const node n = type_node(i);
+        add_type(n, t.base);
+        add_type(n, t.element);
+        if (t.kind == 'c')
+            if (const auto at = s_.relations_by_oid_.find(t.relation);
+                at != s_.relations_by_oid_.end())
+                for (const auto& c : r_.relations[at->second].columns)
+                    add_type(n, c.type);
+        if (std::ranges::binary_search(harmless_extensions, std::string_view{t.extension}))
+            continue;
+        for (const oid f : t.functions)
+            add_call(n, f);
+        for (const auto& e : t.expressions)
+            add_text(n, "SELECT " + e, {naming::how::qualified, {}});
+    }
+    for (const auto& c : r_.casts)
+        for (const oid side : {c.source, c.target})
+            if (const auto at = s_.types_by_oid_.find(side); at != s_.types_by_oid_.end())
+                add_call(type_node(at->second), c.function);
+}
+
+void graph::add_operators() {
+    for (index i = 0; i < r_.operators.size(); ++i)
+        for (const oid f : r_.operators[i].functions)
+            add_call(operator_node(i), f);
+}
+
+void graph::add_type(node from, oid type) {
+    if (const auto at = s_.types_by_oid_.find(type); at != s_.types_by_oid_.end())
+        if (type_node(at->second) != from)
+            own_[from].edges.push_back({type_node(at->second), false, false, {}, {}});
+}
+
+void graph::add_call(node from, oid function) {
+    if (const auto at = s_.functions_by_oid_.find(function); at != s_.functions_by_oid_.end())
+        own_[from].edges.push_back({function_node(at->second), false, false, {}, {}});
+}
+
+// ---- texts --------------------------------------------------------------------------------------
+
+void graph::add_text(std::span<const node> from, std::string_view sql, const naming& names) {
+    const auto f = sql::analyse(sql, {});
+    for (const auto& s : f->statements)
+        for (const node n : from)
+            add_facts(n, s, names);
+}
+
+void graph::add_text(node from, std::string_view sql, const naming& names) {
+    add_text(std::span{&from, 1}, sql, names);
+}
+
+void graph::add_code(node from, std::string_view body, const naming& names) {
+    auto f = sql::analyse_code(body);
+    for (const auto& m : f.mentions)
+        add_mention(from, m, names);
+    for (const auto& o : f.operators)
+        add_named(from, late_name::of::operator_, o, names);
+    for (auto& why : f.opaque_reasons)
+        opaque(from, std::move(why));
+    own_[from].changes_settings = own_[from].changes_settings || f.changes_settings;
+}
+
+void graph::add_facts(node from, const statement_facts& s, const naming& names) {
+    for (const auto& use : s.relations)
+        add_relation_use(from, s, use, names);
+    for (const auto& f : s.functions)
+        add_named(from, late_name::of::function, f, names);
+    for (const auto& o : s.operators)
+        add_named(from, late_name::of::operator_, o, names);
+    for (const auto& t : s.types)
+        add_named(from, late_name::of::type, t, names);
+    for (const auto& a : s.attributes)
+        for (const index f : s_.functions(a))
+            if (s_.takes_a_row(f))
+                own_[from].edges.push_back({function_node(f), false, false, {}, {}});
+    for (const auto& m : s.mentions)
+        add_mention(from, m, names);
+    for (const auto& why : s.opaque_reasons)
+        if (std::ranges::find(s.opaque_without_catalog, why) == s.opaque_without_catalog.end())
+            opaque(from, why);
+    own_[from].changes_settings = own_[from].changes_settings || !s.settings.empty();
+}
+
+std::vector<graph::node> graph::nodes_named(late_name::of what, std::string_view schema,
+                                            std::string_view name, verb how) const {
+    using of = late_name::of;
+    std::vector<node> out;
+    const bool any = what == of::any;
+    if (any || what == of::relation)
+        for (const index i : s_.relations(name))
+            if (s_.schema_of(r_.relations[i]) == schema) {
+                if (!any)
+                    out.push_back(relation_node(i, how));
+                else
+                    for (const verb v : all_verbs)
+                        out.push_back(relation_node(i, v));
+            }
+    if (any || what == of::function)
+        for (const index i : s_.functions(name))
+            if (s_.schema_of(r_.functions[i]) == schema) out.push_back(function_node(i));
+    if (any || what == of::type)
+        for (const index i : s_.types(name))
+            if (s_.schema_of(r_.types[i]) == schema) out.push_back(type_node(i));
+    if (what == of::operator_)
+        for (const index i : s_.operators(name))
+            if (s_.schema_of(r_.operators[i]) == schema) out.push_back(operator_node(i));
+    return out;
+}
+
+void graph::add_relation_use(node from, const statement_facts& s, const relation_use& use,
+                             const naming& names) {
+    if (const char* why = reveals_any_table(use.schema, use.name)) opaque(from, why);
+    if (is_server_schema(use.schema)) return;
+    for (const verb v : verbs_of(s, use)) {
+        const auto add = [&](std::string_view schema) {
+            for (const node to : nodes_named(late_name::of::relation, schema, use.name, v))
+                own_[from].edges.push_back({to, false, false, use.columns, {}});
+        };
+        if (!use.schema.empty()) {
+            add(use.schema);
+        } else if (names.mode == naming::how::fixed) {
+            for (const auto& schema : names.path)
+                add(schema);
+        } else if (names.mode == naming::how::late) {
+            late(from, {late_name::of::relation, use.name, v, use.columns, {}});
+        }
+    }
+}
+
+void graph::add_named(node from, late_name::of what, const function_use& use, const naming& names) {
+    const auto add = [&](std::string_view schema) {
+        for (const node to : nodes_named(what, schema, use.name, verb::read))
+            own_[from].edges.push_back({to, false, false, {}, {}});
+    };
+    if (!use.schema.empty()) {
+        add(use.schema);
+    } else if (names.mode == naming::how::fixed) {
+        for (const auto& schema : names.path)
+            add(schema);
+    } else if (names.mode == naming::how::late) {
+        late(from, {what, use.name, verb::read, {}, {}});
+    }
+}
+
+void graph::add_mention(node from, const function_use& m, const naming& names) {
+    const auto add = [&](std::string_view schema) {
+        for (const node to : nodes_named(late_name::of::any, schema, m.name, verb::read))
+            own_[from].edges.push_back({to, false, false, {}, {}});
+    };
+    if (const char* why = reveals_any_table(m.schema, m.name)) opaque(from, why);
+    if (!m.schema.empty()) {
+        add(m.schema);
+        return;
+    }
+    // Only names that something has are kept: most words of a body are none.
+    const bool known =
+        !s_.relations(m.name).empty() || !s_.functions(m.name).empty() || !s_.types(m.name).empty();
+    if (!known) return;
+    if (names.mode == naming::how::fixed) {
+        for (const auto& schema : names.path)
+            add(schema);
+    } else {
+        late(from, {late_name::of::any, m.name, verb::read, {}, {}});
+    }
+}
+
+}  // namespace sallyport::policy::catalog

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "policy/catalog/snapshot.h"
+
+namespace sallyport::policy::catalog {
+
+/// Where the names of a text are looked up.
+struct naming {
+    enum class how : std::uint8_t {
+        qualified,  ///< the server printed it under an empty search_path: bare names are its own
+        fixed,      ///< under `path`
+        late        ///< under the path of whoever runs it
+    };
+    how mode = how::late;
+    std::vector<std::string> path;
+};
+
+/// What naming each object of a snapshot reaches: a graph of direct uses, closed. Internal to
+/// policy/catalog; lives only while a snapshot is built.
+class graph {
+  public:
+    explicit graph(snapshot& s);
+    void close();
+
+  private:
+    using node = std::uint32_t;
+    struct edge {
+        node to = 0;
+        bool only_itself = false;   ///< `to` counts, what it reaches does not
+        bool same_columns = false;  ///< of a relation: the columns of what names this one
+        std::vector<std::string> columns;
+        std::vector<std::string> if_columns;
+    };
+    struct own {
+        std::vector<edge> edges;
+        std::vector<late_name> late;
+        std::vector<std::string> opaque;
+        std::vector<std::string> schemas;
+        bool changes_settings = false;
+    };
+
+    [[nodiscard]] node relation_node(index i, verb v) const noexcept;
+    [[nodiscard]] node function_node(index i) const noexcept;
+    [[nodiscard]] node type_node(index i) const noexcept;
+    [[nodiscard]] node operator_node(index i) const noexcept;
+    [[nodiscard]] std::string label(node n) const;
+
+    void add_relations();
+    void add_view(index i);
+    void add_inheritance();
+    void add_expressions();
+    void add_triggers();
+    void add_rules();
+    void add_foreign_keys();
+    void add_functions();
+    void add_function(index i);
+    void add_types();
+    void add_operators();
+
+    void add_text(std::span<const node> from, std::string_view sql, const naming& names);
+    void add_text(node from, std::string_view sql, const naming& names);
+    void add_facts(node from, const statement_facts& s, const naming& names);
+    void add_relation_use(node from, const statement_facts& s, const relation_use& use,
+                          const naming& names);
+    void add_mention(node from, const function_use& m, const naming& names);
+    void add_named(node from, late_name::of what, const function_use& use, const naming& names);
+    void add_code(node from, std::string_view body, const naming& names);
+    void add_type(node from, oid type);
+    void add_call(node from, oid function);
+    void opaque(node from, std::string reason);
+    void late(node from, late_name n);
+    [[nodiscard]] std::vector<node> nodes_named(late_name::of what, std::string_view schema,
+                                                std::string_view name, verb how) const;
+
+    [[nodiscard]] reach closure(node from) const;
+
+    snapshot& s_;
+    const rows& r_;
+    node functions_ = 0;  // first of each kind
+    node types_ = 0;
+    node operators_ = 0;
+    node end_ = 0;
+    std::vector<own> own_;
+};
+
+/// Which verbs a use of a relation in a statement stands for.
+[[nodiscard]] std::vector<verb> verbs_of(const statement_facts& s, const relation_use& use);
+/// Why a relation of the server itself tells values of any table; null: it does not.
+[[nodiscard]] const char* reveals_any_table(std::string_view schema,
+                                            std::string_view name) noexcept;
+
+}  // namespace sallyport::policy::catalog

@@ -1,0 +1,416 @@
+#include "policy/catalog/resolve.h"
+
+#include <algorithm>
+#include <array>
+#include <unordered_set>
+#include <utility>
+
+#include "policy/catalog/graph.h"
+
+namespace sallyport::policy::catalog {
+
+namespace {
+
+constexpr std::size_t relations_max = 20'000;  // of one statement
+constexpr std::size_t reasons_max = 16;
+constexpr std::size_t own_objects_max = 10'000;
+
+bool is_server_schema(std::string_view schema) noexcept {
+    return schema == "pg_catalog" || schema == "information_schema";
+}
+bool is_temporary(std::string_view schema) noexcept {
+    return schema == "pg_temp" || schema.starts_with("pg_temp_");
+}
+
+/// One statement on its way to its resolved form.
+class resolver {
+  public:
+    resolver(const statement_facts& in, const snapshot& s, const session_names& names,
+             resolution& out)
+        : in_(in), s_(s), names_(names), whole_(out) {}
+
+    statement_facts run() {
+        out_ = in_;
+        out_.relations.clear();
+        answer_opaque();
+        const bool known_path = names_.path != nullptr;
+        // What the statement itself may change holds for its own later parts.
+        path_ = known_path && in_.settings.empty() ? names_.path : nullptr;
+        for (const auto& u : in_.relations)
+            relation(u);
+        for (const auto& f : in_.functions)
+            function(f);
+        for (const auto& t : in_.types)
+            named(late_name::of::type, t.schema, t.name, "type");
+        for (const auto& o : in_.operators)
+            named(late_name::of::operator_, o.schema, o.name, "operator");
+        for (const auto& a : in_.attributes)
+            for (const index f : s_.functions(a))
+                if (s_.takes_a_row(f)) add(s_.of_function(f), call_place(f));
+        for (const auto& m : in_.mentions)
+            mention(m);
+        if (out_.has(kind::opaque) && out_.opaque_reasons.empty())
+            std::erase(out_.kinds, kind::opaque);
+        return std::move(out_);
+    }
+
+  private:
+    void answer_opaque() {
+        std::erase_if(out_.opaque_reasons, [&](const std::string& why) {
+            return std::ranges::find(in_.opaque_without_catalog, why) !=
+                   in_.opaque_without_catalog.end();
+        });
+    }
+
+    void opaque(std::string why) {
+        if (!out_.has(kind::opaque)) out_.kinds.push_back(kind::opaque);
+        auto& reasons = out_.opaque_reasons;
+        if (reasons.size() < reasons_max && std::ranges::find(reasons, why) == reasons.end())
+            reasons.push_back(std::move(why));
+    }
+
+    [[nodiscard]] bool in_path(std::string_view schema) const {
+        return std::ranges::find(*path_, schema) != path_->end();
+    }
+
+    /// Of the candidates (rows of one name), those that the name can mean here.
+    template <class Row>
+    std::vector<index> meant(std::span<const index> candidates, const std::vector<Row>& rows,
+                             std::string_view schema, bool overloads) {
+        std::vector<index> out;
+        if (!schema.empty()) {
+            for (const index i : candidates)
+                if (s_.schema_of(rows[i]) == schema) out.push_back(i);
+            return out;
+        }
+        if (path_ == nullptr) {
+            if (!candidates.empty()) whole_.path_matters = true;
+            return {candidates.begin(), candidates.end()};
+        }
+        for (const auto& p : *path_) {
+            for (const index i : candidates)
+                if (s_.schema_of(rows[i]) == p) out.push_back(i);
+            if (!out.empty() && !overloads && !names_.own_ddl) break;
+        }
+        return out;
+    }
+
+    void relation(const relation_use& u) {
+        if (const char* why = reveals_any_table(u.schema, u.name)) opaque(why);
+        const auto& rows = s_.source().relations;
+        if (is_server_schema(u.schema)) return keep(u);
+        if (u.name == "*") return whole_schema(u);
+        const auto found = is_temporary(u.schema)
+                               ? std::vector<index>{}
+                               : meant(s_.relations(u.name), rows, u.schema, false);
+        const statement_facts* own = nullptr;
+        if (names_.own != nullptr && (u.schema.empty() || is_temporary(u.schema) || found.empty()))
+            own = names_.own->find(u.name);
+        if (own != nullptr) inherit(*own, u);
+        for (const index i : found)
+            for (const verb v : verbs_of(in_, u))
+                add_use(i, v, u);
+        if (!found.empty()) return;
+        keep(u);
+        if (own != nullptr || makes(u)) return;
+        const bool may_be_server = u.schema.empty() && u.name.starts_with("pg_");
+        if (may_be_server) return;
+        if (is_temporary(u.schema) && in_.has(kind::ddl)) return;
+        whole_.unknown_name = true;
+        opaque("no relation " + (u.schema.empty() ? "" : u.schema + ".") + u.name + " is known");
+    }
+
+    /// The statement creates it: it is nowhere yet.
+    [[nodiscard]] bool makes(const relation_use& u) const {
+        if (u.how != access::write || !in_.has(kind::ddl)) return false;
+        static constexpr std::array creating{
+            std::string_view{"create table"}, std::string_view{"select into"},
+            std::string_view{"create view"}, std::string_view{"create"}};
+        return std::ranges::any_of(creating, [&](std::string_view c) {
+            return in_.command.starts_with(c) || std::string_view{u.place}.starts_with(c);
+        });
+    }
+
+    void whole_schema(const relation_use& u) {
+        const auto& rows = s_.source().relations;
+        for (index i = 0; i < rows.size(); ++i)
+            if (u.schema == "*" || s_.schema_of(rows[i]) == u.schema)
+                for (const verb v : verbs_of(in_, u))
+                    add_use(i, v, u);
+        keep(u);
+    }
+
+    void add_use(index i, verb v, const relation_use& u) {
+        relation_use use = u;
+        const auto& row = s_.source().relations[i];
+        use.schema = s_.schema_of(row);
+        use.name = row.name;
+        // A generated column shows the columns that it is made of.
+        for (const auto& c : u.columns) {
+            const auto parts = s_.made_of(i, c);
+            use.columns.insert(use.columns.end(), parts.begin(), parts.end());
+        }
+        for (const auto& former : s_.former_names(i)) {
+            relation_use was = use;
+            was.schema = former.schema;
+            was.name = former.name;
+            was.place += " (now " + use.schema + "." + use.name + ")";
+            keep(std::move(was));
+        }
+        keep(use);
+        const auto& all = v == verb::read ? s_.of_relation(i, verb::read) : s_.of_relation(i, v);
+        add(all, u.place, &use.columns);
+    }
+
+    void add(const reach& r, const std::string& place,
+             const std::vector<std::string>* columns = nullptr) {
+        const auto& rows = s_.source().relations;
+        for (const auto& x : r.relations) {
+            if (x.road.empty()) continue;  // the thing itself
+            if (!x.if_columns.empty() && columns != nullptr && !columns->empty() &&
+                std::ranges::none_of(x.if_columns, [&](const auto& c) {
+                    return std::ranges::find(*columns, c) != columns->end();
+                }))
+                continue;
+            relation_use use;
+            use.schema = s_.schema_of(rows[x.relation]);
+            use.name = rows[x.relation].name;
+            use.how = x.how;
+            use.place = place.empty() ? x.road : place + ": " + x.road;
+            if (x.same_columns && columns != nullptr)
+                use.columns = *columns;
+            else if (!x.same_columns)
+                use.columns = x.columns;
+            for (const auto& former : s_.former_names(x.relation)) {
+                relation_use was = use;
+                was.schema = former.schema;
+                was.name = former.name;
+                keep(std::move(was));
+            }
+            keep(std::move(use));
+        }
+        for (const auto& why : r.opaque)
+            opaque(why);
+        if (r.changes_settings) may_change_settings();
+        for (const auto& l : r.late)
+            late(l, r.schemas);
+    }
+
+    void late(const late_name& l, const std::vector<std::string>& schemas) {
+        std::string key = l.name;
+        key += static_cast<char>(l.what);
+        key += static_cast<char>(l.how);
+        if (!late_seen_.insert(key).second) return;
+        // A body may set its own path, or be about to be given one.
+        const auto* const before = std::exchange(path_, late_path());
+        std::vector<std::string> wider;
+        if (path_ != nullptr && !schemas.empty()) {
+            wider = *path_;
+            wider.insert(wider.end(), schemas.begin(), schemas.end());
+            path_ = &wider;
+        }
+        if (l.what == late_name::of::relation) {
+            relation_use u;
+            u.name = l.name;
+            u.how = l.how == verb::read ? access::read : access::write;
+            u.columns = l.columns;
+            u.place = l.road;
+            for (const index i :
+                 meant(s_.relations(l.name), s_.source().relations, "", !schemas.empty()))
+                add_use(i, l.how, u);
+            if (names_.own != nullptr)
+                if (const auto* own = names_.own->find(l.name)) inherit(*own, u);
+        } else if (l.what == late_name::of::any) {
+            any("", l.name, l.road);
+        } else {
+            named(l.what, "", l.name, l.road);
+        }
+        path_ = before;
+    }
+
+    /// DDL may put another path before what it defines.
+    [[nodiscard]] const std::vector<std::string>* late_path() const {
+        return in_.has(kind::ddl) || may_change_settings_ ? nullptr : path_;
+    }
+
+    void may_change_settings() {
+        if (may_change_settings_) return;
+        may_change_settings_ = true;
+        const bool told = std::ranges::any_of(
+            out_.settings, [](const setting_change& c) { return c.name.empty(); });
+        if (!told) out_.settings.push_back({});
+    }
+
+    [[nodiscard]] std::string call_place(index f) const {
+        const auto& row = s_.source().functions[f];
+        return "function " + std::string{s_.schema_of(row)} + "." + row.name;
+    }
+
+    void function(const function_use& f) {
+        const auto& rows = s_.source().functions;
+        const auto found = meant(s_.functions(f.name), rows, f.schema, true);
+        for (const index i : found)
+            add(s_.of_function(i), call_place(i));
+        if (!found.empty()) return;
+        if (f.schema == "pg_catalog" || f.schema == "information_schema") return;
+        if (f.schema.empty() && s_.is_builtin_function(f.name)) return;
+        // `t(x)` is a cast to t, `c(row)` the row's column c.
+        const auto types = meant(s_.types(f.name), s_.source().types, f.schema, true);
+        for (const index i : types)
+            add(s_.of_type(i), "type " + f.name);
+        if (!types.empty()) return;
+        if (names_.own != nullptr && names_.own->find(f.name) != nullptr) {
+            inherit(*names_.own->find(f.name), {});
+            return;
+        }
+        if (f.schema.empty() && is_column(f.name)) return;
+        if (in_.has(kind::ddl) && in_.command.find("function") != std::string::npos) return;
+        whole_.unknown_name = true;
+        opaque("no function " + (f.schema.empty() ? "" : f.schema + ".") + f.name + " is known");
+    }
+
+    [[nodiscard]] bool is_column(std::string_view name) const {
+        return std::ranges::any_of(in_.relations, [&](const relation_use& u) {
+            return std::ranges::any_of(s_.relations(u.name), [&](index i) {
+                return std::ranges::any_of(s_.source().relations[i].columns,
+                                           [&](const column_row& c) { return c.name == name; });
+            });
+        });
+    }
+
+    void named(late_name::of what, std::string_view schema, std::string_view name,
+               const std::string& place) {
+        const auto& r = s_.source();
+        if (what == late_name::of::function)
+            for (const index i : meant(s_.functions(name), r.functions, schema, true))
+                add(s_.of_function(i), place + call_place(i).insert(0, " → "));
+        if (what == late_name::of::type)
+            for (const index i : meant(s_.types(name), r.types, schema, true))
+                add(s_.of_type(i), place);
+        if (what == late_name::of::operator_)
+            for (const index i : meant(s_.operators(name), r.operators, schema, true))
+                add(s_.of_operator(i), place);
+    }
+
+    /// A word of a body of code may be anything of that name, and do anything with it.
+    void any(std::string_view schema, const std::string& name, const std::string& place) {
+        const auto& r = s_.source();
+        for (const index i : meant(s_.relations(name), r.relations, schema, true)) {
+            relation_use u;
+            u.place = place;
+            add_use(i, verb::read, u);
+            u.how = access::write;
+            for (const verb v : {verb::insert, verb::update, verb::remove, verb::truncate})
+                add_use(i, v, u);
+        }
+        for (const index i : meant(s_.functions(name), r.functions, schema, true))
+            add(s_.of_function(i), place);
+        for (const index i : meant(s_.types(name), r.types, schema, true))
+            add(s_.of_type(i), place);
+    }
+
+    void mention(const function_use& m) {
+        if (const char* why = reveals_any_table(m.schema, m.name)) opaque(why);
+        any(m.schema, m.name, "code");
+        if (names_.own != nullptr)
+            if (const auto* own = names_.own->find(m.name)) inherit(*own, {});
+    }
+
+    /// What the definition of an object of the session reached, its use reaches.
+    void inherit(const statement_facts& own, const relation_use& u) {
+        for (auto use : own.relations) {
+            use.place = "defined by " + (own.command.empty() ? "the session" : own.command) + ": " +
+                        use.place;
+            if (use.name == u.name && use.schema == u.schema) continue;
+            keep(std::move(use));
+        }
+        for (const auto& why : own.opaque_reasons)
+            opaque(why);
+        keep(u);
+    }
+
+    void keep(relation_use use) {
+        if (use.name.empty()) return;
+        std::string key = use.schema;
+        key += '\0';
+        key += use.name;
+        key += use.how == access::write ? 'w' : 'r';
+        const auto [at, fresh] = seen_.emplace(std::move(key), out_.relations.size());
+        if (fresh) {
+            if (out_.relations.size() >= relations_max) return opaque("it reaches too much");
+            out_.relations.push_back(std::move(use));
+            return;
+        }
+        auto& known = out_.relations[at->second].columns;
+        if (known.empty() || use.columns.empty()) {
+            known.clear();
+            return;
+        }
+        for (auto& c : use.columns)
+            if (std::ranges::find(known, c) == known.end()) known.push_back(std::move(c));
+    }
+
+    const statement_facts& in_;
+    const snapshot& s_;
+    const session_names& names_;
+    resolution& whole_;
+    statement_facts out_;
+    const std::vector<std::string>* path_ = nullptr;
+    bool may_change_settings_ = false;
+    std::unordered_map<std::string, std::size_t> seen_;
+    std::unordered_set<std::string> late_seen_;
+};
+
+}  // namespace
+
+void own_objects::note(const facts& f) {
+    for (const auto& s : f.statements) {
+        if (!s.has(kind::ddl)) continue;
+        for (const auto& u : s.relations)
+            if (u.how == access::write && by_name_.size() < own_objects_max)
+                by_name_.insert_or_assign(u.name, s);
+        for (const auto& x : s.functions)
+            if (s.command.find("function") != std::string::npos ||
+                s.command.find("procedure") != std::string::npos)
+                if (by_name_.size() < own_objects_max) by_name_.insert_or_assign(x.name, s);
+    }
+}
+
+const statement_facts* own_objects::find(std::string_view name) const {
+    if (by_name_.empty()) return nullptr;
+    const auto at = by_name_.find(std::string{name});
+    return at == by_name_.end() ? nullptr : &at->second;
+}
+
+resolution resolve(const facts& f, const snapshot& s, const session_names& names) {
+    resolution out;
+    auto resolved = std::make_shared<facts>();
+    resolved->literal_sensitive = f.literal_sensitive;
+    resolved->syntax_error = f.syntax_error;
+    resolved->shape = f.shape;
+    resolved->redacted = f.redacted;
+    resolved->statements.reserve(f.statements.size());
+    session_names now = names;
+    for (const auto& one : f.statements) {
+        resolved->statements.push_back(resolver{one, s, now, out}.run());
+        // What one statement of a text changes holds for those behind it.
+        if (!resolved->statements.back().settings.empty()) now.path = nullptr;
+        if (one.has(kind::ddl) || one.has(kind::grant)) now.own_ddl = true;
+    }
+    if (f.statements.size() > 1 && now.path == nullptr && names.path != nullptr)
+        out.path_matters = false;  // asking the server would not tell
+    out.facts = std::move(resolved);
+    return out;
+}
+
+bool changes_path(const facts& resolved) noexcept {
+    return std::ranges::any_of(resolved.statements, [](const statement_facts& s) {
+        const bool sets = std::ranges::any_of(s.settings, [](const setting_change& c) {
+            return c.name.empty() || c.name == "all" || c.name == "search_path" ||
+                   c.name == "role" || c.name == "session_authorization";
+        });
+        return sets || s.has(kind::opaque) || s.has(kind::ddl) || s.has(kind::grant);
+    });
+}
+
+}  // namespace sallyport::policy::catalog

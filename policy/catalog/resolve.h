@@ -1,0 +1,57 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "policy/catalog/snapshot.h"
+#include "policy/facts.h"
+
+namespace sallyport::policy::catalog {
+
+/// Objects that a session made itself and that no snapshot can have: temporary ones, and what an
+/// open transaction has created. Each stands for everything that its definition reached.
+class own_objects {
+  public:
+    /// Notes what a statement defines, with what it reaches. `f`: its resolved facts.
+    void note(const facts& f);
+    void clear() noexcept { by_name_.clear(); }
+    /// Null: none of that name.
+    [[nodiscard]] const statement_facts* find(std::string_view name) const;
+    [[nodiscard]] bool empty() const noexcept { return by_name_.empty(); }
+
+  private:
+    std::unordered_map<std::string, statement_facts> by_name_;
+};
+
+/// What is known of a session when one of its statements is looked at.
+struct session_names {
+    /// Effective search_path, in order: current_schemas(true). Null: not known, so a bare name may
+    /// be in any schema.
+    const std::vector<std::string>* path = nullptr;
+    /// DDL of the open transaction may have taken away what a name stood for: any schema of the
+    /// path may have it.
+    bool own_ddl = false;
+    const own_objects* own = nullptr;
+};
+
+struct resolution {
+    facts_ptr facts;
+    bool path_matters = false;  ///< with the path known, less may be reached
+    bool unknown_name = false;  ///< a name that the snapshot does not have
+};
+
+/// Adds to the facts of a text everything that it reaches by way of the catalog: each relation by
+/// its schema, with its road in `place`; reasons of opacity for what cannot be followed; and takes
+/// away those that the catalog has answered. Pure; costs a look-up for each name.
+/// Errors: a name that neither the snapshot nor the session has makes the statement opaque, and
+/// sets `unknown_name`.
+[[nodiscard]] resolution resolve(const facts& f, const snapshot& s, const session_names& names);
+
+/// The facts when there is no catalog: what is called outside pg_catalog is opaque.
+/// Public for the surfaces that explain a decision.
+[[nodiscard]] bool changes_path(const facts& resolved) noexcept;
+
+}  // namespace sallyport::policy::catalog
