@@ -363,17 +363,18 @@ class resolver {
 
 }  // namespace
 
-void own_objects::note(const facts& f) {
-    for (const auto& s : f.statements) {
-        if (!s.has(kind::ddl)) continue;
-        for (const auto& u : s.relations)
-            if (u.how == access::write && by_name_.size() < own_objects_max)
-                by_name_.insert_or_assign(u.name, s);
-        for (const auto& x : s.functions)
-            if (s.command.find("function") != std::string::npos ||
-                s.command.find("procedure") != std::string::npos)
-                if (by_name_.size() < own_objects_max) by_name_.insert_or_assign(x.name, s);
-    }
+void own_objects::note(const statement_facts& s) {
+    if (!s.has(kind::ddl)) return;
+    const auto keep = [&](const std::string& name) {
+        if (by_name_.size() < own_objects_max) by_name_.insert_or_assign(name, s);
+    };
+    for (const auto& u : s.relations)
+        if (u.how == access::write) keep(u.name);
+    const bool routine = s.command.find("function") != std::string::npos ||
+                         s.command.find("procedure") != std::string::npos;
+    if (!routine) return;
+    for (const auto& x : s.functions)
+        keep(x.name);
 }
 
 const statement_facts* own_objects::find(std::string_view name) const {
@@ -391,11 +392,17 @@ resolution resolve(const facts& f, const snapshot& s, const session_names& names
     resolved->redacted = f.redacted;
     resolved->statements.reserve(f.statements.size());
     session_names now = names;
+    own_objects own;
     for (const auto& one : f.statements) {
         resolved->statements.push_back(resolver{one, s, now, out}.run());
+        if (f.statements.size() == 1) break;
         // What one statement of a text changes holds for those behind it.
         if (!resolved->statements.back().settings.empty()) now.path = nullptr;
-        if (one.has(kind::ddl) || one.has(kind::grant)) now.own_ddl = true;
+        if (!one.has(kind::ddl) && !one.has(kind::grant)) continue;
+        if (now.own != &own && now.own != nullptr) own = *now.own;
+        now.own_ddl = true;
+        now.own = &own;
+        own.note(resolved->statements.back());
     }
     if (f.statements.size() > 1 && now.path == nullptr && names.path != nullptr)
         out.path_matters = false;  // asking the server would not tell

@@ -15,8 +15,8 @@ namespace sallyport::policy::catalog {
 /// open transaction has created. Each stands for everything that its definition reached.
 class own_objects {
   public:
-    /// Notes what a statement defines, with what it reaches. `f`: its resolved facts.
-    void note(const facts& f);
+    /// Notes what a statement defines, with what it reaches. `s`: its resolved facts.
+    void note(const statement_facts& s);
     void clear() noexcept { by_name_.clear(); }
     /// Null: none of that name.
     [[nodiscard]] const statement_facts* find(std::string_view name) const;
@@ -50,8 +50,8 @@ struct resolution {
 /// sets `unknown_name`.
 [[nodiscard]] resolution resolve(const facts& f, const snapshot& s, const session_names& names);
 
-/// The facts when there is no catalog: what is called outside pg_catalog is opaque.
-/// Public for the surfaces that explain a decision.
+/// True if running the statements may leave bare names with another meaning: the path is set, or
+/// what it finds is defined anew.
 [[nodiscard]] bool changes_path(const facts& resolved) noexcept;
 
 }  // namespace sallyport::policy::catalog

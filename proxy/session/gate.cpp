@@ -28,6 +28,8 @@ const char* to_string(gate::state s) noexcept {
             return "recording";
         case gate::state::probing:
             return "probing";
+        case gate::state::refreshing:
+            return "refreshing";
         case gate::state::leaving:
             return "leaving";
         case gate::state::closed:
@@ -44,6 +46,8 @@ const char* to_string(action::type t) noexcept {
             return "to_client";
         case action::type::analyse:
             return "analyse";
+        case action::type::refresh_catalog:
+            return "refresh_catalog";
         case action::type::open_hold:
             return "open_hold";
         case action::type::withdraw_hold:

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/catalog/resolve.h"
 #include "policy/decide.h"
 #include "policy/facts.h"
 #include "policy/hold.h"
@@ -31,6 +32,22 @@ class facts_source {
     virtual policy::facts_ptr find(std::string_view sql, bool standard_conforming_strings) = 0;
 };
 
+/// The catalogs of the targets, as far as the gate needs them.
+class catalog_source {
+  public:
+    struct look_result {
+        bool configured = false;               ///< the target has a catalog login
+        bool fresh = false;                    ///< `newest` was true a moment ago
+        policy::catalog::snapshot_ptr newest;  ///< null: it cannot be had
+    };
+    virtual ~catalog_source() = default;
+    [[nodiscard]] virtual look_result look(std::string_view target) = 0;
+    /// policy::catalog::resolve, remembered for texts without names of the session's own.
+    [[nodiscard]] virtual policy::catalog::resolution resolve(
+        const policy::facts_ptr& facts, const policy::catalog::snapshot_ptr& snapshot,
+        const policy::catalog::session_names& names) = 0;
+};
+
 struct gate_limits {
     std::uint64_t inspect_bytes = 4u << 20;
     std::uint64_t message_bytes = 1u << 30;
@@ -44,6 +61,7 @@ struct gate_environment {
     policy::rule_set_ptr rules;
     policy::grants_ptr grants;
     facts_source* facts = nullptr;
+    catalog_source* catalog = nullptr;  ///< null: no target has a catalog
     const clock* time = nullptr;
     std::string approve_url;  ///< where people approve, "" = nowhere but CLI and console
 };
@@ -61,7 +79,9 @@ struct gate_environment {
 /// draining      what it sent before must be answered before this statement is decided
 /// opening, held its statement waits for a person
 /// recording     its statement passes as soon as its record is on disk
-/// probing       the server is asked whether it finds the same syntax error as we do
+/// probing       the server is asked whether it finds the same syntax error as we do, or what the
+///               search_path is
+/// refreshing    the catalog is looked at
 /// leaving       it said Terminate; what it asked for before is still answered
 /// closed        over
 class gate {
@@ -74,6 +94,7 @@ class gate {
         held,
         recording,
         probing,
+        refreshing,
         leaving,
         closed
     };
@@ -90,6 +111,8 @@ class gate {
     [[nodiscard]] std::size_t on_server(protocol::bytes data, actions& out);
 
     void on_facts(policy::facts_ptr facts, actions& out);
+    /// The check that action::type::refresh_catalog asked for has ended, well or not.
+    void on_catalog(actions& out);
     void on_hold_opened(policy::hold_id id, const std::string& error, actions& out);
     void on_hold_outcome(const approval::hold_outcome& outcome, actions& out);
     void on_recorded(std::uint32_t ticket, std::unique_ptr<audit::receipt> proof,
@@ -158,6 +181,7 @@ class gate {
         bool lexing = false;     ///< string syntax or encoding: where a text's strings end
         bool varies = false;     ///< lexing, in a way that the end of a transaction takes back
         bool functions = false;  ///< a function was called, which may do the same
+        bool path = false;       ///< the search_path, or what it finds
     };
 
     /// One frame of the region under decision.
@@ -272,6 +296,16 @@ class gate {
     void answered(std::uint32_t tag, bool well);
     void after_reply(actions& out);
 
+    // names by way of the catalog (gate_catalog.cpp)
+    outcome follow(std::size_t i, policy::facts_ptr& facts, actions& out);
+    outcome ask_catalog(actions& out);
+    [[nodiscard]] bool may_ask_path(std::size_t i) const noexcept;
+    outcome ask_path(actions& out);
+    outcome ask_for_relation(std::size_t i, const considered& c, actions& out);
+    bool path_reply(const protocol::reply_event& e, char tag, protocol::bytes frame, actions& out);
+    void note_name_effects(const policy::facts& f);
+    void names_after_transaction() noexcept;
+
     // probing (gate_probe.cpp)
     outcome probe_syntax(std::size_t i, std::string_view sql, actions& out);
     bool probe_reply(const protocol::reply_event& e, char tag, protocol::bytes frame, actions& out);
@@ -330,6 +364,20 @@ class gate {
     enum class probe : std::uint8_t { none, asked, refused, accepted } probe_ = probe::none;
     bool probe_failed_ = false;
     std::optional<std::string> asked_name_;  ///< the server was asked whether it knows this name
+
+    // names by way of the catalog
+    policy::catalog::snapshot_ptr catalog_;  ///< the one that the session's names were seen in
+    policy::catalog::own_objects own_;
+    std::vector<std::string> path_;  ///< current_schemas(true), if known
+    bool path_known_ = false;
+    bool path_touched_ = false;     ///< in this transaction: its end may take it back
+    bool path_matters_ = false;     ///< to the frame under decision
+    bool unknown_name_ = false;     ///< in the frame under decision
+    bool own_ddl_ = false;          ///< in this transaction
+    bool catalog_changed_ = false;  ///< by DDL of this session that was committed
+    bool catalog_asked_ = false;    ///< for this region
+    bool path_asked_ = false;       ///< for this region
+    bool asking_path_ = false;
 
     // what is known of the session
     bool replication_ = false;

@@ -259,6 +259,7 @@ void gate::forward_frame_effects(planned& f) {
         lexing_touched_ = lexing_touched_ || f.after.lexing;
         reading_varied_ = reading_varied_ || f.after.varies;
         functions_called_ = functions_called_ || f.after.functions;
+        note_name_effects(*f.facts);
         for (const auto& s : f.facts->statements)
             for (const auto& c : s.settings) {
                 if (c.name == "sallyport.reason") reason_ = c.value;
@@ -343,6 +344,7 @@ void gate::forget_region() {
     record_error_.clear();
     probe_ = probe::none;
     asked_name_.reset();
+    catalog_asked_ = path_asked_ = false;
 }
 
 }  // namespace sallyport::proxy::session

@@ -145,10 +145,11 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
             if (u.what == policy::name_use::action::execute ||
                 u.what == policy::name_use::action::fetch)
                 if (const auto o = settle(i, u.name, out); o != outcome::forward) return o;
-    const auto facts = with_names(c.facts);
-    f.facts = facts;
+    auto facts = with_names(c.facts);
     f.after = effects_of(*facts);
     note_search_path(*facts);
+    if (const auto o = follow(i, facts, out); o != outcome::forward) return o;
+    f.facts = facts;
     const auto now = env_->time->now();
     if (region_recorded_ && take_recorded(i, c, now)) return outcome::forward;
     if (granted_already(c.target)) {  // the Execute of a Bind in the same batch
@@ -164,6 +165,12 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
             ? policy::decide(*env_->rules, subject_, facts.get(), *env_->grants, now, options)
             : policy::decide(*env_->rules, subject_, facts.get(), usable_grants(), now, options);
     policy::restrict_wire_command(d, *facts);
+    if (d.effect != effect::allow || d.grant != granted_by::nothing) {
+        // A record, too, should say what was really reached.
+        if (may_ask_path(i)) return ask_path(out);
+        if (const auto o = ask_for_relation(i, c, out); o != outcome::forward) return o;
+        if (probe_ == probe::refused) return outcome::forward;
+    }
     if (d.effect == effect::deny) {
         record_denial(d, {facts, c.text, c.sql, nullptr, nullptr, false}, out);
         return refuse(i, denied_by_rule(d, env_->rules->hash));

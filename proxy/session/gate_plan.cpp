@@ -257,6 +257,7 @@ void gate::foresee(const planned& f) {
     ahead_.names = ahead_.names || f.after.names;
     ahead_.lexing = ahead_.lexing || f.after.lexing;
     ahead_.functions = ahead_.functions || f.after.functions;
+    ahead_.path = ahead_.path || f.after.path;
 }
 
 // Frame `i` means what it means only after the replies to all that was sent before it.
@@ -443,7 +444,9 @@ gate::effects gate::effects_of(const policy::facts& f) const noexcept {
                    (reading_varied_ && !keeps);
         e.lexing = e.lexing || e.varies || by_name;
         e.functions = e.functions || s.names_code();
+        e.path = e.path || (path_touched_ && !keeps);
     }
+    e.path = e.path || policy::catalog::changes_path(f);
     return e;
 }
 

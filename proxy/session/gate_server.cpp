@@ -21,6 +21,7 @@ bool needs_whole(char tag) noexcept {
     return tag == 'E' || tag == 'S' || tag == 'Z';
 }
 
+constexpr std::size_t path_row_bytes_max = 64u << 10;
 constexpr std::size_t error_bytes_max = 1u << 20;  // a longer ErrorResponse is passed on unread
 
 std::string upper(std::string_view text) {
@@ -53,7 +54,8 @@ std::size_t gate::on_server(bytes data, actions& out) {
         }
         const char tag = scan.header.tag;
         const auto whole = scan.header.frame_bytes();
-        const bool read = needs_whole(tag) && (tag != 'E' || whole <= error_bytes_max);
+        const bool read = (needs_whole(tag) && (tag != 'E' || whole <= error_bytes_max)) ||
+                          (asking_path_ && tag == 'D' && whole <= path_row_bytes_max);
         if (read && rest.size() < whole) break;
         const auto here = std::min(whole, rest.size());
         const char status = tag == 'Z' && whole == 6 ? rest[5] : '\0';
@@ -105,6 +107,9 @@ void gate::on_reply(const reply_event& e, char tag, bytes frame, actions& out) {
                   out);
         return;
     }
+    if (asking_path_ && e.what != type::async && e.what != type::stray &&
+        path_reply(e, tag, frame, out))
+        return;
     if (probe_ == probe::asked && e.what != type::async && e.what != type::stray &&
         probe_reply(e, tag, frame, out))
         return;
@@ -170,6 +175,7 @@ void gate::on_ready(const reply_event& e, bytes frame, actions& out) {
     if (replies_.empty()) lexing_touched_ = functions_called_ = false;
     if (replies_.status() == protocol::transaction_status::idle) {
         names_.transaction_ended();
+        names_after_transaction();
         draining_.clear();
         if (transaction_pass_) {
             transaction_pass_ = false;

@@ -1,0 +1,213 @@
+#include <algorithm>
+#include <utility>
+
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "proxy/auth/scram.h"
+#include "proxy/session/gate.h"
+
+// What a statement reaches by way of the catalog, and what the session's names mean when it runs.
+namespace sallyport::proxy::session {
+
+using protocol::bytes;
+using protocol::expect;
+using protocol::reply_action;
+using protocol::reply_event;
+
+namespace {
+
+constexpr std::uint32_t path_tag = 0x7fff'fffeu;
+constexpr std::size_t path_bytes_max = 64u << 10;
+
+policy::facts_ptr without_map(const policy::facts& f, const std::string& why) {
+    auto doubtful = std::make_shared<policy::facts>(f);
+    for (auto& s : doubtful->statements) {
+        const bool calls = std::any_of(s.functions.begin(), s.functions.end(), [](const auto& x) {
+            return !x.schema.empty() && x.schema != "pg_catalog" &&
+                   x.schema != "information_schema";
+        });
+        if (!calls) continue;
+        if (!s.has(policy::kind::opaque)) s.kinds.push_back(policy::kind::opaque);
+        s.opaque_reasons.push_back(why);
+    }
+    return doubtful;
+}
+
+/// The elements of an array of names in its text form: {pg_catalog,"My Schema"}.
+std::vector<std::string> array_elements(std::string_view text) {
+    std::vector<std::string> out;
+    if (text.size() < 2 || text.front() != '{' || text.back() != '}') return out;
+    text = text.substr(1, text.size() - 2);
+    std::string element;
+    bool quoted = false;
+    bool any = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (c == '\\' && i + 1 < text.size()) {
+            element += text[++i];
+        } else if (c == '"') {
+            quoted = !quoted;
+            any = true;
+        } else if (c == ',' && !quoted) {
+            out.push_back(std::exchange(element, {}));
+            any = false;
+        } else {
+            element += c;
+        }
+    }
+    if (any || !element.empty()) out.push_back(element);
+    return out;
+}
+
+}  // namespace
+
+// The facts of frame `i` with all that they reach. Waits for a look at the catalog if the last one
+// is too old, or a name is not in it.
+gate::outcome gate::follow(std::size_t i, policy::facts_ptr& facts, actions& out) {
+    path_matters_ = unknown_name_ = false;
+    if (env_->catalog == nullptr) return outcome::forward;
+    const auto known = env_->catalog->look(subject_.target);
+    if (!known.configured) return outcome::forward;
+    if (!catalog_asked_ && (!known.fresh || catalog_changed_)) return ask_catalog(out);
+    if (!known.newest) {
+        facts = without_map(*facts, "its functions cannot be followed: there is no catalog");
+        return outcome::forward;
+    }
+    if (known.newest != catalog_) {  // schemas, too, may have come and gone
+        catalog_ = known.newest;
+        path_known_ = false;
+    }
+    policy::catalog::session_names names;
+    names.path = path_known_ && !ahead_.path ? &path_ : nullptr;
+    names.own_ddl = own_ddl_;
+    names.own = &own_;
+    auto found = env_->catalog->resolve(facts, catalog_, names);
+    if (found.unknown_name && !catalog_asked_) return ask_catalog(out);
+    facts = std::move(found.facts);
+    path_matters_ = found.path_matters && names.path == nullptr;
+    unknown_name_ = found.unknown_name;
+    region_[i].after = effects_of(*facts);
+    return outcome::forward;
+}
+
+gate::outcome gate::ask_catalog(actions& out) {
+    out.add(action::type::refresh_catalog);
+    catalog_changed_ = false;
+    state_ = state::refreshing;
+    return outcome::wait;
+}
+
+void gate::on_catalog(actions&) {
+    if (state_ != state::refreshing) return;
+    catalog_asked_ = true;
+    state_ = state::open;
+}
+
+// A statement that would be held or refused only because its names might mean something else: the
+// server is asked what they mean. Inside a batch, or when the transaction has failed, it cannot be.
+bool gate::may_ask_path(std::size_t i) const noexcept {
+    if (!path_matters_ || ahead_.path || path_asked_) return false;
+    for (std::size_t k = 0; k < i; ++k)
+        if (region_[k].tag == 'E') return false;
+    return !(replies_.empty() && replies_.unsynced()) &&
+           replies_.status() != protocol::transaction_status::failed && !replication_;
+}
+
+gate::outcome gate::ask_path(actions& out) {
+    if (!replies_.empty()) return wait_for_drain(out);
+    using kind = protocol::frontend::named_kind;
+    const auto name = "sallyport_path_" + auth::random_nonce();
+    std::string frames;
+    protocol::frontend::parse{name, "SELECT pg_catalog.current_schemas(true)::pg_catalog.text", {}}
+        .encode(frames);
+    protocol::frontend::bind b;
+    b.portal = name;
+    b.statement = name;
+    b.encode(frames);
+    protocol::frontend::execute{name, 0}.encode(frames);
+    protocol::frontend::close{kind::portal, name}.encode(frames);
+    protocol::frontend::close{kind::statement, name}.encode(frames);
+    protocol::frontend::sync{}.encode(frames);
+    for (const auto what :
+         {expect::parse, expect::bind, expect::execute, expect::close, expect::close, expect::sync})
+        replies_.push({what, reply_action::suppress, path_tag});
+    out.send_owned(action::type::to_server, std::move(frames));
+    path_asked_ = true;
+    asking_path_ = true;
+    state_ = state::probing;
+    return outcome::wait;
+}
+
+// True if the message was the answer to ask_path(), which the client never sees.
+bool gate::path_reply(const reply_event& e, char tag, bytes frame, actions& out) {
+    if (e.who.tag != path_tag) return false;
+    if (e.what == reply_event::type::failed) {
+        const auto report =
+            protocol::backend::error_response::decode(frame.substr(protocol::frame_header_bytes));
+        if (report && (report->severity() == "FATAL" || report->severity() == "PANIC"))
+            return false;
+        drop_server_rest_ = true;
+        return true;
+    }
+    drop_server_rest_ = true;
+    if (tag == 'D' && frame.size() <= path_bytes_max) {
+        // One column: its count, its length, its bytes.
+        constexpr std::size_t before = protocol::frame_header_bytes + 6;
+        if (frame.size() > before) {
+            path_ = array_elements(std::string_view{frame.data() + before, frame.size() - before});
+            path_known_ = !path_.empty();
+        }
+    }
+    if (e.what != reply_event::type::ready) return true;
+    asking_path_ = false;
+    if (replies_.status() == protocol::transaction_status::idle) names_.transaction_ended();
+    state_ = state::open;
+    static_cast<void>(out);
+    return true;
+}
+
+// A name that nobody knows is most often a typing mistake: the server is asked to parse the text,
+// and its error is the client's. What the server does know is held.
+gate::outcome gate::ask_for_relation(std::size_t i, const considered& c, actions& out) {
+    if (!unknown_name_ || replication_) return outcome::forward;
+    if (region_[i].tag == 'Q') {
+        const bool half_sent = replies_.empty() && replies_.unsynced();
+        const bool failed = replies_.status() == protocol::transaction_status::failed;
+        if (half_sent || failed || c.sql.empty() || c.facts->statements.size() != 1 ||
+            probe_ == probe::accepted)
+            return outcome::forward;
+        return probe_syntax(i, c.sql, out);
+    }
+    // The client's own Parse is the question, if it stands before this in the batch.
+    if (i > 0) return outcome::split;
+    return replies_.empty() ? outcome::forward : wait_for_drain(out);
+}
+
+// What runs from here on may leave the session's names with another meaning.
+void gate::note_name_effects(const policy::facts& f) {
+    if (env_->catalog == nullptr || catalog_ == nullptr) return;
+    using control = policy::statement_facts::transaction_control;
+    for (const auto& s : f.statements) {
+        const bool ends = s.transaction == control::commit || s.transaction == control::rollback ||
+                          s.transaction == control::rollback_to ||
+                          s.transaction == control::prepare;
+        if (ends && path_touched_) path_known_ = false;
+        if (!s.has(policy::kind::ddl) && !s.has(policy::kind::grant) &&
+            !s.has(policy::kind::opaque) && !s.has(policy::kind::execute_code))
+            continue;
+        own_ddl_ = true;
+        own_.note(s);
+    }
+    if (!policy::catalog::changes_path(f)) return;
+    path_known_ = false;
+    path_touched_ = true;
+}
+
+// The transaction is over: what it defined is everybody's now, or gone.
+void gate::names_after_transaction() noexcept {
+    if (own_ddl_) catalog_changed_ = true;
+    if (path_touched_) path_known_ = false;
+    own_ddl_ = path_touched_ = false;
+}
+
+}  // namespace sallyport::proxy::session
