@@ -161,6 +161,8 @@ struct facts {
     /// Opaque for one reason only: the text is not grammatical for our parser. A server of the same
     /// or an older major version will refuse it too, and can be asked.
     bool syntax_error = false;
+    /// Of a Parse: the oids of types that are not the server's own.
+    std::vector<std::uint32_t> parameter_types;
     std::string shape;  ///< hex SHA-256 of the literal-free token sequence; "" when there is none
     std::string redacted;  ///< the text without its literals, whole; for log and audit
 };

@@ -25,9 +25,9 @@ bool is_temporary(std::string_view schema) noexcept {
 /// One statement on its way to its resolved form.
 class resolver {
   public:
-    resolver(const statement_facts& in, const snapshot& s, const session_names& names,
-             resolution& out)
-        : in_(in), s_(s), names_(names), whole_(out) {}
+    resolver(const statement_facts& in, const std::vector<oid>& parameter_types, const snapshot& s,
+             const session_names& names, resolution& out)
+        : in_(in), parameter_types_(parameter_types), s_(s), names_(names), whole_(out) {}
 
     statement_facts run() {
         out_ = in_;
@@ -49,6 +49,12 @@ class resolver {
                 if (s_.takes_a_row(f)) add(s_.of_function(f), call_place(f));
         for (const auto& m : in_.mentions)
             mention(m);
+        for (const auto& p : parameter_types_)
+            for (const index t : s_.type_of(p))
+                add(s_.of_type(t), "parameter");
+        if (in_.has(kind::ddl) || in_.has(kind::grant))
+            for (const index f : s_.event_triggers())
+                add(s_.of_function(f), "event trigger");
         if (out_.has(kind::opaque) && out_.opaque_reasons.empty())
             std::erase(out_.kinds, kind::opaque);
         return std::move(out_);
@@ -351,6 +357,7 @@ class resolver {
     }
 
     const statement_facts& in_;
+    const std::vector<oid>& parameter_types_;
     const snapshot& s_;
     const session_names& names_;
     resolution& whole_;
@@ -389,12 +396,13 @@ resolution resolve(const facts& f, const snapshot& s, const session_names& names
     resolved->literal_sensitive = f.literal_sensitive;
     resolved->syntax_error = f.syntax_error;
     resolved->shape = f.shape;
+    resolved->parameter_types = f.parameter_types;
     resolved->redacted = f.redacted;
     resolved->statements.reserve(f.statements.size());
     session_names now = names;
     own_objects own;
     for (const auto& one : f.statements) {
-        resolved->statements.push_back(resolver{one, s, now, out}.run());
+        resolved->statements.push_back(resolver{one, f.parameter_types, s, now, out}.run());
         if (f.statements.size() == 1) break;
         // What one statement of a text changes holds for those behind it.
         if (!resolved->statements.back().settings.empty()) now.path = nullptr;

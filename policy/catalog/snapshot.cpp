@@ -50,6 +50,10 @@ void snapshot::index_rows() {
     for (index i = 0; i < size(rows_.operators); ++i)
         operators_by_name_[rows_.operators[i].name].push_back(i);
     std::ranges::sort(rows_.builtin_functions);
+    for (const auto& t : rows_.triggers)
+        if (t.relation == 0)
+            if (const auto at = functions_by_oid_.find(t.function); at != functions_by_oid_.end())
+                event_triggers_.push_back(at->second);
     std::unordered_set<oid> row_types;
     for (const auto& r : rows_.relations)
         if (r.row_type != 0) row_types.insert(r.row_type);
@@ -108,6 +112,10 @@ std::span<const index> snapshot::types(std::string_view name) const noexcept {
 }
 std::span<const index> snapshot::operators(std::string_view name) const noexcept {
     return found(operators_by_name_, name);
+}
+std::span<const index> snapshot::type_of(oid id) const noexcept {
+    const auto at = types_by_oid_.find(id);
+    return at == types_by_oid_.end() ? std::span<const index>{} : std::span{&at->second, 1};
 }
 bool snapshot::has_schema(std::string_view name) const noexcept {
     return std::ranges::any_of(rows_.schemas, [&](const auto& s) { return s.name == name; });

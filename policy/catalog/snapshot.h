@@ -72,6 +72,9 @@ class snapshot {
     [[nodiscard]] const reach& of_function(index i) const noexcept;
     [[nodiscard]] const reach& of_type(index i) const noexcept;
     [[nodiscard]] const reach& of_operator(index i) const noexcept;
+    /// Functions that DDL fires.
+    [[nodiscard]] std::span<const index> event_triggers() const noexcept { return event_triggers_; }
+    [[nodiscard]] std::span<const index> type_of(oid id) const noexcept;
     /// `a.b` may call it: it takes one row.
     [[nodiscard]] bool takes_a_row(index function) const noexcept;
     /// Columns that a generated column of the relation is made of; empty: it is none.
@@ -104,6 +107,7 @@ class snapshot {
     by_name types_by_name_;
     by_name operators_by_name_;
     std::vector<bool> takes_a_row_;  // by function
+    std::vector<index> event_triggers_;
     std::unordered_map<oid, index> relations_by_oid_;
     std::unordered_map<oid, index> functions_by_oid_;
     std::unordered_map<oid, index> types_by_oid_;

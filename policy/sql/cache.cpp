@@ -86,8 +86,8 @@ std::size_t memory_bytes(const statement_facts& s) noexcept {
 }  // namespace
 
 std::size_t memory_bytes(const facts& f) noexcept {
-    std::size_t n =
-        sizeof(facts) + heap_bytes(f.statements) + heap_bytes(f.shape) + heap_bytes(f.redacted);
+    std::size_t n = sizeof(facts) + heap_bytes(f.statements) + heap_bytes(f.shape) +
+                    heap_bytes(f.redacted) + heap_bytes(f.parameter_types);
     for (const auto& s : f.statements)
         n += memory_bytes(s);
     return n;

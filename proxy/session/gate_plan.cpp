@@ -52,6 +52,16 @@ refusal too_many(const std::string& what) {
             "Close some, or raise limits.prepared_statements."};
 }
 
+// Values of types that the server did not bring run code when they are bound (CHECKs of domains).
+policy::facts_ptr with_parameters(policy::facts_ptr f, const std::vector<std::uint32_t>& types) {
+    constexpr std::uint32_t first_own_oid = 16'384;
+    const auto own = [](std::uint32_t oid) { return oid >= first_own_oid; };
+    if (!f || std::none_of(types.begin(), types.end(), own)) return f;
+    auto more = std::make_shared<policy::facts>(*f);
+    std::copy_if(types.begin(), types.end(), std::back_inserter(more->parameter_types), own);
+    return more;
+}
+
 bool uses_names(const policy::facts& f) noexcept {
     return std::any_of(f.statements.begin(), f.statements.end(), [](const auto& s) {
         return std::any_of(s.names.begin(), s.names.end(), [](const policy::name_use& u) {
@@ -237,7 +247,7 @@ gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
         if (reads_differently(p->sql) &&
             (ahead_.lexing || (ahead_.functions && p->sql.find('\\') != std::string_view::npos)))
             return after_what_precedes(i, out);
-        s.sql.facts = facts_of(i, p->sql, out);
+        s.sql.facts = with_parameters(facts_of(i, p->sql, out), p->parameter_types);
         if (!s.sql.facts) return outcome::wait;
         s.name = p->statement;
         s.sql.text = std::make_shared<const std::string>(p->sql);

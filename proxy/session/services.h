@@ -11,6 +11,7 @@
 #include "proxy/audit/log.h"
 #include "proxy/auth/scram.h"
 #include "proxy/auth/users.h"
+#include "proxy/catalog/service.h"
 #include "proxy/clock.h"
 #include "proxy/config.h"
 #include "proxy/console.h"
@@ -49,6 +50,7 @@ struct services {
     net::failure_limiter* failures = nullptr;
     cancel_registry* cancels = nullptr;
     analyst* analysis = nullptr;
+    const catalog::service* catalog = nullptr;
     boost::asio::thread_pool* blocking = nullptr;  ///< for PBKDF2
     console_backend* console = nullptr;            ///< null: no console
     std::string mock_secret;

@@ -266,6 +266,19 @@ void session::interpret() {
                     });
                 break;
             }
+            case action::type::refresh_catalog:
+                home_.shared.catalog->refresh(
+                    gate_->subject().target,
+                    [self = shared_from_this()](const policy::catalog::snapshot_ptr&) {
+                        asio::post(self->home_.io, [self] {
+                            if (self->phase_ != phase::running) return;
+                            self->gate_->on_catalog(self->home_.scratch);
+                            self->interpret();
+                            self->pump_client(gate::patience::normal);
+                            self->arm_client_read();
+                        });
+                    });
+                break;
             case action::type::close:
                 end(a.text, {});
                 break;

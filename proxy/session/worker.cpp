@@ -58,6 +58,7 @@ worker::impl::impl(services& s)
       client_buffer(std::make_unique<std::array<std::byte, buffer_bytes>>()),
       server_buffer(std::make_unique<std::array<std::byte, buffer_bytes>>()) {
     environment.facts = &facts;
+    environment.catalog = &catalogs;
     environment.time = s.time;
     refresh();
 }
@@ -70,6 +71,7 @@ void worker::impl::refresh() {
         environment.rules = current->rules;
         environment.approve_url = current->config->admin_url;
         facts.set_bytes_max(current->config->limits.inspect_bytes);
+        catalogs.use(shared.catalog, current->config);
         client_limits =
             std::make_shared<const protocol::frame_limits>(protocol::make_frontend_limits(
                 static_cast<std::uint32_t>(current->config->limits.message_bytes)));

@@ -12,6 +12,7 @@
 #include "proxy/net/listener.h"
 #include "proxy/session/gate.h"
 #include "proxy/session/worker.h"
+#include "proxy/session/worker_catalog.h"
 
 /// What the sessions of one worker share; private to proxy/session.
 namespace sallyport::proxy::session {
@@ -54,6 +55,7 @@ struct worker::impl {
     std::uint64_t seen_configuration = 0;
     std::uint64_t seen_grants = 0;
     worker_facts facts;
+    worker_catalog catalogs;
     gate_environment environment;
     actions scratch;
     std::unique_ptr<std::array<std::byte, buffer_bytes>> client_buffer;

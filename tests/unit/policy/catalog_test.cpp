@@ -1,0 +1,342 @@
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "policy/catalog/resolve.h"
+#include "policy/sql/analyse.h"
+
+namespace sallyport::policy::catalog {
+namespace {
+
+constexpr oid public_schema = 2200;
+constexpr oid pii = 16'400;
+constexpr oid crm = 16'401;
+
+/// Rows of a small shop, and short ways to add to them.
+struct shop {
+    rows r;
+    oid next = 17'000;
+
+    shop() {
+        r.database = "shop";
+        r.schemas = {{11, "pg_catalog"}, {public_schema, "public"}, {pii, "pii"}, {crm, "crm"}};
+        r.builtin_functions = {"count", "lower", "now", "sum", "upper"};
+        table(pii, "customers", {"id", "name", "ssn"});
+        table(crm, "customers", {"id", "name"});
+        table(public_schema, "orders", {"id", "customer_id"});
+    }
+    oid relation(oid schema, const std::string& name, char kind,
+                 const std::vector<std::string>& columns = {}) {
+        relation_row t;
+        t.id = next++;
+        t.schema = schema;
+        t.name = name;
+        t.kind = kind;
+        t.row_type = next++;
+        for (const auto& c : columns)
+            t.columns.push_back({c, 25, false});
+        r.relations.push_back(t);
+        return t.id;
+    }
+    oid table(oid schema, const std::string& name, const std::vector<std::string>& columns) {
+        return relation(schema, name, 'r', columns);
+    }
+    oid view(oid schema, const std::string& name, const std::string& definition) {
+        const oid id = relation(schema, name, 'v');
+        r.relations.back().definition = definition;
+        return id;
+    }
+    oid function(oid schema, const std::string& name, const std::string& language,
+                 const std::string& source) {
+        function_row f;
+        f.id = next++;
+        f.schema = schema;
+        f.name = name;
+        f.language = language;
+        f.source = source;
+        r.functions.push_back(f);
+        return f.id;
+    }
+    [[nodiscard]] oid id_of(const std::string& name, oid schema = public_schema) const {
+        for (const auto& t : r.relations)
+            if (t.name == name && t.schema == schema) return t.id;
+        return 0;
+    }
+};
+
+/// A statement under a path, against a snapshot.
+struct question {
+    snapshot_ptr map;
+    std::vector<std::string> path{"pg_catalog", "public"};
+    bool path_known = true;
+    own_objects own;
+
+    [[nodiscard]] resolution ask(const std::string& sql) const {
+        session_names names;
+        if (path_known) names.path = &path;
+        names.own = &own;
+        return resolve(*sql::analyse(sql, {}), *map, names);
+    }
+    /// "read pii.customers(ssn)", "opaque" … of the first statement, sorted.
+    [[nodiscard]] std::vector<std::string> reaches(const std::string& sql) const {
+        std::vector<std::string> out;
+        const auto found = ask(sql);
+        for (const auto& s : found.facts->statements) {
+            for (const auto& u : s.relations) {
+                std::string text = u.how == access::read ? "read " : "write ";
+                text += u.schema.empty() ? u.name : u.schema + "." + u.name;
+                out.push_back(text);
+            }
+            if (s.has(kind::opaque)) out.emplace_back("opaque");
+        }
+        std::ranges::sort(out);
+        return out;
+    }
+    [[nodiscard]] bool finds(const std::string& sql, const std::string& what) const {
+        const auto all = reaches(sql);
+        return std::ranges::find(all, what) != all.end();
+    }
+};
+
+question about(const shop& s) {
+    question q;
+    q.map = build(s.r);
+    return q;
+}
+
+TEST(Catalog, BareNamesAreThoseOfThePath) {
+    auto q = about({});
+    EXPECT_EQ(q.reaches("SELECT id FROM orders"), std::vector<std::string>{"read public.orders"});
+    q.path = {"pg_catalog", "crm", "pii"};
+    EXPECT_EQ(q.reaches("SELECT id FROM customers"),
+              std::vector<std::string>{"read crm.customers"});
+    q.path = {"pg_catalog", "pii", "crm"};
+    EXPECT_EQ(q.reaches("SELECT id FROM customers"),
+              std::vector<std::string>{"read pii.customers"});
+}
+
+TEST(Catalog, WithoutAPathEveryCandidateCounts) {
+    auto q = about({});
+    q.path_known = false;
+    const auto found = q.ask("SELECT id FROM customers");
+    EXPECT_TRUE(found.path_matters);
+    EXPECT_TRUE(q.finds("SELECT id FROM customers", "read pii.customers"));
+    EXPECT_TRUE(q.finds("SELECT id FROM customers", "read crm.customers"));
+    EXPECT_FALSE(q.ask("SELECT id FROM pii.customers").path_matters);
+}
+
+TEST(Catalog, APathThatTheTextItselfSetsIsNotKnown) {
+    auto q = about({});
+    EXPECT_TRUE(q.finds("SET search_path = pii; SELECT id FROM customers", "read pii.customers"));
+    EXPECT_TRUE(q.finds("SELECT set_config('search_path', 'pii', false), id FROM customers",
+                        "read pii.customers"));
+}
+
+TEST(Catalog, ViewsReachWhatTheyAreMadeOf) {
+    shop s;
+    s.view(public_schema, "v1", " SELECT customers.ssn AS a FROM pii.customers;");
+    s.view(public_schema, "v2", " SELECT upper(v1.a) AS b FROM public.v1;");
+    const auto q = about(s);
+    EXPECT_TRUE(q.finds("SELECT b FROM v2", "read pii.customers"));
+    EXPECT_TRUE(q.finds("DELETE FROM v2", "write pii.customers"));
+    const auto found = q.ask("SELECT b FROM v2");
+    const auto& uses = found.facts->statements[0].relations;
+    const auto at = std::ranges::find(uses, std::string{"customers"}, &relation_use::name);
+    ASSERT_NE(at, uses.end());
+    EXPECT_EQ(at->place, "from: view public.v2 → view public.v1");
+}
+
+TEST(Catalog, AViewTellsItsColumnsUnlessItHoldsWholeRows) {
+    shop s;
+    const oid v = s.view(public_schema, "v", " SELECT c.id, c.name FROM pii.customers c, crm.x;");
+    for (const auto* column : {"id", "name"})
+        s.r.view_columns.push_back({v, s.id_of("customers", pii), column});
+    const auto columns = [](const shop& of) {
+        const auto found = about(of).ask("SELECT * FROM v");
+        const auto& uses = found.facts->statements[0].relations;
+        return std::ranges::find(uses, std::string{"customers"}, &relation_use::name)->columns;
+    };
+    EXPECT_EQ(columns(s), (std::vector<std::string>{"id", "name"}));
+    std::ranges::find(s.r.relations, v, &relation_row::id)->whole_row = true;
+    EXPECT_FALSE(std::ranges::equal(columns(s), std::vector<std::string>{"id", "name"}));
+}
+
+TEST(Catalog, FunctionsReachWhatTheirBodiesDo) {
+    shop s;
+    s.function(public_schema, "a", "sql", "SELECT ssn FROM pii.customers");
+    s.function(public_schema, "b", "plpgsql", "BEGIN RETURN public.a(); END");
+    s.function(public_schema, "c", "plpgsql",
+               "BEGIN RETURN (SELECT count(*) FROM public.orders); END");
+    s.function(public_schema, "d", "plpgsql", "BEGIN EXECUTE q; END");
+    s.function(public_schema, "e", "plperl", "1");
+    s.function(public_schema, "f", "internal", "query_to_xml");
+    s.function(public_schema, "g", "internal", "int4pl");
+    const auto q = about(s);
+    EXPECT_TRUE(q.finds("SELECT b()", "read pii.customers"));
+    EXPECT_FALSE(q.finds("SELECT c()", "read pii.customers"));
+    EXPECT_FALSE(q.finds("SELECT c()", "opaque"));
+    for (const auto* name : {"d", "e", "f"})
+        EXPECT_TRUE(q.finds("SELECT " + std::string{name} + "()", "opaque")) << name;
+    EXPECT_FALSE(q.finds("SELECT g()", "opaque"));
+    EXPECT_FALSE(q.finds("CALL c()", "opaque"));
+    EXPECT_TRUE(q.finds("DO $$ BEGIN PERFORM b(); END $$", "read pii.customers"));
+    EXPECT_FALSE(q.finds("DO $$ BEGIN PERFORM c(); END $$", "opaque"));
+}
+
+TEST(Catalog, BareNamesInBodiesMeanWhatTheCallersPathMakesThem) {
+    shop s;
+    s.function(public_schema, "f", "sql", "SELECT name FROM customers");
+    s.function(public_schema, "g", "sql", "SELECT name FROM customers");
+    s.r.functions.back().settings = {"search_path=pii"};
+    auto q = about(s);
+    q.path = {"pg_catalog", "public", "crm"};
+    EXPECT_FALSE(q.finds("SELECT f()", "read pii.customers"));
+    EXPECT_TRUE(q.finds("SELECT f()", "read crm.customers"));
+    EXPECT_TRUE(q.finds("SELECT g()", "read pii.customers"));
+    q.path = {"pg_catalog", "public", "pii"};
+    EXPECT_TRUE(q.finds("SELECT f()", "read pii.customers"));
+    q.path = {"pg_catalog", "public", "crm"};
+    EXPECT_TRUE(
+        q.finds("SELECT set_config('search_path', 'pii', true), f()", "read pii.customers"));
+}
+
+TEST(Catalog, APartitionAndItsTableReachEachOther) {
+    shop s;
+    const oid child = s.table(public_schema, "p_2022", {"id", "ssn"});
+    s.table(public_schema, "p_2023", {"id", "ssn"});
+    s.r.inheritance.push_back({child, s.id_of("customers", pii)});
+    s.r.inheritance.push_back({s.id_of("p_2023"), s.id_of("customers", pii)});
+    const auto q = about(s);
+    EXPECT_TRUE(q.finds("SELECT id FROM p_2022", "read pii.customers"));
+    EXPECT_FALSE(q.finds("SELECT id FROM p_2022", "read public.p_2023"));
+    EXPECT_TRUE(q.finds("SELECT id FROM pii.customers", "read public.p_2022"));
+}
+
+TEST(Catalog, CascadesReachWhatRefersToTheTable) {
+    shop s;
+    s.r.foreign_keys.push_back({s.id_of("customers", pii), s.id_of("orders"), {"id"}, true, true});
+    const auto q = about(s);
+    EXPECT_TRUE(q.finds("DELETE FROM orders WHERE id = 1", "write pii.customers"));
+    EXPECT_TRUE(q.finds("UPDATE orders SET id = 1", "write pii.customers"));
+    EXPECT_FALSE(
+        q.finds("UPDATE orders SET customer_id = 1 WHERE customer_id = 2", "write pii.customers"));
+    EXPECT_FALSE(q.finds("INSERT INTO orders VALUES (1)", "write pii.customers"));
+    EXPECT_TRUE(q.finds("TRUNCATE orders CASCADE", "write pii.customers"));
+}
+
+TEST(Catalog, TriggersRulesDefaultsAndPoliciesBelongToTheirTable) {
+    const auto leak = [](shop& s) {
+        return s.function(public_schema, "leak", "sql", "SELECT ssn FROM pii.customers");
+    };
+    shop s;
+    trigger_row t;
+    t.relation = s.id_of("orders");
+    t.function = leak(s);
+    t.on_update = true;
+    s.r.triggers.push_back(t);
+    EXPECT_TRUE(about(s).finds("UPDATE orders SET id = 1", "read pii.customers"));
+    EXPECT_FALSE(about(s).finds("INSERT INTO orders VALUES (1)", "read pii.customers"));
+
+    shop d;
+    leak(d);
+    expression_row e;
+    e.what = expression_row::use::default_value;
+    e.relation = d.id_of("orders");
+    e.column = "id";
+    e.text = "public.leak()";
+    d.r.expressions.push_back(e);
+    EXPECT_TRUE(
+        about(d).finds("INSERT INTO orders (customer_id) VALUES (1)", "read pii.customers"));
+    EXPECT_FALSE(about(d).finds("SELECT id FROM orders", "read pii.customers"));
+
+    shop p;
+    e.what = expression_row::use::policy_using;
+    e.relation = p.id_of("orders");
+    e.text = "(EXISTS ( SELECT 1 FROM pii.customers c WHERE (c.id = orders.customer_id)))";
+    p.r.expressions.push_back(e);
+    EXPECT_FALSE(about(p).finds("SELECT id FROM orders", "read pii.customers"));
+    std::ranges::find(p.r.relations, p.id_of("orders"), &relation_row::id)->row_security = true;
+    EXPECT_TRUE(about(p).finds("SELECT id FROM orders", "read pii.customers"));
+
+    shop r;
+    r.r.rules.push_back({r.id_of("orders"),
+                         "CREATE RULE r AS ON INSERT TO public.orders DO ALSO SELECT "
+                         "customers.ssn FROM pii.customers;"});
+    EXPECT_TRUE(about(r).finds("INSERT INTO orders VALUES (1)", "read pii.customers"));
+}
+
+TEST(Catalog, ARenamedTableIsStillTheTableThatItWas) {
+    shop s;
+    const auto before = build(s.r);
+    std::ranges::find(s.r.relations, s.id_of("customers", pii), &relation_row::id)->name = "x";
+    question q;
+    q.map = build(s.r, before);
+    EXPECT_TRUE(q.finds("SELECT id FROM pii.x", "read pii.customers"));
+    EXPECT_TRUE(q.finds("SELECT id FROM pii.x", "read pii.x"));
+    // Not the table of that name elsewhere, and not for ever more names than some.
+    EXPECT_FALSE(q.finds("SELECT id FROM crm.customers", "read pii.customers"));
+    q.map = build(s.r, q.map);
+    EXPECT_TRUE(q.finds("SELECT id FROM pii.x", "read pii.customers"));
+}
+
+TEST(Catalog, DotsMayBeCallsAndOperatorsAndTypesAreCode) {
+    shop s;
+    const oid f = s.function(public_schema, "label", "sql", "SELECT ssn FROM pii.customers");
+    for (const auto& t : s.r.relations)
+        if (t.name == "orders") s.r.functions.back().argument_types = {t.row_type};
+    s.r.operators.push_back({s.next++, crm, "=", {f}, ""});
+    type_row domain;
+    domain.id = 18'500;
+    domain.schema = public_schema;
+    domain.name = "code";
+    domain.kind = 'd';
+    domain.expressions = {"public.label(VALUE)"};
+    s.r.types.push_back(domain);
+    auto q = about(s);
+    EXPECT_TRUE(q.finds("SELECT o.label FROM orders o", "read pii.customers"));
+    EXPECT_FALSE(q.finds("SELECT o.id FROM orders o", "read pii.customers"));
+    EXPECT_TRUE(q.finds("SELECT 'x'::public.code", "read pii.customers"));
+    EXPECT_FALSE(q.finds("SELECT id FROM orders WHERE id = 1", "read pii.customers"));
+    q.path = {"crm", "pg_catalog", "public"};
+    EXPECT_TRUE(q.finds("SELECT id FROM orders WHERE id = 1", "read pii.customers"));
+    auto f2 = std::make_shared<facts>(*sql::analyse("SELECT $1", {}));
+    f2->parameter_types = {18'500};
+    const auto found = resolve(*f2, *q.map, {});
+    EXPECT_TRUE(std::ranges::any_of(found.facts->statements[0].relations,
+                                    [](const auto& u) { return u.schema == "pii"; }));
+}
+
+TEST(Catalog, WhatNobodyKnowsIsOpaque) {
+    const auto q = about({});
+    EXPECT_TRUE(q.ask("SELECT * FROM nothing_here").unknown_name);
+    EXPECT_TRUE(q.finds("SELECT * FROM nothing_here", "opaque"));
+    EXPECT_TRUE(q.finds("SELECT frobnicate(1)", "opaque"));
+    EXPECT_FALSE(q.finds("SELECT lower('x'), id FROM orders", "opaque"));
+    EXPECT_FALSE(q.finds("CREATE TABLE nothing_here (id int)", "opaque"));
+    EXPECT_FALSE(q.finds("SELECT relname FROM pg_class", "opaque"));
+    EXPECT_TRUE(q.finds("SELECT * FROM pg_stats", "opaque"));
+}
+
+TEST(Catalog, ASessionKnowsItsOwnObjects) {
+    auto q = about({});
+    const auto made = q.ask("CREATE TEMP TABLE mine AS SELECT id FROM public.orders");
+    q.own.note(made.facts->statements[0]);
+    EXPECT_FALSE(q.finds("SELECT * FROM mine", "opaque"));
+    const auto view = q.ask("CREATE TEMP VIEW yours AS SELECT id FROM pii.customers");
+    q.own.note(view.facts->statements[0]);
+    EXPECT_TRUE(q.finds("SELECT * FROM yours", "read pii.customers"));
+    EXPECT_TRUE(q.finds("SELECT * FROM pg_temp.yours", "read pii.customers"));
+    EXPECT_FALSE(q.finds("CREATE TABLE t (id int); SELECT * FROM t", "opaque"));
+}
+
+TEST(Catalog, DeepAndRoundGraphsEnd) {
+    shop s;
+    s.function(public_schema, "f0", "sql", "SELECT ssn FROM pii.customers");
+    for (int i = 1; i < 200; ++i)
+        s.function(public_schema, "f" + std::to_string(i), "sql",
+                   "SELECT public.f" + std::to_string(i - 1) + "(), public.f199()");
+    EXPECT_TRUE(about(s).finds("SELECT f199()", "read pii.customers"));
+}
+
+}  // namespace
+}  // namespace sallyport::policy::catalog
