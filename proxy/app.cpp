@@ -212,6 +212,7 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
     shared.failures = &failures;
     shared.cancels = &cancels;
     shared.analysis = &analysis;
+    shared.catalog = &catalogs;
     shared.blocking = &blocking;
     steward->subscribe_ended([this](const approval::steward::ended_event& e) {
         for (const auto& w : workers)

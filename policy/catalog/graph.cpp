@@ -291,7 +291,12 @@ void graph::add_expressions() {
             std::vector<node> nodes;
             for (const verb v : verbs)
                 nodes.push_back(relation_node(at->second, v));
-            add_text(nodes, "SELECT " + e.text, {naming::how::qualified, {}});
+            if (e.unreadable.empty()) {
+                add_text(nodes, "SELECT " + e.text, {naming::how::qualified, {}});
+                return;
+            }
+            for (const node n : nodes)
+                opaque(n, "an expression of it cannot be read: " + e.unreadable);
         };
         const bool guarded = r_.relations[at->second].row_security;
         switch (e.what) {
@@ -330,6 +335,8 @@ void graph::add_triggers() {
     for (const auto& t : r_.triggers) {
         const auto add = [&](node from) {
             add_call(from, t.function);
+            if (!t.unreadable.empty())
+                opaque(from, "the trigger " + t.name + " cannot be read: " + t.unreadable);
             if (!t.condition.empty())
                 add_text(from, "SELECT " + t.condition, {naming::how::qualified, {}});
         };
@@ -347,8 +354,11 @@ void graph::add_rules() {
         const auto at = s_.relations_by_oid_.find(rule.relation);
         if (at == s_.relations_by_oid_.end()) continue;
         std::vector<node> nodes;
-        for (const verb v : writes)
+        for (const verb v : writes) {
             nodes.push_back(relation_node(at->second, v));
+            if (!rule.unreadable.empty())
+                opaque(nodes.back(), "a rule of it cannot be read: " + rule.unreadable);
+        }
         add_text(nodes, rule.definition, {naming::how::qualified, {}});
     }
 }
@@ -396,6 +406,7 @@ void graph::add_function(index i) {
         add_type(n, t);
     add_type(n, f.return_type);
     if (!f.defaults.empty()) add_text(n, "SELECT " + f.defaults, {naming::how::qualified, {}});
+    if (!f.unreadable.empty()) opaque(n, "it cannot be read: " + f.unreadable);
     if (f.kind == 'a') return;  // its parts are functions of their own
     if (std::ranges::binary_search(harmless_extensions, std::string_view{f.extension})) return;
     if (f.language == "sql") {
@@ -424,6 +435,7 @@ void graph::add_types() {
                     add_type(n, c.type);
         if (std::ranges::binary_search(harmless_extensions, std::string_view{t.extension}))
             continue;
+        if (!t.unreadable.empty()) opaque(n, "it cannot be read: " + t.unreadable);
         for (const oid f : t.functions)
             add_call(n, f);
         for (const auto& e : t.expressions)

@@ -164,7 +164,7 @@ void watcher::keep(reading r, asked a) {
     const auto [missing, why] = unreadable(*r.rows);
     const std::size_t relations = r.rows->relations.size();
     const std::size_t functions = r.rows->functions.size();
-    auto made = policy::catalog::build(std::move(*r.rows));
+    auto made = policy::catalog::build(std::move(*r.rows), current());
     fingerprint_ = std::move(r.fingerprint);
     const double took = seconds(steady_clock::now() - r.began);
     bool first = false;

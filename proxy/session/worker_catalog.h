@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "proxy/catalog/service.h"
+#include "proxy/config.h"
 #include "proxy/session/gate.h"
 
 namespace sallyport::proxy::session {

@@ -28,7 +28,7 @@ const std::vector<group>& groups() {
         {"proxy/auth/", {"protocol/", "policy/", "proxy/auth/"}},
         {"proxy/session/",
          {"protocol/", "policy/", "proxy/session/", "proxy/net/", "proxy/auth/", "proxy/approval/",
-          "proxy/audit/"}},
+          "proxy/audit/", "proxy/catalog/"}},
         {"proxy/admin/",
          {"policy/", "proxy/admin/", "proxy/approval/", "proxy/audit/", "proxy/auth/",
           "proxy/store/"}},
