@@ -60,6 +60,13 @@ std::chrono::steady_clock::time_point service::checked_at(std::string_view targe
                                  : it->second->checked_at();
 }
 
+std::chrono::steady_clock::time_point service::answered_at(std::string_view target) const {
+    const std::shared_lock lock(mutex_);
+    const auto it = watchers_.find(target);
+    return it == watchers_.end() ? std::chrono::steady_clock::time_point::min()
+                                 : it->second->answered_at();
+}
+
 void service::refresh(std::string_view target, on_snapshot done) const {
     if (const auto w = find(target))
         w->refresh(std::move(done));

@@ -87,10 +87,14 @@ class service {
     [[nodiscard]] policy::catalog::snapshot_ptr current(std::string_view target) const;
     /// When the newest good check began; time_point::min() without one. Cheap.
     [[nodiscard]] std::chrono::steady_clock::time_point checked_at(std::string_view target) const;
+    /// The same, checks that the budget cut short counted: what refresh() would answer with is no
+    /// older than this.
+    [[nodiscard]] std::chrono::steady_clock::time_point answered_at(std::string_view target) const;
     /// `done` gets the newest snapshot after a check that began after this call (or, out of budget,
     /// its first step); null when the catalog cannot be had: not configured, or the check failed.
-    /// Those who wait share one check. While a target is known to be down the answer is null at
-    /// once; the thread goes on trying. `done` is called exactly once, on the service's thread or
+    /// Those who wait share one check. While a target is known to be down it is tried again for
+    /// those who wait, but not more often than 20 times a second: in between the answer is null
+    /// at once. `done` is called exactly once, on the service's thread or
     /// before refresh() returns; it must only post, and not throw.
     void refresh(std::string_view target, on_snapshot done) const;
 

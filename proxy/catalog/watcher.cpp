@@ -13,6 +13,8 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds back_off_min{100};
+// Somebody who waits makes a server that is down be tried again, this often at most.
+constexpr milliseconds retry_interval{50};
 constexpr milliseconds back_off_max{5'000};
 
 double seconds(steady_clock::duration d) {
@@ -73,7 +75,9 @@ status watcher::state() const {
 void watcher::refresh(service::on_snapshot done) {
     {
         const std::lock_guard lock(mutex_);
-        if (!stopping_ && !status_.down) {
+        const bool worth_a_try =
+            !status_.down || steady_clock::now() - failed_at_ >= retry_interval;
+        if (!stopping_ && worth_a_try) {
             waiting_.push_back(std::move(done));
             wake_.notify_one();
             return;
@@ -142,6 +146,7 @@ void watcher::check(asked a, time_point began) {
     if (known && !again && !budget_.available(steady_clock::now())) {
         cut_short_ = cut_short_ || a == asked::yes;
         next_check_ = budget_.available_at(steady_clock::now());
+        answered_at_.store(began.time_since_epoch().count(), std::memory_order_release);
         const std::lock_guard lock(mutex_);
         ++status_.checks_cut_short;
         return;
@@ -201,6 +206,7 @@ void watcher::keep(reading r, asked a) {
 
 void watcher::succeeded(time_point began) {
     checked_at_.store(began.time_since_epoch().count(), std::memory_order_release);
+    answered_at_.store(began.time_since_epoch().count(), std::memory_order_release);
     next_check_ = steady_clock::now() + target_.interval;
     back_off_ = milliseconds(0);
     bool was_down = false;
@@ -221,6 +227,7 @@ void watcher::failed(const std::string& why) {
         const std::lock_guard lock(mutex_);
         running = newest_ != nullptr;
         news = !std::exchange(status_.down, true) && !stopping_;
+        failed_at_ = steady_clock::now();
         status_.error = why;
     }
     if (news)

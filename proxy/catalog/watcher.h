@@ -25,6 +25,10 @@ class watcher {
 
     [[nodiscard]] const target& what() const noexcept { return target_; }
     [[nodiscard]] policy::catalog::snapshot_ptr current() const;
+    /// When the newest check began that ended in an answer, one cut short by the budget, too.
+    [[nodiscard]] time_point answered_at() const noexcept {
+        return time_point(time_point::duration(answered_at_.load(std::memory_order_acquire)));
+    }
     [[nodiscard]] time_point checked_at() const noexcept {
         return time_point(time_point::duration(checked_at_.load(std::memory_order_acquire)));
     }
@@ -65,6 +69,8 @@ class watcher {
     bool stopping_ = false;
     policy::catalog::snapshot_ptr newest_;
     status status_;
+    time_point failed_at_{};
+    std::atomic<time_point::rep> answered_at_{time_point::min().time_since_epoch().count()};
     std::atomic<time_point::rep> checked_at_{time_point::min().time_since_epoch().count()};
 
     big_thread thread_;  ///< last: begins when the rest stands, and ends before it falls
