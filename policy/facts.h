@@ -61,6 +61,7 @@ struct relation_use {
     /// refine).
     std::vector<std::string> columns;
     std::string place;  ///< where in the statement, for people: "from", "with", "insert into" …
+    bool only = false;  ///< ONLY: not the tables that inherit from it
     friend bool operator==(const relation_use&, const relation_use&) = default;
 };
 

@@ -34,6 +34,7 @@ bool merge_columns(std::vector<std::string>& into, const std::vector<std::string
 reach graph::closure(node from) const {
     struct visit {
         node came_from = 0;
+        bool inherits = false;
         bool same_columns = false;
         bool only_itself = false;
         std::vector<std::string> columns;
@@ -86,6 +87,10 @@ reach graph::closure(node from) const {
                                  v.same_columns ? std::vector<std::string>{} : v.columns) ||
                    more;
         }
+        if (known.inherits && !v.inherits) {
+            known.inherits = false;
+            more = true;
+        }
         if (known.only_itself && !v.only_itself) {
             known.only_itself = false;
             more = true;
@@ -93,7 +98,7 @@ reach graph::closure(node from) const {
         if (more) todo.push_back(to);
     };
 
-    seen.emplace(from, visit{from, true, false, {}, {}, true});
+    seen.emplace(from, visit{from, false, true, false, {}, {}, true});
     todo.push_back(from);
     order.push_back(from);
     while (!todo.empty()) {
@@ -108,6 +113,7 @@ reach graph::closure(node from) const {
         for (const auto& e : own_[at].edges) {
             visit next;
             next.came_from = at;
+            next.inherits = at == from ? e.inherits : v.inherits;
             next.only_itself = e.only_itself;
             next.same_columns = e.same_columns && v.same_columns;
             next.columns = e.same_columns ? v.columns : e.columns;
@@ -127,6 +133,7 @@ reach graph::closure(node from) const {
             r.same_columns = v.same_columns;
             r.columns = v.columns;
             r.if_columns = v.if_columns;
+            r.inherits = v.inherits;
             r.road = road;
             out.relations.push_back(std::move(r));
         }

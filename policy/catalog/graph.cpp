@@ -110,10 +110,14 @@ const char* reveals_any_table(std::string_view schema, std::string_view name) no
 }
 
 std::vector<verb> verbs_of(const statement_facts& s, const relation_use& use) {
-    if (use.how == access::read) return {verb::read};
     const auto ends = [&](std::string_view text) {
         return std::string_view{use.place}.ends_with(text);
     };
+    // LIKE … INCLUDING takes over what is evaluated when rows come in.
+    if (ends("like")) return {verb::read, verb::insert};
+    if (use.how == access::read) return {verb::read};
+    // DROP … CASCADE reaches what refers to the table.
+    if (s.command.starts_with("drop ")) return {verb::define, verb::truncate};
     if (ends("insert into") || ends("copy from") || ends("on conflict")) {
         const bool conflict = std::ranges::any_of(s.relations, [&](const relation_use& u) {
             return u.name == use.name && std::string_view{u.place}.ends_with("on conflict");
@@ -218,7 +222,7 @@ void graph::add_relations() {
                 at != s_.relations_by_oid_.end())
                 for (const verb v : all_verbs)
                     own_[relation_node(i, v)].edges.push_back(
-                        {relation_node(at->second, v), false, false, {}, {}});
+                        {relation_node(at->second, v), false, false, false, {}, {}});
         for (const auto& c : r.columns)
             for (const verb v : all_verbs)
                 add_type(relation_node(i, v), c.type);
@@ -249,7 +253,8 @@ void graph::add_view(index i) {
         if (r.kind == 'm' || v == verb::define) continue;
         for (const auto& e : edges)
             if (e.to < functions_)
-                to.edges.push_back({relation_node(e.to / verb_count, v), false, false, {}, {}});
+                to.edges.push_back(
+                    {relation_node(e.to / verb_count, v), false, false, false, {}, {}});
     }
 }
 
@@ -262,7 +267,7 @@ void graph::add_inheritance() {
         if (child == s_.relations_by_oid_.end() || parent == s_.relations_by_oid_.end()) continue;
         for (const verb v : all_verbs)
             own_[relation_node(parent->second, v)].edges.push_back(
-                {relation_node(child->second, v), false, true, {}, {}});
+                {relation_node(child->second, v), true, false, true, {}, {}});
     }
     // Rows of a partition are rows of the table that it is a part of.
     for (const auto& [child, direct] : parents) {
@@ -277,7 +282,7 @@ void graph::add_inheritance() {
             if (parent == s_.relations_by_oid_.end()) continue;
             for (const verb v : all_verbs)
                 own_[relation_node(at->second, v)].edges.push_back(
-                    {relation_node(parent->second, v), true, true, {}, {}});
+                    {relation_node(parent->second, v), false, true, true, {}, {}});
         }
     }
 }
@@ -370,13 +375,18 @@ void graph::add_foreign_keys() {
         if (from == s_.relations_by_oid_.end() || to == s_.relations_by_oid_.end()) continue;
         if (k.delete_reaches)
             own_[relation_node(from->second, verb::remove)].edges.push_back(
-                {relation_node(to->second, verb::remove), false, false, {}, {}});
+                {relation_node(to->second, verb::remove), false, false, false, {}, {}});
         if (k.update_reaches)
             own_[relation_node(from->second, verb::update)].edges.push_back(
-                {relation_node(to->second, verb::update), false, false, {}, k.referenced_columns});
+                {relation_node(to->second, verb::update),
+                 false,
+                 false,
+                 false,
+                 {},
+                 k.referenced_columns});
         // TRUNCATE … CASCADE empties whatever refers to the table.
         own_[relation_node(from->second, verb::truncate)].edges.push_back(
-            {relation_node(to->second, verb::truncate), false, false, {}, {}});
+            {relation_node(to->second, verb::truncate), false, false, false, {}, {}});
     }
 }
 
@@ -409,7 +419,10 @@ void graph::add_function(index i) {
     if (!f.unreadable.empty()) opaque(n, "it cannot be read: " + f.unreadable);
     if (f.kind == 'a') return;  // its parts are functions of their own
     if (std::ranges::binary_search(harmless_extensions, std::string_view{f.extension})) return;
-    if (f.language == "sql") {
+    if (f.language == "sql" && f.atomic) {
+        // A body of this form stands in no other statement.
+        add_text(n, "CREATE FUNCTION f() RETURNS int LANGUAGE sql " + f.source, names);
+    } else if (f.language == "sql") {
         add_text(n, f.source, names);
     } else if (f.language == "plpgsql") {
         add_code(n, f.source, names);
@@ -456,12 +469,12 @@ void graph::add_operators() {
 void graph::add_type(node from, oid type) {
     if (const auto at = s_.types_by_oid_.find(type); at != s_.types_by_oid_.end())
         if (type_node(at->second) != from)
-            own_[from].edges.push_back({type_node(at->second), false, false, {}, {}});
+            own_[from].edges.push_back({type_node(at->second), false, false, false, {}, {}});
 }
 
 void graph::add_call(node from, oid function) {
     if (const auto at = s_.functions_by_oid_.find(function); at != s_.functions_by_oid_.end())
-        own_[from].edges.push_back({function_node(at->second), false, false, {}, {}});
+        own_[from].edges.push_back({function_node(at->second), false, false, false, {}, {}});
 }
 
 // ---- texts --------------------------------------------------------------------------------------
@@ -500,7 +513,7 @@ void graph::add_facts(node from, const statement_facts& s, const naming& names) 
     for (const auto& a : s.attributes)
         for (const index f : s_.functions(a))
             if (s_.takes_a_row(f))
-                own_[from].edges.push_back({function_node(f), false, false, {}, {}});
+                own_[from].edges.push_back({function_node(f), false, false, false, {}, {}});
     for (const auto& m : s.mentions)
         add_mention(from, m, names);
     for (const auto& why : s.opaque_reasons)
@@ -542,7 +555,7 @@ void graph::add_relation_use(node from, const statement_facts& s, const relation
     for (const verb v : verbs_of(s, use)) {
         const auto add = [&](std::string_view schema) {
             for (const node to : nodes_named(late_name::of::relation, schema, use.name, v))
-                own_[from].edges.push_back({to, false, false, use.columns, {}});
+                own_[from].edges.push_back({to, false, false, false, use.columns, {}});
         };
         if (!use.schema.empty()) {
             add(use.schema);
@@ -558,7 +571,7 @@ void graph::add_relation_use(node from, const statement_facts& s, const relation
 void graph::add_named(node from, late_name::of what, const function_use& use, const naming& names) {
     const auto add = [&](std::string_view schema) {
         for (const node to : nodes_named(what, schema, use.name, verb::read))
-            own_[from].edges.push_back({to, false, false, {}, {}});
+            own_[from].edges.push_back({to, false, false, false, {}, {}});
     };
     if (!use.schema.empty()) {
         add(use.schema);
@@ -573,7 +586,7 @@ void graph::add_named(node from, late_name::of what, const function_use& use, co
 void graph::add_mention(node from, const function_use& m, const naming& names) {
     const auto add = [&](std::string_view schema) {
         for (const node to : nodes_named(late_name::of::any, schema, m.name, verb::read))
-            own_[from].edges.push_back({to, false, false, {}, {}});
+            own_[from].edges.push_back({to, false, false, false, {}, {}});
     };
     if (const char* why = reveals_any_table(m.schema, m.name)) opaque(from, why);
     if (!m.schema.empty()) {

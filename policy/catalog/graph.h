@@ -34,6 +34,7 @@ class graph {
     using node = std::uint32_t;
     struct edge {
         node to = 0;
+        bool inherits = false;      ///< from a table to one that inherits from it
         bool only_itself = false;   ///< `to` counts, what it reaches does not
         bool same_columns = false;  ///< of a relation: the columns of what names this one
         std::vector<std::string> columns;

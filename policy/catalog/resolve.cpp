@@ -42,11 +42,17 @@ class resolver {
             function(f);
         for (const auto& t : in_.types)
             named(late_name::of::type, t.schema, t.name, "type");
+        if (in_.command == "alter domain")
+            for (const auto& t : in_.types)
+                columns_of_domain(t);
         for (const auto& o : in_.operators)
             named(late_name::of::operator_, o.schema, o.name, "operator");
         for (const auto& a : in_.attributes)
             for (const index f : s_.functions(a))
-                if (s_.takes_a_row(f)) add(s_.of_function(f), call_place(f));
+                if (s_.takes_a_row(f)) {
+                    add(s_.of_function(f), call_place(f));
+                    takes_rows(f);
+                }
         for (const auto& m : in_.mentions)
             mention(m);
         for (const auto& p : parameter_types_)
@@ -112,18 +118,29 @@ class resolver {
         const statement_facts* own = nullptr;
         if (names_.own != nullptr && (u.schema.empty() || is_temporary(u.schema) || found.empty()))
             own = names_.own->find(u.name);
-        if (own != nullptr) inherit(*own, u);
+        if (own != nullptr) inherit(*own, found.empty() ? placed(u) : u);
         for (const index i : found)
             for (const verb v : verbs_of(in_, u))
                 add_use(i, v, u);
         if (!found.empty()) return;
+        if (own != nullptr) return;
+        if (makes(u)) return keep(placed(u));
         keep(u);
-        if (own != nullptr || makes(u)) return;
         const bool may_be_server = u.schema.empty() && u.name.starts_with("pg_");
         if (may_be_server) return;
         if (is_temporary(u.schema) && in_.has(kind::ddl)) return;
         whole_.unknown_name = true;
         opaque("no relation " + (u.schema.empty() ? "" : u.schema + ".") + u.name + " is known");
+    }
+
+    /// What the session itself makes, by the schema where it is made; not known under an unknown
+    /// path.
+    [[nodiscard]] relation_use placed(relation_use u) const {
+        if (!u.schema.empty() || path_ == nullptr) return u;
+        const auto first = std::ranges::find_if(
+            *path_, [](const auto& p) { return !is_server_schema(p) && !is_temporary(p); });
+        u.schema = first == path_->end() ? "pg_temp" : *first;
+        return u;
     }
 
     /// The statement creates it: it is nowhere yet.
@@ -165,14 +182,14 @@ class resolver {
         }
         keep(use);
         const auto& all = v == verb::read ? s_.of_relation(i, verb::read) : s_.of_relation(i, v);
-        add(all, u.place, &use.columns);
+        add(all, u.place, &use.columns, u.only);
     }
 
     void add(const reach& r, const std::string& place,
-             const std::vector<std::string>* columns = nullptr) {
+             const std::vector<std::string>* columns = nullptr, bool only = false) {
         const auto& rows = s_.source().relations;
         for (const auto& x : r.relations) {
-            if (x.road.empty()) continue;  // the thing itself
+            if (x.road.empty() || (only && x.inherits)) continue;  // the thing itself
             if (!x.if_columns.empty() && columns != nullptr && !columns->empty() &&
                 std::ranges::none_of(x.if_columns, [&](const auto& c) {
                     return std::ranges::find(*columns, c) != columns->end();
@@ -245,6 +262,32 @@ class resolver {
         const bool told = std::ranges::any_of(
             out_.settings, [](const setting_change& c) { return c.name.empty(); });
         if (!told) out_.settings.push_back({});
+    }
+
+    /// A function of a row gets all its columns.
+    void takes_rows(index f) {
+        const auto& types = s_.source().functions[f].argument_types;
+        for (auto& u : out_.relations)
+            for (const index i : s_.relations(u.name)) {
+                const auto& row = s_.source().relations[i];
+                if (s_.schema_of(row) == u.schema &&
+                    std::ranges::find(types, row.row_type) != types.end())
+                    u.columns.clear();
+            }
+    }
+
+    /// ALTER DOMAIN looks through every column of the domain.
+    void columns_of_domain(const function_use& t) {
+        const auto& r = s_.source();
+        for (const index k : meant(s_.types(t.name), r.types, t.schema, true))
+            for (index i = 0; i < r.relations.size(); ++i)
+                for (const auto& c : r.relations[i].columns)
+                    if (c.type == r.types[k].id) {
+                        relation_use u;
+                        u.columns = {c.name};
+                        u.place = "a column of the domain";
+                        add_use(i, verb::read, u);
+                    }
     }
 
     [[nodiscard]] std::string call_place(index f) const {

@@ -25,6 +25,7 @@ struct reached {
     access how = access::read;
     bool same_columns = false;         ///< the columns of the use itself (partitions, parents)
     std::vector<std::string> columns;  ///< else these; empty: all, or unknown
+    bool inherits = false;             ///< reached as a child of the thing itself: not by ONLY
     /// Only if the use itself touches one of these columns; empty: always.
     std::vector<std::string> if_columns;
     std::string road;  ///< "view public.v3 → view public.v2"; "" for the thing itself

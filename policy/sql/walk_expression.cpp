@@ -125,10 +125,7 @@ void walker::type_cast(const PgQuery__TypeCast& c) {
     const auto text = constant_text(c.arg);
     if (text && is_reg_type(c.type_name)) {
         sensitive_ = true;
-        // A number is an oid: no name to tell, and by itself it reads nothing.
-        const bool is_oid = text->find_first_not_of("0123456789") == std::string_view::npos;
-        if (last_name(c.type_name) == "regclass" && !is_oid)
-            relation_text(*text, access::read, "regclass");
+        // By itself it reads nothing; what takes it as an argument and reads is in the table.
     } else if (text && !is_builtin_type(c.type_name)) {
         sensitive_ = true;
     }

@@ -190,7 +190,8 @@ void walker::target_written(const PgQuery__RangeVar* rv, const char* place) {
 void walker::relation(const PgQuery__RangeVar& rv, access how, const char* place) {
     std::string schema = schema_of(rv);
     if (schema.empty() && scope_ != nullptr && scope_->has(rv.relname)) return;
-    relation({std::move(schema), cut_identifier(rv.relname), how, columns_->read(rv), place});
+    relation({std::move(schema), cut_identifier(rv.relname), how, columns_->read(rv), place,
+              rv.inh == 0});
 }
 
 void walker::relation(relation_use use) {
@@ -210,6 +211,7 @@ void walker::relation(relation_use use) {
         out_.relations.push_back(std::move(use));
         return;
     }
+    out_.relations[at->second].only = out_.relations[at->second].only && use.only;
     auto& known = out_.relations[at->second].columns;
     if (known.empty() || use.columns.empty()) {
         known.clear();

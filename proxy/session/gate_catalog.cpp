@@ -81,7 +81,7 @@ gate::outcome gate::follow(std::size_t i, policy::facts_ptr& facts, actions& out
     }
     if (known.newest != catalog_) {  // schemas, too, may have come and gone
         catalog_ = known.newest;
-        path_known_ = false;
+        path_known_ = path_asked_ = false;
     }
     policy::catalog::session_names names;
     names.path = path_known_ && !ahead_.path ? &path_ : nullptr;
