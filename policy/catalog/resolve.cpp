@@ -22,6 +22,12 @@ bool is_temporary(std::string_view schema) noexcept {
     return schema == "pg_temp" || schema.starts_with("pg_temp_");
 }
 
+/// The text of other sessions' statements: their literals may be anybody's.
+bool shows_statements(const relation_use& u) noexcept {
+    if (u.name != "pg_stat_activity" && u.name != "pg_stat_statements") return false;
+    return u.columns.empty() || std::ranges::find(u.columns, "query") != u.columns.end();
+}
+
 /// One statement on its way to its resolved form.
 class resolver {
   public:
@@ -109,6 +115,7 @@ class resolver {
 
     void relation(const relation_use& u) {
         if (const char* why = reveals_any_table(u.schema, u.name)) opaque(why);
+        if (shows_statements(u)) opaque(u.name + " shows statements of others, with their values");
         const auto& rows = s_.source().relations;
         if (is_server_schema(u.schema)) return keep(u);
         if (u.name == "*") return whole_schema(u);

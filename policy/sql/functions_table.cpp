@@ -104,6 +104,8 @@ constexpr std::array table{
     function_entry{"pg_rotate_logfile", maintains, 0},
     function_entry{"pg_sequence_last_value", reads_relation, 1},
     function_entry{"pg_stat_file", server_file, 0},
+    function_entry{"pg_stat_get_activity", opaque, 0},
+    function_entry{"pg_stat_get_backend_activity", opaque, 0},
     function_entry{"pg_switch_wal", maintains, 0},
     function_entry{"pg_table_is_visible", harmless_name, 1},
     function_entry{"pg_table_size", harmless_name, 1},

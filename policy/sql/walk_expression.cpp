@@ -164,6 +164,7 @@ void walker::function_call(const PgQuery__FuncCall& f) {
             break;
         case function_role::server_file:
             add_kind(kind::server_file);
+            opaque(std::string{name} + " reaches files of the server");
             break;
         case function_role::notifies:
             add_kind(kind::notify);
@@ -231,16 +232,19 @@ void walker::relation_argument(const PgQuery__FuncCall& f, std::string_view name
 
 void walker::name_argument(const PgQuery__FuncCall& f, std::string_view name, std::uint8_t role) {
     const auto text = constant_text(argument(f, 0));
-    if (role == static_cast<std::uint8_t>(function_role::names_relation)) {
-        if (text && text->find_first_not_of("0123456789") != std::string_view::npos)
-            relation_text(*text, access::read, std::string{name});
-        return;
-    }
+    if (role == static_cast<std::uint8_t>(function_role::names_relation)) return;  // reads nothing
     if (text)
         cursor_or_statement(name_use::action::fetch, *text);
     else
         opaque(std::string{name} + " of a cursor that is computed");
     add_kind(kind::cursor);
+}
+
+/// `name`, of the one row of pg_settings that the statement looks at.
+bool walker::names_the_setting(const PgQuery__Node* n) const {
+    if (setting_row_.empty() || n->node_case != PG_QUERY__NODE__NODE_COLUMN_REF) return false;
+    const auto parts = strings_of(n->column_ref->n_fields, n->column_ref->fields);
+    return parts.size() == 1 && parts[0] == "name";
 }
 
 void walker::set_config_call(const PgQuery__FuncCall& f) {
@@ -249,7 +253,8 @@ void walker::set_config_call(const PgQuery__FuncCall& f) {
         opaque("set_config with unusual arguments");
         return;
     }
-    const auto name = constant_text(f.args[0]);
+    auto name = constant_text(f.args[0]);
+    if (!name && names_the_setting(f.args[0])) name = setting_row_;
     if (!name) {
         setting_changed("", "", false, true);
         opaque("set_config of a setting whose name is computed");

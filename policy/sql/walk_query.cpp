@@ -68,10 +68,38 @@ class scoped_with {
 
 }  // namespace
 
+namespace {
+
+/// The setting that `… FROM pg_settings WHERE name = '…'` looks at; "" for any other statement.
+/// pg_dump asks so whether the server knows a setting.
+std::string one_setting(const PgQuery__SelectStmt& s) {
+    if (s.n_from_clause != 1 || s.from_clause[0]->node_case != PG_QUERY__NODE__NODE_RANGE_VAR)
+        return {};
+    const PgQuery__RangeVar& from = *s.from_clause[0]->range_var;
+    const std::string_view schema = from.schemaname == nullptr ? "" : from.schemaname;
+    if (std::string_view{from.relname} != "pg_settings" || from.alias != nullptr ||
+        (!schema.empty() && schema != "pg_catalog"))
+        return {};
+    if (s.where_clause == nullptr || s.where_clause->node_case != PG_QUERY__NODE__NODE_A_EXPR)
+        return {};
+    const PgQuery__AExpr& e = *s.where_clause->a_expr;
+    const bool equals =
+        e.kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP && e.n_name == 1 && string_of(e.name[0]) == "=";
+    if (!equals || e.lexpr == nullptr || e.lexpr->node_case != PG_QUERY__NODE__NODE_COLUMN_REF)
+        return {};
+    const auto column = strings_of(e.lexpr->column_ref->n_fields, e.lexpr->column_ref->fields);
+    const auto text = constant_text(e.rexpr);
+    if (column.size() != 1 || column[0] != "name" || !text) return {};
+    return std::string{*text};
+}
+
+}  // namespace
+
 void walker::visit_select(const ProtobufCMessage& m) {
     const auto& s = as<PgQuery__SelectStmt>(m);
     scoped_with scope{scope_, s.with_clause};
     if (scope.get() != nullptr) with(s.with_clause, *scope.get());
+    std::string row = std::exchange(setting_row_, one_setting(s));
     const access how = std::exchange(access_, access::read);
     const char* const place = place_;
     if (std::string_view{place_} != "with") place_ = "from";
@@ -91,6 +119,7 @@ void walker::visit_select(const ProtobufCMessage& m) {
                 offsetof(PgQuery__SelectStmt, locking_clause)});
     place_ = place;
     access_ = how;
+    setting_row_ = std::move(row);
 }
 
 /// Each function of FROM is a list of the call and its column definitions, an empty place without
@@ -177,12 +206,14 @@ void walker::visit_copy(const ProtobufCMessage& m) {
     const bool from = s.is_from != 0;
     const bool file = s.filename != nullptr && *s.filename != '\0';
     add_kind(from ? kind::write : kind::read);
-    if (s.is_program != 0)
+    if (s.is_program != 0) {
         add_kind(kind::copy_program);
-    else if (file)
+        opaque("COPY … PROGRAM runs a program on the server");
+    } else if (file) {
         add_kind(kind::server_file);
-    else
+    } else {
         add_kind(from ? kind::copy_in : kind::copy_out);
+    }
     std::vector<std::string> columns;
     if (s.where_clause == nullptr) columns = names_in(s.n_attlist, s.attlist);
     target(s.relation, from ? access::write : access::read, from ? "copy from" : "copy to",

@@ -142,6 +142,7 @@ class walker {
     void type_cast(const PgQuery__TypeCast& c);
     void constraint(const PgQuery__Constraint& c);
     void set_config_call(const PgQuery__FuncCall& f);
+    [[nodiscard]] bool names_the_setting(const PgQuery__Node* n) const;
     void text_argument(const PgQuery__FuncCall& f, std::string_view name, std::size_t i);
     void relation_argument(const PgQuery__FuncCall& f, std::string_view name, access how,
                            std::size_t i);
@@ -203,6 +204,7 @@ class walker {
     std::unordered_map<std::string, std::size_t> seen_relations_;
     std::unordered_set<std::string> seen_names_;  // of functions, operators, types, attributes
     std::vector<pending_sql> pending_;
+    std::string setting_row_;  ///< SELECT … FROM pg_settings WHERE name = '…': that name
 };
 
 /// True for settings that change who one is, which tables names mean, or how SQL is read.

@@ -1,0 +1,147 @@
+#include <algorithm>
+
+#include "policy/catalog/graph.h"
+#include "policy/sql/analyse.h"
+#include "policy/sql/code.h"
+
+/// What the texts in a catalog name: definitions of views, bodies of functions, expressions.
+namespace sallyport::policy::catalog {
+
+namespace {
+
+constexpr verb all_verbs[] = {verb::read,   verb::insert,   verb::update,
+                              verb::remove, verb::truncate, verb::define};
+
+bool is_server_schema(std::string_view schema) noexcept {
+    return schema == "pg_catalog" || schema == "information_schema";
+}
+
+}  // namespace
+
+void graph::add_text(std::span<const node> from, std::string_view sql, const naming& names) {
+    const auto f = sql::analyse(sql, {});
+    for (const auto& s : f->statements)
+        for (const node n : from)
+            add_facts(n, s, names);
+}
+
+void graph::add_text(node from, std::string_view sql, const naming& names) {
+    add_text(std::span{&from, 1}, sql, names);
+}
+
+void graph::add_code(node from, std::string_view body, const naming& names) {
+    auto f = sql::analyse_code(body);
+    for (const auto& m : f.mentions)
+        add_mention(from, m, names);
+    for (const auto& o : f.operators)
+        add_named(from, late_name::of::operator_, o, names);
+    for (auto& why : f.opaque_reasons)
+        opaque(from, std::move(why));
+    own_[from].changes_settings = own_[from].changes_settings || f.changes_settings;
+}
+
+void graph::add_facts(node from, const statement_facts& s, const naming& names) {
+    for (const auto& use : s.relations)
+        add_relation_use(from, s, use, names);
+    for (const auto& f : s.functions)
+        add_named(from, late_name::of::function, f, names);
+    for (const auto& o : s.operators)
+        add_named(from, late_name::of::operator_, o, names);
+    for (const auto& t : s.types)
+        add_named(from, late_name::of::type, t, names);
+    for (const auto& a : s.attributes)
+        for (const index f : s_.functions(a))
+            if (s_.takes_a_row(f))
+                own_[from].edges.push_back({function_node(f), false, false, false, {}, {}});
+    for (const auto& m : s.mentions)
+        add_mention(from, m, names);
+    for (const auto& why : s.opaque_reasons)
+        if (std::ranges::find(s.opaque_without_catalog, why) == s.opaque_without_catalog.end())
+            opaque(from, why);
+    own_[from].changes_settings = own_[from].changes_settings || !s.settings.empty();
+}
+
+std::vector<graph::node> graph::nodes_named(late_name::of what, std::string_view schema,
+                                            std::string_view name, verb how) const {
+    using of = late_name::of;
+    std::vector<node> out;
+    const bool any = what == of::any;
+    if (any || what == of::relation)
+        for (const index i : s_.relations(name))
+            if (s_.schema_of(r_.relations[i]) == schema) {
+                if (!any)
+                    out.push_back(relation_node(i, how));
+                else
+                    for (const verb v : all_verbs)
+                        out.push_back(relation_node(i, v));
+            }
+    if (any || what == of::function)
+        for (const index i : s_.functions(name))
+            if (s_.schema_of(r_.functions[i]) == schema) out.push_back(function_node(i));
+    if (any || what == of::type)
+        for (const index i : s_.types(name))
+            if (s_.schema_of(r_.types[i]) == schema) out.push_back(type_node(i));
+    if (what == of::operator_)
+        for (const index i : s_.operators(name))
+            if (s_.schema_of(r_.operators[i]) == schema) out.push_back(operator_node(i));
+    return out;
+}
+
+void graph::add_relation_use(node from, const statement_facts& s, const relation_use& use,
+                             const naming& names) {
+    if (const char* why = reveals_any_table(use.schema, use.name)) opaque(from, why);
+    if (is_server_schema(use.schema)) return;
+    for (const verb v : verbs_of(s, use)) {
+        const auto add = [&](std::string_view schema) {
+            for (const node to : nodes_named(late_name::of::relation, schema, use.name, v))
+                own_[from].edges.push_back({to, false, false, false, use.columns, {}});
+        };
+        if (!use.schema.empty()) {
+            add(use.schema);
+        } else if (names.mode == naming::how::fixed) {
+            for (const auto& schema : names.path)
+                add(schema);
+        } else if (names.mode == naming::how::late) {
+            late(from, {late_name::of::relation, use.name, v, use.columns, {}});
+        }
+    }
+}
+
+void graph::add_named(node from, late_name::of what, const function_use& use, const naming& names) {
+    const auto add = [&](std::string_view schema) {
+        for (const node to : nodes_named(what, schema, use.name, verb::read))
+            own_[from].edges.push_back({to, false, false, false, {}, {}});
+    };
+    if (!use.schema.empty()) {
+        add(use.schema);
+    } else if (names.mode == naming::how::fixed) {
+        for (const auto& schema : names.path)
+            add(schema);
+    } else if (names.mode == naming::how::late) {
+        late(from, {what, use.name, verb::read, {}, {}});
+    }
+}
+
+void graph::add_mention(node from, const function_use& m, const naming& names) {
+    const auto add = [&](std::string_view schema) {
+        for (const node to : nodes_named(late_name::of::any, schema, m.name, verb::read))
+            own_[from].edges.push_back({to, false, false, false, {}, {}});
+    };
+    if (const char* why = reveals_any_table(m.schema, m.name)) opaque(from, why);
+    if (!m.schema.empty()) {
+        add(m.schema);
+        return;
+    }
+    // Only names that something has are kept: most words of a body are none.
+    const bool known =
+        !s_.relations(m.name).empty() || !s_.functions(m.name).empty() || !s_.types(m.name).empty();
+    if (!known) return;
+    if (names.mode == naming::how::fixed) {
+        for (const auto& schema : names.path)
+            add(schema);
+    } else {
+        late(from, {late_name::of::any, m.name, verb::read, {}, {}});
+    }
+}
+
+}  // namespace sallyport::policy::catalog
