@@ -259,9 +259,12 @@ TEST(Catalog, TriggersRulesDefaultsAndPoliciesBelongToTheirTable) {
     EXPECT_TRUE(about(p).finds("SELECT id FROM orders", "read pii.customers"));
 
     shop r;
-    r.r.rules.push_back({r.id_of("orders"),
-                         "CREATE RULE r AS ON INSERT TO public.orders DO ALSO SELECT "
-                         "customers.ssn FROM pii.customers;"});
+    rule_row rule;
+    rule.relation = r.id_of("orders");
+    rule.definition =
+        "CREATE RULE r AS ON INSERT TO public.orders DO ALSO SELECT "
+        "customers.ssn FROM pii.customers;";
+    r.r.rules.push_back(rule);
     EXPECT_TRUE(about(r).finds("INSERT INTO orders VALUES (1)", "read pii.customers"));
 }
 
