@@ -135,7 +135,8 @@ class resolver {
         keep(u);
         const bool may_be_server = u.schema.empty() && u.name.starts_with("pg_");
         if (may_be_server) return;
-        if (is_temporary(u.schema) && in_.has(kind::ddl)) return;
+        if (in_.has(kind::ddl) && (is_temporary(u.schema) || in_.command.starts_with("drop ")))
+            return;  // nothing of that name is there to be dropped
         whole_.unknown_name = true;
         opaque("no relation " + (u.schema.empty() ? "" : u.schema + ".") + u.name + " is known");
     }

@@ -168,11 +168,41 @@ class direct_facts final : public proxy::session::facts_source {
     }
 };
 
+/// A catalog of plain tables that has to be looked at before each statement.
+class few_tables final : public proxy::session::catalog_source {
+  public:
+    explicit few_tables(const std::vector<std::string>& tables) {
+        policy::catalog::rows r;
+        r.database = "shop";
+        policy::catalog::oid next = 16'384;
+        for (const auto& t : tables) {
+            const auto dot = t.find('.');
+            r.schemas.push_back({next++, t.substr(0, dot)});
+            policy::catalog::relation_row row;
+            row.id = next++;
+            row.schema = r.schemas.back().id;
+            row.name = t.substr(dot + 1);
+            r.relations.push_back(row);
+        }
+        map_ = policy::catalog::build(std::move(r));
+    }
+    look_result look(std::string_view) override { return {true, false, map_}; }
+    policy::catalog::resolution resolve(const policy::facts_ptr& f,
+                                        const policy::catalog::snapshot_ptr& s,
+                                        const policy::catalog::session_names& names) override {
+        return policy::catalog::resolve(*f, *s, names);
+    }
+
+  private:
+    policy::catalog::snapshot_ptr map_;
+};
+
 class player {
   public:
     player(const transcript& t, const policy::rule_set_ptr& rules, const replay_options& o)
         : t_(t), o_(o) {
         env_.rules = rules;
+        if (!t.tables.empty()) env_.catalog = &tables_.emplace(t.tables);
         auto g = std::make_shared<policy::grants>();
         for (const auto& rule : t.opt_outs) {
             policy::opt_out x;
@@ -329,6 +359,11 @@ class player {
                     events_.push_back("X");
                     closed_ = true;
                     break;
+                case action::type::refresh_catalog:
+                    events_.push_back("R");
+                    gate_->on_catalog(out_);
+                    take();
+                    break;
                 case action::type::analyse:
                 case action::type::end_transaction:
                     break;
@@ -408,6 +443,7 @@ class player {
     replay_options o_;
     fixed_clock clock_;
     direct_facts facts_;
+    std::optional<few_tables> tables_;
     proxy::session::gate_environment env_;
     std::unique_ptr<gate> gate_;
     actions out_;
@@ -436,6 +472,8 @@ transcript read_transcript(const std::string& path) {
         if (text.empty() || text[0] == '#') continue;
         if (text.starts_with("groups ")) {
             t.groups = words_of(text.substr(7));
+        } else if (text.starts_with("catalog ")) {
+            t.tables = words_of(text.substr(8));
         } else if (text.starts_with("opt_out ")) {
             t.opt_outs.push_back(text.substr(8));
         } else {

@@ -28,6 +28,7 @@ class fake_receipts {
 ///   S  what goes to the server; P what goes to the client               (expected)
 ///   $  like S, and it may not go when the record before it fails        (expected)
 ///   A  a record that is waited for; a one that is not                   (expected)
+///   R  the catalog is looked at                                         (expected)
 ///   O  a hold is opened; W it is withdrawn; X the session is closed     (expected)
 ///
 /// `*` in an expected line stands for anything. What is not listed fails the test.
@@ -43,6 +44,8 @@ struct transcript {
     std::string name;
     std::string user = "alice";
     std::vector<std::string> groups{"dev"};
+    std::vector<std::string>
+        tables;  ///< "pii.customers": of the target's catalog; none: no catalog
     std::vector<std::string> opt_outs;  ///< rules that alice has a live opt-out from
     std::vector<line> lines;
 };
