@@ -236,7 +236,11 @@ void graph::add_view(index i) {
     for (const auto& c : r_.view_columns)
         if (c.view == r.id && !c.column.empty()) used[c.relation].push_back(c.column);
     for (auto& e : own_[reading].edges) {
-        if (e.to >= functions_ || r.whole_row) continue;
+        if (e.to >= functions_) continue;
+        if (r.whole_row) {  // a whole row of any table that it names may be meant
+            e.columns.clear();
+            continue;
+        }
         const auto at = used.find(r_.relations[e.to / verb_count].id);
         if (at != used.end()) e.columns = at->second;
     }
