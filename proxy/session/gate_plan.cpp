@@ -279,7 +279,11 @@ gate::outcome gate::after_what_precedes(std::size_t i, actions& out) {
 gate::outcome gate::check_name(std::size_t i, const bound_sql* found, std::string_view name,
                                policy::facts_ptr& facts, actions& out) {
     if (found == nullptr || !found->facts) {
-        if (!asked_name_ || *asked_name_ != name) return ask_for_name(i, name, out);
+        // Bound in a failed transaction, it gives an error or ends the transaction, and that is for
+        // its Execute; a Describe would fail in its place with another error.
+        const bool refused_by_server = region_[i].tag == 'B' && failed_throughout_;
+        if (!refused_by_server && (!asked_name_ || *asked_name_ != name))
+            return ask_for_name(i, name, out);
         facts = opaque_facts("execute", "the name \"" + protocol::backend::sanitize_text(name, 80) +
                                             "\" is not one that this session prepared");
         return outcome::forward;
@@ -359,6 +363,7 @@ gate::outcome gate::plan_bind(std::size_t i, bytes body, actions& out) {
     f.reply = {expect::bind, reply_action::forward, names_.stage(std::move(s))};
     f.answers = true;
     f.facts = facts;
+    if (found == nullptr && failed_throughout_) return outcome::forward;
     return consider(i, {facts, text, {}, target, f.partial ? nullptr : &whole, f.partial}, out);
 }
 
