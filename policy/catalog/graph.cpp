@@ -110,6 +110,8 @@ std::vector<verb> verbs_of(const statement_facts& s, const relation_use& use) {
     };
     // LIKE … INCLUDING takes over what is evaluated when rows come in.
     if (ends("like")) return {verb::read, verb::insert};
+    // ANALYZE evaluates what is indexed and what statistics are kept of.
+    if (s.command == "analyze") return {verb::read, verb::define};
     if (use.how == access::read) return {verb::read};
     // DROP … CASCADE reaches what refers to the table.
     if (s.command.starts_with("drop ")) return {verb::define, verb::truncate};
@@ -326,7 +328,9 @@ void graph::add_expressions() {
                 to({verb::define});
                 break;
             case use::policy_using:
-                if (guarded) to({verb::read, verb::update, verb::remove, verb::define});
+                // Without a WITH CHECK of its own it is one, too.
+                if (guarded)
+                    to({verb::read, verb::insert, verb::update, verb::remove, verb::define});
                 break;
             case use::policy_check:
                 if (guarded) to({verb::insert, verb::update, verb::define});
@@ -359,6 +363,11 @@ void graph::add_rules() {
         if (at == s_.relations_by_oid_.end()) continue;
         std::vector<node> nodes;
         for (const verb v : writes) {
+            const char event = v == verb::update   ? '2'
+                               : v == verb::insert ? '3'
+                               : v == verb::remove ? '4'
+                                                   : '0';
+            if (rule.event != 0 && rule.event != event) continue;
             nodes.push_back(relation_node(at->second, v));
             if (!rule.unreadable.empty())
                 opaque(nodes.back(), "a rule of it cannot be read: " + rule.unreadable);

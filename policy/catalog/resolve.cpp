@@ -129,6 +129,7 @@ class resolver {
         for (const index i : found)
             for (const verb v : verbs_of(in_, u))
                 add_use(i, v, u);
+        if (in_.command.starts_with("drop ") && u.how == access::write) drops_dependents(found);
         if (!found.empty()) return;
         if (own != nullptr) return;
         if (makes(u)) return keep(placed(u));
@@ -139,6 +140,40 @@ class resolver {
             return;  // nothing of that name is there to be dropped
         whole_.unknown_name = true;
         opaque("no relation " + (u.schema.empty() ? "" : u.schema + ".") + u.name + " is known");
+    }
+
+    /// DROP … CASCADE takes along the views over a relation and its partitions, those over them,
+    /// and the policies that look into it.
+    void drops_dependents(const std::vector<index>& dropped) {
+        const auto& r = s_.source();
+        std::unordered_set<oid> gone;
+        for (const index i : dropped)
+            gone.insert(r.relations[i].id);
+        for (bool more = !gone.empty(); more;) {
+            more = false;
+            for (const auto& h : r.inheritance)
+                if (gone.contains(h.parent)) more = gone.insert(h.child).second || more;
+            for (const auto& c : r.view_columns)
+                if (gone.contains(c.relation)) more = gone.insert(c.view).second || more;
+        }
+        const auto looks_into_it = [&](const reached& x) {
+            return gone.contains(r.relations[x.relation].id);
+        };
+        for (index i = 0; i < r.relations.size(); ++i) {
+            const auto& row = r.relations[i];
+            const bool guarded =
+                row.row_security &&
+                std::ranges::any_of(s_.of_relation(i, verb::define).relations, looks_into_it);
+            if ((!gone.contains(row.id) && !guarded) ||
+                std::ranges::find(dropped, i) != dropped.end())
+                continue;
+            relation_use u;
+            u.how = access::write;
+            u.place = "drop";
+            u.schema = s_.schema_of(row);
+            u.name = row.name;
+            keep(std::move(u));
+        }
     }
 
     /// What the session itself makes, by the schema where it is made; not known under an unknown
@@ -373,14 +408,31 @@ class resolver {
             if (const auto* own = names_.own->find(m.name)) inherit(*own, {});
     }
 
-    /// What the definition of an object of the session reached, its use reaches.
+    /// What the definition of an object of the session reached, its use reaches; and what others
+    /// have made of that since.
     void inherit(const statement_facts& own, const relation_use& u) {
-        for (auto use : own.relations) {
+        for (const auto& made : own.relations) {
+            if (made.name == u.name && made.schema == u.schema) continue;
+            relation_use use = made;
             use.place = "defined by " + (own.command.empty() ? "the session" : own.command) + ": " +
                         use.place;
-            if (use.name == u.name && use.schema == u.schema) continue;
+            auto now = s_.relations_once_named(made.schema, made.name);
+            for (const index i : s_.relations(made.name))
+                if (s_.schema_of(s_.source().relations[i]) == made.schema) now.push_back(i);
+            for (const index i : now)
+                for (const verb v : verbs_of(own, made))
+                    add_use(i, v, use);
             keep(std::move(use));
         }
+        const auto* const path = std::exchange(path_, nullptr);
+        const std::string place = "defined by " + own.command;
+        for (const auto& f : own.functions)
+            named(late_name::of::function, f.schema, f.name, place);
+        for (const auto& t : own.types)
+            named(late_name::of::type, t.schema, t.name, place);
+        for (const auto& o : own.operators)
+            named(late_name::of::operator_, o.schema, o.name, place);
+        path_ = path;
         for (const auto& why : own.opaque_reasons)
             opaque(why);
         keep(u);

@@ -154,6 +154,16 @@ std::span<const snapshot::former_name> snapshot::former_names(index relation) co
                                      : std::span<const former_name>{at->second};
 }
 
+std::vector<index> snapshot::relations_once_named(std::string_view schema,
+                                                  std::string_view name) const {
+    std::vector<index> out;
+    for (const auto& [relation, names] : former_names_)
+        if (std::ranges::any_of(
+                names, [&](const auto& n) { return n.schema == schema && n.name == name; }))
+            out.push_back(relation);
+    return out;
+}
+
 snapshot_ptr build(rows r, const snapshot_ptr& before) {
     return std::make_shared<const snapshot>(std::move(r), before.get());
 }

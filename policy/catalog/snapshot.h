@@ -89,6 +89,9 @@ class snapshot {
         friend bool operator==(const former_name&, const former_name&) = default;
     };
     [[nodiscard]] std::span<const former_name> former_names(index relation) const noexcept;
+    /// Those that had this name in an earlier snapshot.
+    [[nodiscard]] std::vector<index> relations_once_named(std::string_view schema,
+                                                          std::string_view name) const;
 
     /// See build().
     snapshot(rows r, const snapshot* before);

@@ -210,12 +210,16 @@ void reader::read_triggers() {
     });
 
     t.ids.clear();
-    each("SELECT x.oid, x.ev_class FROM pg_catalog.pg_rewrite x WHERE x.ev_type <> '1' AND " +
-             ours("x.ev_class") + " ORDER BY x.oid",
-         2, [&](const row& r) {
-             t.ids.push_back(r.number(0));
-             out_.rules.emplace_back().relation = r.number(1);
-         });
+    each(
+        "SELECT x.oid, x.ev_class, x.ev_type FROM pg_catalog.pg_rewrite x WHERE x.ev_type <> '1' "
+        "AND " +
+            ours("x.ev_class") + " ORDER BY x.oid",
+        3, [&](const row& r) {
+            t.ids.push_back(r.number(0));
+            auto& g = out_.rules.emplace_back();
+            g.relation = r.number(1);
+            g.event = r.letter(2);
+        });
     t.select =
         "SELECT x.oid, pg_catalog.pg_get_ruledef(x.oid) FROM pg_catalog.pg_rewrite x WHERE "
         "x.ev_type <> '1' AND x.oid";
