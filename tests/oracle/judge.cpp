@@ -18,9 +18,10 @@ bool is_table_like(char kind) {
 
 // Roads on which only running tells whether they are taken.
 bool depends_on_running(const std::string& place) {
-    static const std::vector<std::string> words{"function ", "operator ", "type ",  "trigger",
-                                                "code",      "attribute", "domain", "defined by"};
-    return std::ranges::any_of(words, [&](const auto& w) { return place.find(w) != std::string::npos; });
+    static const std::vector<std::string> words{
+        "function ", "operator ", "type ", "trigger", "code", "defined by", "materialized view "};
+    return std::ranges::any_of(words,
+                               [&](const auto& w) { return place.find(w) != std::string::npos; });
 }
 
 }  // namespace
@@ -93,6 +94,19 @@ bool judge::has_key_with(std::uint32_t oid, const facts& f) const {
     });
 }
 
+// A partition that comes or goes changes what its parent's default partition must not hold.
+bool judge::is_sibling(std::uint32_t oid, const facts& f) const {
+    const auto parents = family_.find(oid);
+    if (parents == family_.end()) return false;
+    return std::ranges::any_of(f.statements, [&](const auto& s) {
+        return std::ranges::any_of(s.relations, [&](const auto& u) {
+            const auto at = by_name_.find(u.schema + "." + u.name);
+            return at != by_name_.end() &&
+                   std::ranges::find(parents->second, at->second) != parents->second.end();
+        });
+    });
+}
+
 std::optional<std::string> judge::missed(const facts& f, const std::vector<touch>& touched) const {
     if (opaque(f)) return std::nullopt;
     for (const auto& t : touched) {
@@ -112,31 +126,43 @@ std::optional<std::string> judge::missed(const facts& f, const std::vector<touch
                 }
         const bool defines = std::ranges::any_of(
             f.statements, [](const auto& s) { return s.has(policy::kind::ddl); });
+        // ANALYZE takes a strong lock to read.
+        const bool maintains = std::ranges::any_of(
+            f.statements, [](const auto& s) { return s.has(policy::kind::maintenance); });
         if ((!named || (t.written && !written)) && has_key_with(t.relation, f) &&
             (!t.written || defines))
             continue;
+        if (!named && defines && is_sibling(t.relation, f)) continue;
+        if (named && maintains) continue;
         if (!named) return "the server touched " + name + ", which is not in the facts";
-        if (t.written && !written) return "the server wrote " + name + ", the facts have it as read";
+        if (t.written && !written)
+            return "the server wrote " + name + ", the facts have it as read";
     }
     return std::nullopt;
 }
 
-// Whether a policy counts depends on who asks: owners are exempt.
-bool judge::behind_a_policy(const std::string& place) const {
-    static const std::regex table(R"(table ([^ ]+))");
+// Whether a policy counts depends on who asks: owners are exempt. A view whose triggers stand in
+// the place of writing counts as written through.
+bool judge::behind_a_policy_or_trigger(const std::string& place) const {
+    static const std::regex table(R"((?:table|view) ([^ ]+))");
     for (std::sregex_iterator at(place.begin(), place.end(), table), end; at != end; ++at) {
         const auto oid = by_name_.find((*at)[1].str());
         if (oid == by_name_.end()) continue;
-        if (snapshot_->source().relations[by_oid_.at(oid->second)].row_security) return true;
+        const auto& rows = snapshot_->source();
+        const auto& row = rows.relations[by_oid_.at(oid->second)];
+        if (row.row_security) return true;
+        if (row.kind == 'v' &&
+            std::ranges::any_of(rows.triggers, [&](const auto& t) { return t.relation == row.id; }))
+            return true;
     }
     return false;
 }
 
-std::optional<std::string> judge::needless(const facts& f,
-                                           const std::vector<touch>& touched,
+std::optional<std::string> judge::needless(const facts& f, const std::vector<touch>& touched,
                                            const policy::catalog::own_objects* own) const {
     for (const auto& s : f.statements) {
         if (s.has(policy::kind::ddl) || s.command == "analyze") return std::nullopt;
+        if (!s.settings.empty()) return std::nullopt;  // what it sets holds for what follows
         // What the session made may hide it, or be gone again.
         for (const auto& u : s.relations)
             if (own != nullptr && own->find(u.name) != nullptr) return std::nullopt;
@@ -159,7 +185,7 @@ std::optional<std::string> judge::needless(const facts& f,
             if (depends_on_running(u.place)) continue;
             const auto at = by_name_.find(u.schema + "." + u.name);
             if (at == by_name_.end() || near.contains(at->second)) continue;
-            if (behind_a_policy(u.place)) continue;
+            if (behind_a_policy_or_trigger(u.place)) continue;
             return "the facts have " + u.schema + "." + u.name + " (" + u.place +
                    "), which the server did not touch";
         }

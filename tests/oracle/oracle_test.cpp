@@ -22,11 +22,11 @@ namespace {
 
 struct settings {
     std::uint64_t seed = std::random_device{}();
-    std::uint64_t count = 0;      ///< worlds; 0: until the time is up
-    unsigned seconds = 20;        ///< 0: until the count is reached
-    unsigned statements = 250;    ///< of one world
-    unsigned faults_max = 3;      ///< that are shown before the test gives up
-    bool show = false;            ///< print the definitions and statements of the world
+    std::uint64_t count = 0;    ///< worlds; 0: until the time is up
+    unsigned seconds = 20;      ///< 0: until the count is reached
+    unsigned statements = 250;  ///< of one world
+    unsigned faults_max = 3;    ///< that are shown before the test gives up
+    bool show = false;          ///< print the definitions and statements of the world
 } options;
 
 struct tally {
@@ -38,7 +38,10 @@ struct tally {
 class round {
   public:
     round(std::uint64_t seed, tally& t)
-        : seed_(seed), tally_(t), random_(seed), session_(server_.connection_string(database_)),
+        : seed_(seed),
+          tally_(t),
+          random_(seed),
+          session_(server_.connection_string(database_)),
           world_(session_, random_) {}
     ~round() = default;
     round(const round&) = delete;
@@ -144,7 +147,8 @@ class round {
             return finding{what, describe(*known.facts)};
         };
         if (const auto why = judge_->missed(*known.facts, done.touched)) return found(*why);
-        if (const auto why = judge_->needless(*known.facts, done.touched, &own_)) return found(*why);
+        if (const auto why = judge_->needless(*known.facts, done.touched, &own_))
+            return found(*why);
         auto blind = session_names();
         blind.path = nullptr;
         const auto wide = judge_->resolve(sql, blind);
@@ -215,14 +219,14 @@ TEST(oracle, what_the_server_touched_is_in_the_facts_and_nothing_else_is) {
             ++t.worlds;
         }
     });
-    std::printf("%llu worlds from seed %llu: %llu statements ran, %llu refused, %llu of them "
-                "opaque, %llu refused to who lacks a column, %llu relations touched\n",
-                static_cast<unsigned long long>(t.worlds),
-                static_cast<unsigned long long>(options.seed),
-                static_cast<unsigned long long>(t.ran), static_cast<unsigned long long>(t.refused),
-                static_cast<unsigned long long>(t.opaque),
-                static_cast<unsigned long long>(t.refused_columns),
-                static_cast<unsigned long long>(t.touched));
+    std::printf(
+        "%llu worlds from seed %llu: %llu statements ran, %llu refused, %llu of them "
+        "opaque, %llu refused to who lacks a column, %llu relations touched\n",
+        static_cast<unsigned long long>(t.worlds), static_cast<unsigned long long>(options.seed),
+        static_cast<unsigned long long>(t.ran), static_cast<unsigned long long>(t.refused),
+        static_cast<unsigned long long>(t.opaque),
+        static_cast<unsigned long long>(t.refused_columns),
+        static_cast<unsigned long long>(t.touched));
     if (options.show)
         for (const auto& [why, n] : t.refusals)
             std::printf("%6llu %s\n", static_cast<unsigned long long>(n), why.c_str());
@@ -241,8 +245,8 @@ bool read_option(std::string_view argument) {
     };
     if (argument == "--show") return options.show = true;
     return number("--seed=", options.seed) || number("--count=", options.count) ||
-           number("--seconds=", options.seconds) ||
-           number("--statements=", options.statements) || number("--faults=", options.faults_max);
+           number("--seconds=", options.seconds) || number("--statements=", options.statements) ||
+           number("--faults=", options.faults_max);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace {
 // its transaction; those on system catalogs are given back at once. The counters of pg_stat_xact_*
 // would tell less, and mix in what earlier transactions have not handed over yet.
 constexpr const char* touched_relations = R"(
-SELECT relation, bool_or(mode NOT IN ('AccessShareLock', 'RowShareLock'))
+SELECT relation, bool_or(mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock'))
 FROM pg_catalog.pg_locks
 WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND relation >= 16384
   AND granted AND database = (SELECT oid FROM pg_catalog.pg_database
@@ -26,7 +26,8 @@ server_session::server_session(const std::string& connection_string)
     : connection_(PQconnectdb(connection_string.c_str())) {
     if (PQstatus(connection_) != CONNECTION_OK)
         throw std::runtime_error(PQerrorMessage(connection_));
-    PQsetNoticeProcessor(connection_, [](void*, const char*) {}, nullptr);
+    PQsetNoticeProcessor(
+        connection_, [](void*, const char*) {}, nullptr);
 }
 
 server_session::~server_session() {

@@ -22,13 +22,14 @@ bool names_word(const std::string& text, const std::string& word) {
 
 }  // namespace
 
-world::world(server_session& session, random_source& random)
-    : random_(random), session_(&session) {
+world::world(server_session& session, random_source& random) : random_(random), session_(&session) {
     for (const auto* role : {"oracle_owner", "oracle_app", "oracle_reader"})
         session_->run(std::string{"create role "} + role);
     for (const auto& s : schemas_)
         session_->must("create schema " + s + " authorization oracle_owner");
-    session_->must("set role oracle_owner; set client_min_messages = error");
+    session_->must(
+        "set role oracle_owner; set client_min_messages = error; "
+        "set jit = off; set statement_timeout = 2000");
     tables();
     attachments();
     code();
@@ -74,8 +75,8 @@ void world::tables() {
             if (random_.percent(20)) {
                 make("create table " + t + columns + " partition by list (k)");
                 make("create table " + t + "_a partition of " + t + " for values in (0, 1)");
-                make("create table " + schema() + "." + name + "_" + s +
-                     " partition of " + t + " default partition by range (id)");
+                make("create table " + schema() + "." + name + "_" + s + " partition of " + t +
+                     " default partition by range (id)");
                 const auto sub = script_.back();
                 const auto deep = sub.substr(13, sub.find(' ', 13) - 13);
                 make("create table " + t + "_b partition of " + deep + " default");
@@ -99,10 +100,12 @@ void world::tables() {
         }
     // Keys with every action.
     make("create table alpha.up (id int primary key, k int unique, x int, secret int)");
-    make("create table beta.down (id int, k int references alpha.up on delete cascade on update "
-         "cascade, x int, secret int)");
-    make("create table gamma.away (id int, k int references alpha.up (k) on delete set null, x "
-         "int references alpha.up, secret int)");
+    make(
+        "create table beta.down (id int, k int references alpha.up on delete cascade on update "
+        "cascade, x int, secret int)");
+    make(
+        "create table gamma.away (id int, k int references alpha.up (k) on delete set null, x "
+        "int references alpha.up, secret int)");
     make("insert into alpha.up select i, i, i, i from generate_series(0, 9) i");
     make("insert into beta.down select i, i, i, i from generate_series(0, 5) i");
     for (const auto& [s, name] : std::vector<std::pair<std::string, std::string>>{
@@ -125,8 +128,9 @@ void world::attachments() {
             names_.scalars.push_back({s, n, leaf_level, ""});
     }
     const auto hook = [&] { return random_.pick(names_.scalars).qualified(); };
-    make("create function alpha.told_immutable(p int) returns int immutable language plpgsql as "
-         "$b$ begin return p + (select count(*) from gamma.leaf); end $b$");
+    make(
+        "create function alpha.told_immutable(p int) returns int immutable language plpgsql as "
+        "$b$ begin return p + (select count(*) from gamma.leaf); end $b$");
     for (const auto& d : {"d0", "d1"}) {
         const auto name = named(d);
         if (make("create domain " + name + " as int check (" + hook() + "(value) is not null)"))
@@ -134,15 +138,20 @@ void world::attachments() {
     }
     if (make("create type alpha.pair as (a int, b int)") &&
         make("create function beta.of_pair(p alpha.pair) returns int language sql as $b$ select "
-             "p.a + count(*)::int from " + leaf() + " $b$") &&
+             "p.a + count(*)::int from " +
+             leaf() + " $b$") &&
         make("create cast (alpha.pair as int) with function beta.of_pair(alpha.pair)"))
         names_.wrappers.push_back({"((", ", 1)::alpha.pair)::int"});
     for (const auto* op : {"+++", "<->"}) {
         const auto f = named("op_" + std::to_string(names_.operators.size()));
-        if (make("create function " + f + "(a int, b int) returns int language sql as $b$ select "
-                 "a + b + count(*)::int from " + leaf() + " $b$") &&
-            make(std::string{"create operator alpha."} + op + " (leftarg = int, rightarg = int, "
-                 "function = " + f + ")"))
+        if (make("create function " + f +
+                 "(a int, b int) returns int language sql as $b$ select "
+                 "a + b + count(*)::int from " +
+                 leaf() + " $b$") &&
+            make(std::string{"create operator alpha."} + op +
+                 " (leftarg = int, rightarg = int, "
+                 "function = " +
+                 f + ")"))
             names_.operators.emplace_back(op);
     }
     for (int i = 0; i < 9; ++i) {
@@ -157,12 +166,15 @@ void world::attachments() {
             case 2:
             case 3:
                 make("alter table " + t + " enable row level security");
-                make("create policy p" + std::to_string(i) + " on " + t + " using (x > -9999999 "
-                     "or exists (select from " + leaf() + " l where l.id = " +
-                     t.substr(t.find('.') + 1) + ".secret))");
+                make("create policy p" + std::to_string(i) + " on " + t +
+                     " using (x > -9999999 "
+                     "or exists (select from " +
+                     leaf() + " l where l.id = " + t.substr(t.find('.') + 1) + ".secret))");
                 if (random_.percent(30))
-                    make("create policy q" + std::to_string(i) + " on " + t + " for insert with "
-                         "check (" + hook() + "(x) is not null)");
+                    make("create policy q" + std::to_string(i) + " on " + t +
+                         " for insert with "
+                         "check (" +
+                         hook() + "(x) is not null)");
                 break;
             case 4:
                 make("alter table " + t + " add g" + std::to_string(i) +
@@ -186,12 +198,14 @@ void world::code() {
     for (int level = 1; level <= 4; ++level) {
         for (const auto& s : schemas_) {
             const auto n = std::to_string(level);
-            if (random_.percent(60) &&
-                make("create view " + s + ".v" + n + (random_.percent(50) ? " with "
-                     "(security_invoker)" : "") + " as " + at(level).query(2)))
+            if (random_.percent(60) && make("create view " + s + ".v" + n +
+                                            (random_.percent(50) ? " with "
+                                                                   "(security_invoker)"
+                                                                 : "") +
+                                            " as " + at(level).query(2)))
                 names_.relations.push_back({s, "v" + n, 'v', level, false});
-            if (random_.percent(15) && make("create materialized view " + s + ".m" + n + " as " +
-                                            at(level).query(2)))
+            if (random_.percent(15) &&
+                make("create materialized view " + s + ".m" + n + " as " + at(level).query(2)))
                 names_.relations.push_back({s, "m" + n, 'm', level, false});
             if (random_.percent(25)) {
                 // A view that can be written through.
@@ -226,10 +240,11 @@ void world::code() {
                 const std::string head2 = "create function " + set +
                                           "(p int) returns table (id int, k int, x int, secret "
                                           "int) ";
-                if (make(head2 + (random_.percent(60) ? "language sql as $b$ " + q + " $b$"
-                                                      : "language plpgsql as $b$ #variable_conflict "
-                                                        "use_column\nbegin return query " +
-                                                            q + "; end $b$")))
+                if (make(head2 + (random_.percent(60)
+                                      ? "language sql as $b$ " + q + " $b$"
+                                      : "language plpgsql as $b$ #variable_conflict "
+                                        "use_column\nbegin return query " +
+                                            q + "; end $b$")))
                     names_.sets.push_back({s, "s" + n, level, ""});
             }
             if (random_.percent(30)) {
@@ -242,13 +257,15 @@ void world::code() {
             if (random_.percent(20) &&
                 make("create function " + s + ".step" + n +
                      "(a int, b int) returns int language sql as $b$ select a + coalesce(b, 0) + "
-                     "coalesce((" + at(level).column(1) + "), 0) $b$") &&
+                     "coalesce((" +
+                     at(level).column(1) + "), 0) $b$") &&
                 make("create aggregate " + s + ".agg" + n + "(int) (sfunc = " + s + ".step" + n +
                      ", stype = int, initcond = '0')"))
                 names_.aggregates.push_back({s, "agg" + n, level, ""});
-            if (random_.percent(30) &&
-                make("create function " + s + ".w" + n + "(p int) returns int language plpgsql as "
-                     "$b$ " + at(level, true).plpgsql(true, "return n;") + " $b$"))
+            if (random_.percent(30) && make("create function " + s + ".w" + n +
+                                            "(p int) returns int language plpgsql as "
+                                            "$b$ " +
+                                            at(level, true).plpgsql(true, "return n;") + " $b$"))
                 names_.writers.push_back({s, "w" + n, level, ""});
             if (random_.percent(20) &&
                 make("create procedure " + s + ".c" + n + "(p int) language plpgsql as $b$ " +
@@ -256,8 +273,9 @@ void world::code() {
                 names_.procedures.push_back({s, "c" + n, level, ""});
         }
     }
-    make("create function alpha.late_trigger() returns trigger language plpgsql as $b$ begin "
-         "perform count(*) from beta.leaf; return new; end $b$");
+    make(
+        "create function alpha.late_trigger() returns trigger language plpgsql as $b$ begin "
+        "perform count(*) from beta.leaf; return new; end $b$");
     // Triggers write to the leaves, on which nothing hangs, so that they end.
     for (int i = 0; i < 5; ++i) {
         const auto t = table(table_level, false).qualified();
@@ -269,9 +287,10 @@ void world::code() {
             "update " + target + " set x = (" + at(hook_level).column(1) + ");",
             "perform count(*) from " + target + ";"};
         const auto set = random_.percent(25) ? " set search_path = beta" : "";
-        make("create function " + f + "() returns trigger language plpgsql" + set + " as $b$ "
-             "begin " + random_.pick(does) + " return " + (row ? "coalesce(new, old)" : "null") +
-             "; end $b$");
+        make("create function " + f + "() returns trigger language plpgsql" + set +
+             " as $b$ "
+             "begin " +
+             random_.pick(does) + " return " + (row ? "coalesce(new, old)" : "null") + "; end $b$");
         static const std::vector<std::string> events{"insert", "update", "delete",
                                                      "insert or update or delete"};
         make("create trigger trigger" + std::to_string(i) +
@@ -282,16 +301,18 @@ void world::code() {
     for (int i = 0; i < 2; ++i) {
         const auto t = table(table_level, true).qualified();
         static const std::vector<std::string> events{"insert", "update", "delete"};
-        make("create rule rule" + std::to_string(i) + " as on " + random_.pick(events) + " to " + t +
-             " do also insert into " + schema() + ".leaf values (5, (" + at(hook_level).column(1) +
-             "), 5, 5)");
+        make("create rule rule" + std::to_string(i) + " as on " + random_.pick(events) + " to " +
+             t + " do also insert into " + schema() + ".leaf values (5, (" +
+             at(hook_level).column(1) + "), 5, 5)");
     }
     for (const auto& r : std::vector<relation_name>{names_.relations}) {
         if (r.kind != 'v' || r.writable || !random_.percent(15)) continue;
         const auto f = schema() + ".instead_" + r.name;
         const auto target = schema() + ".leaf";
-        if (make("create function " + f + "() returns trigger language plpgsql as $b$ begin "
-                 "insert into " + target + " values (6, 6, 6, 6); return new; end $b$") &&
+        if (make("create function " + f +
+                 "() returns trigger language plpgsql as $b$ begin "
+                 "insert into " +
+                 target + " values (6, 6, 6, 6); return new; end $b$") &&
             make("create trigger instead instead of insert or update or delete on " +
                  r.qualified() + " for each row execute function " + f + "()"))
             for (auto& same : names_.relations)
@@ -322,8 +343,9 @@ void world::change(server_session& session) {
         auto& r = names_.relations[random_.below(names_.relations.size())];
         if (r.schema == "pg_temp" || r.level == leaf_level) continue;
         const bool view = r.kind == 'v' || r.kind == 'm';
-        const std::string what = r.kind == 'v' ? "view " : r.kind == 'm' ? "materialized view "
-                                                                         : "table ";
+        const std::string what = r.kind == 'v'   ? "view "
+                                 : r.kind == 'm' ? "materialized view "
+                                                 : "table ";
         if (random_.percent(50)) {
             const auto name = "n" + std::to_string(random_.below(1'000'000));
             if (make("alter " + what + r.qualified() + " rename to " + name)) r.name = name;

@@ -89,8 +89,7 @@ std::string writer::value(int depth) {
                 if (!options_.functions || world_.operators.empty()) return leaf();
                 return "(" + value(depth - 1) + " operator(alpha." +
                        random_.pick(world_.operators) + ") " + value(depth - 1) + ")";
-            case 7:
-            {
+            case 7: {
                 if (!options_.functions || world_.wrappers.empty()) return leaf();
                 const auto& w = random_.pick(world_.wrappers);
                 return w.before + value(depth - 1) + w.after;
@@ -203,11 +202,10 @@ std::string writer::from(int depth) {
     while (percent(30) && ++more < 3) {
         const bool lateral = percent(40);
         const auto next = item(depth - 1, lateral);
-        std::string joined = percent(30) ? ", " + next
-                             : percent(30)
-                                 ? " cross join " + next
-                                 : std::string{percent(30) ? " left" : ""} + " join " + next +
-                                       " on " + condition(depth - 2);
+        std::string joined = percent(30)   ? ", " + next
+                             : percent(30) ? " cross join " + next
+                                           : std::string{percent(30) ? " left" : ""} + " join " +
+                                                 next + " on " + condition(depth - 2);
         out += joined;
     }
     return out;
@@ -283,8 +281,8 @@ std::string writer::returning(int depth, const source& of) {
 std::string writer::insert(int depth) {
     const auto* r = writable(false);
     if (r == nullptr) return "select 1";
-    std::string out = "insert into " + name(*r) + " as w (id, k, x" +
-                      std::string{percent(20) ? ", secret" : ""};
+    std::string out =
+        "insert into " + name(*r) + " as w (id, k, x" + std::string{percent(20) ? ", secret" : ""};
     const bool secret = out.ends_with("secret");
     out += ") ";
     const auto outer = scope_;

@@ -60,14 +60,14 @@ class writer {
     writer(const world_names& world, random_source& random, writer_options options)
         : world_(world), random_(random), options_(std::move(options)) {}
 
-    std::string query(int depth);    ///< rows with id, k, x, secret
-    std::string column(int depth);   ///< a query with one integer column
-    std::string value(int depth);    ///< an integer expression
+    std::string query(int depth);   ///< rows with id, k, x, secret
+    std::string column(int depth);  ///< a query with one integer column
+    std::string value(int depth);   ///< an integer expression
     std::string condition(int depth);
-    std::string change(int depth);   ///< INSERT, UPDATE, DELETE or MERGE, without RETURNING
-    std::string text();              ///< one or several statements of any kind
+    std::string change(int depth);  ///< INSERT, UPDATE, DELETE or MERGE, without RETURNING
+    std::string text();             ///< one or several statements of any kind
     std::string plpgsql(bool writes, const std::string& result);  ///< the body of a function
-    std::string definition();        ///< DDL of a running session
+    std::string definition();                                     ///< DDL of a running session
     std::string name(const relation_name& r);
     std::string name(const routine_name& r);
 

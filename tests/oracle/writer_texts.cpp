@@ -43,7 +43,8 @@ std::string writer::plpgsql(bool writes, const std::string& result) {
     const auto steps = 1 + random_.below(3);
     for (std::size_t i = 0; i < steps; ++i)
         out += step(writes, 1) + " ";
-    if (percent(10)) out += "begin " + step(writes, 1) + " exception when others then n := 9; end; ";
+    if (percent(10))
+        out += "begin " + step(writes, 1) + " exception when others then n := 9; end; ";
     return out + result + " end";
 }
 
