@@ -307,9 +307,13 @@ void graph::add_expressions() {
         const bool guarded = r_.relations[at->second].row_security;
         switch (e.what) {
             case use::default_value:
+                to({verb::insert, verb::update, verb::define});
+                break;
+            // The planner takes these apart for every statement, and runs what seems constant.
             case use::check:
             case use::index:
-                to({verb::insert, verb::update, verb::define});
+            case use::statistics:
+                to({verb::read, verb::insert, verb::update, verb::remove, verb::define});
                 break;
             case use::generated: {
                 to({verb::insert, verb::update, verb::define});
@@ -322,10 +326,7 @@ void graph::add_expressions() {
                 break;
             }
             case use::partition_key:
-                to({verb::read, verb::insert, verb::update, verb::define});
-                break;
-            case use::statistics:
-                to({verb::define});
+                to({verb::read, verb::insert, verb::update, verb::remove, verb::define});
                 break;
             case use::policy_using:
                 // Without a WITH CHECK of its own it is one, too.

@@ -142,9 +142,10 @@ std::optional<std::string> judge::missed(const facts& f, const std::vector<touch
 }
 
 // Whether a policy counts depends on who asks: owners are exempt. A view whose triggers stand in
-// the place of writing counts as written through.
-bool judge::behind_a_policy_or_trigger(const std::string& place) const {
+// the place of writing counts as written through. What a key's action reaches depends on rows.
+bool judge::may_be_needless(const std::string& place) const {
     static const std::regex table(R"((?:table|view) ([^ ]+))");
+    std::uint32_t before = 0;
     for (std::sregex_iterator at(place.begin(), place.end(), table), end; at != end; ++at) {
         const auto oid = by_name_.find((*at)[1].str());
         if (oid == by_name_.end()) continue;
@@ -154,6 +155,10 @@ bool judge::behind_a_policy_or_trigger(const std::string& place) const {
         if (row.kind == 'v' &&
             std::ranges::any_of(rows.triggers, [&](const auto& t) { return t.relation == row.id; }))
             return true;
+        const auto keys = keys_.find(row.id);
+        if (keys != keys_.end() && std::ranges::find(keys->second, before) != keys->second.end())
+            return true;
+        before = row.id;
     }
     return false;
 }
@@ -185,7 +190,7 @@ std::optional<std::string> judge::needless(const facts& f, const std::vector<tou
             if (depends_on_running(u.place)) continue;
             const auto at = by_name_.find(u.schema + "." + u.name);
             if (at == by_name_.end() || near.contains(at->second)) continue;
-            if (behind_a_policy_or_trigger(u.place)) continue;
+            if (may_be_needless(u.place)) continue;
             return "the facts have " + u.schema + "." + u.name + " (" + u.place +
                    "), which the server did not touch";
         }

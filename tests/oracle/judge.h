@@ -36,7 +36,7 @@ class judge {
 
   private:
     [[nodiscard]] std::string name_of(std::size_t relation) const;
-    [[nodiscard]] bool behind_a_policy_or_trigger(const std::string& place) const;
+    [[nodiscard]] bool may_be_needless(const std::string& place) const;
     [[nodiscard]] bool is_sibling(std::uint32_t oid, const policy::facts& f) const;
     [[nodiscard]] bool has_key_with(std::uint32_t oid, const policy::facts& f) const;
 

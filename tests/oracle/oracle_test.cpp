@@ -156,13 +156,14 @@ class round {
             return finding{"without the search_path: " + *why, describe(*wide.facts)};
         const auto refused = session_.probe(sql, "oracle_reader");
         if (count) tally_.refused_columns += refused.said.sqlstate == "42501";
-        if (const auto why = judge_->missed_column(*known.facts, refused.said)) return found(*why);
+        if (const auto why = judge_->missed_column(*known.facts, refused.said))
+            return found(*why + ": " + refused.said.message);
         return std::nullopt;
     }
 
     unsigned one(unsigned number) {
         const bool defines = random_.percent(15);
-        writer w{world_.names(), random_, {1'000, true, random_.percent(75), path_}};
+        writer w{world_.names(), random_, {level_all, true, random_.percent(75), path_}};
         const auto marked = defines ? w.definition() : w.text();
         const auto sql = plain(marked);
         const std::string role = defines || random_.percent(20) ? "oracle_owner" : "oracle_app";

@@ -54,7 +54,9 @@ std::string writer::leaf() {
     const auto& s = random_.pick(scope_);
     static const std::vector<std::string> columns{"id", "k", "x", "x", "secret"};
     const auto& c = percent(20) ? columns.back() : random_.pick(columns);
-    return percent(10) ? "(" + s.alias + ")." + c : s.alias + "." + c;
+    // In a view the server wants rights on the whole row for this, and delivers one column.
+    const bool whole_row = options_.level == level_all && percent(10);
+    return whole_row ? "(" + s.alias + ")." + c : s.alias + "." + c;
 }
 
 std::string writer::call(int depth) {

@@ -47,8 +47,10 @@ struct world_names {
     std::vector<wrapper> wrappers;         ///< casts and the like, int → int
 };
 
+inline constexpr int level_all = 1'000;
+
 struct writer_options {
-    int level = 1'000;              ///< uses only what is below
+    int level = level_all;          ///< uses only what is below
     bool writes = false;            ///< may call what writes
     bool functions = true;          ///< calls anything at all
     std::vector<std::string> path;  ///< bare names where they are in it; empty: never
