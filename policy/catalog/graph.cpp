@@ -382,9 +382,11 @@ void graph::add_foreign_keys() {
         const auto from = s_.relations_by_oid_.find(k.referenced);
         const auto to = s_.relations_by_oid_.find(k.referencing);
         if (from == s_.relations_by_oid_.end() || to == s_.relations_by_oid_.end()) continue;
+        // SET NULL and SET DEFAULT change rows where CASCADE removes them.
         if (k.delete_reaches)
-            own_[relation_node(from->second, verb::remove)].edges.push_back(
-                {relation_node(to->second, verb::remove), false, false, false, {}, {}});
+            for (const verb v : {verb::remove, verb::update})
+                own_[relation_node(from->second, verb::remove)].edges.push_back(
+                    {relation_node(to->second, v), false, false, false, {}, {}});
         if (k.update_reaches)
             own_[relation_node(from->second, verb::update)].edges.push_back(
                 {relation_node(to->second, verb::update),

@@ -159,6 +159,18 @@ class resolver {
         const auto looks_into_it = [&](const reached& x) {
             return gone.contains(r.relations[x.relation].id);
         };
+        std::unordered_set<oid> row_types;
+        for (const auto& row : r.relations)
+            if (gone.contains(row.id)) row_types.insert(row.row_type);
+        for (index i = 0; i < r.functions.size(); ++i) {
+            const auto& f = r.functions[i];
+            const bool typed =
+                row_types.contains(f.return_type) ||
+                std::ranges::any_of(f.argument_types, [&](oid t) { return row_types.contains(t); });
+            if (typed ||
+                (f.atomic && std::ranges::any_of(s_.of_function(i).relations, looks_into_it)))
+                opaque("it takes along " + call_place(i) + ", and whatever uses that");
+        }
         for (index i = 0; i < r.relations.size(); ++i) {
             const auto& row = r.relations[i];
             const bool guarded =
@@ -411,6 +423,11 @@ class resolver {
     /// What the definition of an object of the session reached, its use reaches; and what others
     /// have made of that since.
     void inherit(const statement_facts& own, const relation_use& u) {
+        // Written through a view, what it shows is written.
+        const bool through =
+            u.how == access::write && std::ranges::any_of(own.relations, [&](const auto& made) {
+                return made.name == u.name && std::string_view{made.place}.ends_with("create view");
+            });
         for (const auto& made : own.relations) {
             if (made.name == u.name && made.schema == u.schema) continue;
             relation_use use = made;
@@ -422,6 +439,14 @@ class resolver {
             for (const index i : now)
                 for (const verb v : verbs_of(own, made))
                     add_use(i, v, use);
+            if (through && made.how == access::read)
+                for (const index i : now) {
+                    relation_use written = use;
+                    written.how = access::write;
+                    written.columns.clear();
+                    for (const verb v : verbs_of(in_, u))
+                        add_use(i, v, written);
+                }
             keep(std::move(use));
         }
         const auto* const path = std::exchange(path_, nullptr);
