@@ -35,7 +35,7 @@ enum class errc : int {
     // startup packets
     bad_startup_layout = 40,  ///< no final empty key, an early one, or a key without a value
     duplicate_parameter =
-        41,                  ///< a key twice (letter case ignored): readers disagree on which wins
+        41,  ///< a key that decides the login twice, or any in two spellings of letter case
     missing_user = 42,       ///< no user, or an empty one
     control_character = 43,  ///< a control character in a user, database or parameter name
     bad_cancel_key = 44,     ///< a cancel key shorter than 4 or longer than 256 bytes

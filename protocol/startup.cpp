@@ -50,6 +50,14 @@ bool is_disguised_key(std::string_view name) noexcept {
     });
 }
 
+/// The keys that say who comes, where to and how, and not what the session is set to.
+bool decides_the_login(std::string_view name) noexcept {
+    constexpr std::array<std::string_view, 5> keys = {"user", "database", "options", "replication",
+                                                      "role"};
+    return std::find(keys.begin(), keys.end(), name) != keys.end() ||
+           name.starts_with(extension_prefix);
+}
+
 errc check_name(std::string_view name) noexcept {
     if (name.size() > limits::name_bytes_max) return errc::name_too_long;
     if (has_control_character(name)) return errc::control_character;
@@ -69,7 +77,12 @@ errc read_parameters(reader& in, std::vector<parameter>& out) {
         if (is_disguised_key(name)) return errc::bad_value;
         // The server takes the last of two, others the first: whoever was authorised must be who
         // logs in. Names of settings ignore letter case there.
-        if (!seen.insert(lower(name)).second) return errc::duplicate_parameter;
+        if (!seen.insert(lower(name)).second) {
+            const auto first = std::find_if(out.begin(), out.end(),
+                                            [&](const parameter& p) { return p.name == name; });
+            if (first == out.end() || decides_the_login(name)) return errc::duplicate_parameter;
+            out.erase(first);
+        }
         out.push_back({std::string(name), std::string(value)});
     }
     return in.remaining() == 0 ? errc::ok : errc::bad_startup_layout;

@@ -49,8 +49,8 @@ struct unsupported_version {
 
 /// What a client asks for when it logs in. Owns its texts: the packet can go.
 /// Shape: `parameters` holds every pair in the order sent, user and database included if they were
-///        sent; no key twice (letter case ignored). Never forward the packet: build a new one from
-///        an allowlist.
+///        sent; no key twice: of a setting that was, the last. Never forward the packet: build a
+///        new one from an allowlist.
 struct startup_message {
     std::uint16_t minor = 0;  ///< as asked for: 0 for 3.0
     std::string user;         ///< 1 to 63 bytes, no control characters

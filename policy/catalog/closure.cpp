@@ -126,10 +126,10 @@ reach graph::closure(node from) const {
         const auto& v = seen.at(n);
         const auto& o = own_[n];
         const auto road = n == from ? std::string{} : road_to(n);
-        if (n < functions_) {
+        if (const auto relation = relation_of(n)) {
             reached r;
-            r.relation = static_cast<index>(n / verb_count);
-            r.how = n % verb_count == 0 ? access::read : access::write;
+            r.relation = *relation;
+            r.how = n >= end_ || n % verb_count == 0 ? access::read : access::write;
             r.same_columns = v.same_columns;
             r.columns = v.columns;
             r.if_columns = v.if_columns;

@@ -151,20 +151,26 @@ graph::node graph::operator_node(index i) const noexcept {
     return operators_ + i;
 }
 
+std::optional<index> graph::relation_of(node n) const noexcept {
+    if (n < functions_) return static_cast<index>(n / verb_count);
+    if (n >= end_) return output_owner_[n - end_];
+    return std::nullopt;
+}
+
 std::string graph::label(node n) const {
-    if (n >= operators_) {
+    if (n < end_ && n >= operators_) {
         const auto& o = r_.operators[n - operators_];
         return "operator " + dotted(s_.schema_of(o), o.name);
     }
-    if (n >= types_) {
+    if (n < end_ && n >= types_) {
         const auto& t = r_.types[n - types_];
         return "type " + dotted(s_.schema_of(t), t.name);
     }
-    if (n >= functions_) {
+    if (n < end_ && n >= functions_) {
         const auto& f = r_.functions[n - functions_];
         return "function " + dotted(s_.schema_of(f), f.name);
     }
-    const auto& r = r_.relations[n / verb_count];
+    const auto& r = r_.relations[*relation_of(n)];
     const char* what = r.kind == 'v'   ? "view "
                        : r.kind == 'm' ? "materialized view "
                        : r.kind == 'i' ? "index "
@@ -192,6 +198,8 @@ void graph::close() {
     add_functions();
     add_types();
     add_operators();
+    add_supports();
+    add_outputs();
     const auto all = [this](node first, node last) {
         std::vector<reach> out;
         out.reserve(last - first);
@@ -203,6 +211,9 @@ void graph::close() {
     s_.function_reach_ = all(functions_, types_);
     s_.type_reach_ = all(types_, operators_);
     s_.operator_reach_ = all(operators_, end_);
+    for (const auto& [view, first] : outputs_)
+        s_.output_reach_[view] =
+            all(first, first + static_cast<node>(r_.relations[view].columns.size()) + 1);
 }
 
 // ---- relations ----------------------------------------------------------------------------------
@@ -475,6 +486,27 @@ void graph::add_operators() {
     for (index i = 0; i < r_.operators.size(); ++i)
         for (const oid f : r_.operators[i].functions)
             add_call(operator_node(i), f);
+}
+
+// Values are compared wherever they are sorted, grouped, joined or put into an index.
+void graph::add_supports() {
+    std::unordered_map<oid, std::vector<oid>> of_type;
+    for (const auto& s : r_.supports) {
+        if (const auto at = s_.types_by_oid_.find(s.type); at != s_.types_by_oid_.end())
+            add_call(type_node(at->second), s.function);
+        else if (s.type != 0)
+            of_type[s.type].push_back(s.function);
+        if (const auto at = s_.relations_by_oid_.find(s.relation); at != s_.relations_by_oid_.end())
+            for (const verb v : all_verbs)
+                add_call(relation_node(at->second, v), s.function);
+    }
+    if (of_type.empty()) return;
+    for (index i = 0; i < r_.relations.size(); ++i)
+        for (const auto& c : r_.relations[i].columns)
+            if (const auto at = of_type.find(c.type); at != of_type.end())
+                for (const oid f : at->second)
+                    for (const verb v : all_verbs)
+                        add_call(relation_node(i, v), f);
 }
 
 void graph::add_type(node from, oid type) {

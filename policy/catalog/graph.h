@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "policy/catalog/snapshot.h"
@@ -53,6 +54,11 @@ class graph {
     [[nodiscard]] node type_node(index i) const noexcept;
     [[nodiscard]] node operator_node(index i) const noexcept;
     [[nodiscard]] std::string label(node n) const;
+    /// Which relation a node is about.
+    [[nodiscard]] std::optional<index> relation_of(node n) const noexcept;
+    /// Where to go for these columns of a view; empty: to the view as a whole.
+    [[nodiscard]] std::vector<std::pair<node, std::string>> outputs_for(
+        index view, const std::vector<std::string>& columns) const;
 
     void add_relations();
     void add_view(index i);
@@ -65,6 +71,11 @@ class graph {
     void add_function(index i);
     void add_types();
     void add_operators();
+    void add_supports();
+    void add_outputs();
+    /// Which columns of a relation these uses read; none of them reads it: nothing.
+    [[nodiscard]] std::optional<std::vector<std::string>> columns_of(
+        index relation, const std::vector<relation_use>& uses) const;
 
     void add_text(std::span<const node> from, std::string_view sql, const naming& names);
     void add_text(node from, std::string_view sql, const naming& names);
@@ -90,6 +101,8 @@ class graph {
     node operators_ = 0;
     node end_ = 0;
     std::vector<own> own_;
+    std::unordered_map<index, node> outputs_;  // of a view: the first of its nodes, see add_outputs
+    std::vector<index> output_owner_;          // by node - end_
 };
 
 /// Which verbs a use of a relation in a statement stands for.

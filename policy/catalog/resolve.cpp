@@ -48,9 +48,9 @@ class resolver {
             function(f);
         for (const auto& t : in_.types)
             named(late_name::of::type, t.schema, t.name, "type");
-        if (in_.command == "alter domain")
+        if (in_.command == "alter domain" || in_.command == "alter type")
             for (const auto& t : in_.types)
-                columns_of_domain(t);
+                columns_of_type(t);
         for (const auto& o : in_.operators)
             named(late_name::of::operator_, o.schema, o.name, "operator");
         for (const auto& a : in_.attributes)
@@ -119,6 +119,11 @@ class resolver {
         const auto& rows = s_.source().relations;
         if (is_server_schema(u.schema)) return keep(u);
         if (u.name == "*") return whole_schema(u);
+        if (is_temporary_here(u)) {
+            relation_use hidden = u;
+            hidden.schema = "pg_temp";
+            return relation(hidden);
+        }
         const auto found = is_temporary(u.schema)
                                ? std::vector<index>{}
                                : meant(s_.relations(u.name), rows, u.schema, false);
@@ -188,6 +193,13 @@ class resolver {
         }
     }
 
+    /// A bare name that a temporary relation takes: its schema stands first in the path.
+    [[nodiscard]] bool is_temporary_here(const relation_use& u) const {
+        return u.schema.empty() && path_ != nullptr && names_.temporary != nullptr &&
+               !path_->empty() && is_temporary(path_->front()) &&
+               std::ranges::find(*names_.temporary, u.name) != names_.temporary->end();
+    }
+
     /// What the session itself makes, by the schema where it is made; not known under an unknown
     /// path.
     [[nodiscard]] relation_use placed(relation_use u) const {
@@ -236,8 +248,25 @@ class resolver {
             keep(std::move(was));
         }
         keep(use);
-        const auto& all = v == verb::read ? s_.of_relation(i, verb::read) : s_.of_relation(i, v);
-        add(all, u.place, &use.columns, u.only);
+        if (v == verb::read && add_outputs(i, use)) return;
+        add(s_.of_relation(i, v), u.place, &use.columns, u.only);
+    }
+
+    /// A view of which only some columns are read; false: it is reached as a whole.
+    bool add_outputs(index i, const relation_use& u) {
+        const auto outputs = s_.of_outputs(i);
+        if (outputs.empty() || u.columns.empty()) return false;
+        const auto& all = s_.source().relations[i].columns;
+        std::vector<std::size_t> used{0};
+        for (const auto& c : u.columns) {
+            if (c == no_column) continue;
+            const auto at = std::ranges::find(all, c, &column_row::name);
+            if (at == all.end()) return false;
+            used.push_back(1 + static_cast<std::size_t>(at - all.begin()));
+        }
+        for (const auto k : used)
+            add(outputs[k], u.place);
+        return true;
     }
 
     void add(const reach& r, const std::string& place,
@@ -331,8 +360,10 @@ class resolver {
             }
     }
 
-    /// ALTER DOMAIN looks through every column of the domain.
-    void columns_of_domain(const function_use& t) {
+    /// ALTER DOMAIN looks through every column of the domain; ALTER TYPE changes what those of an
+    /// enum or a composite type say.
+    void columns_of_type(const function_use& t) {
+        const bool changes = in_.command == "alter type";
         const auto& r = s_.source();
         for (const index k : meant(s_.types(t.name), r.types, t.schema, true))
             for (index i = 0; i < r.relations.size(); ++i)
@@ -340,8 +371,9 @@ class resolver {
                     if (c.type == r.types[k].id) {
                         relation_use u;
                         u.columns = {c.name};
-                        u.place = "a column of the domain";
-                        add_use(i, verb::read, u);
+                        u.place = "a column of the type";
+                        if (changes) u.how = access::write;
+                        add_use(i, changes ? verb::define : verb::read, u);
                     }
     }
 

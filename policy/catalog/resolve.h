@@ -31,6 +31,9 @@ struct session_names {
     /// Effective search_path, in order: current_schemas(true). Null: not known, so a bare name may
     /// be in any schema.
     const std::vector<std::string>* path = nullptr;
+    /// Relations of the session's temporary schema, as of when the path was asked for; null: not
+    /// known.
+    const std::vector<std::string>* temporary = nullptr;
     /// DDL of the open transaction may have taken away what a name stood for: any schema of the
     /// path may have it.
     bool own_ddl = false;

@@ -167,6 +167,14 @@ struct setting_row {
     std::string value;
 };
 
+/// A function that indexes and sorts call, where it is not the server's own: of operator classes
+/// and families (pg_amproc, and pg_amop by its operator).
+struct support_row {
+    oid relation = 0;  ///< whose index or partition key has such a class; 0: see `type`
+    oid type = 0;      ///< whose values it compares
+    oid function = 0;
+};
+
 struct foreign_table_row {
     oid relation = 0;
     std::string server;
@@ -195,6 +203,7 @@ struct rows {
     std::vector<view_column_row> view_columns;
     std::vector<setting_row> settings;
     std::vector<foreign_table_row> foreign_tables;
+    std::vector<support_row> supports;
     /// Names of the server's own functions, each once, sorted: in pg_catalog and
     /// information_schema.
     std::vector<std::string> builtin_functions;

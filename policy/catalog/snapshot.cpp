@@ -127,6 +127,10 @@ bool snapshot::is_builtin_function(std::string_view name) const noexcept {
 const reach& snapshot::of_relation(index i, verb v) const noexcept {
     return relation_reach_[i * verb_count + static_cast<std::size_t>(v)];
 }
+std::span<const reach> snapshot::of_outputs(index i) const noexcept {
+    const auto at = output_reach_.find(i);
+    return at == output_reach_.end() ? std::span<const reach>{} : std::span{at->second};
+}
 const reach& snapshot::of_function(index i) const noexcept {
     return function_reach_[i];
 }

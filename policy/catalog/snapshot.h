@@ -70,6 +70,9 @@ class snapshot {
     [[nodiscard]] std::string_view schema_of(const operator_row& o) const noexcept;
 
     [[nodiscard]] const reach& of_relation(index i, verb v) const noexcept;
+    /// What reading a view reaches when only some of its columns are read: [0] none of them, [k]
+    /// the k-th. Empty: it is no view, or its columns are not told apart.
+    [[nodiscard]] std::span<const reach> of_outputs(index i) const noexcept;
     [[nodiscard]] const reach& of_function(index i) const noexcept;
     [[nodiscard]] const reach& of_type(index i) const noexcept;
     [[nodiscard]] const reach& of_operator(index i) const noexcept;
@@ -118,6 +121,7 @@ class snapshot {
     std::unordered_map<index, std::vector<former_name>> former_names_;
     std::unordered_map<std::string, std::vector<std::string>> made_of_;  // "oid.column"
     std::vector<reach> relation_reach_;  // relation * verb_count + verb
+    std::unordered_map<index, std::vector<reach>> output_reach_;
     std::vector<reach> function_reach_;
     std::vector<reach> type_reach_;
     std::vector<reach> operator_reach_;

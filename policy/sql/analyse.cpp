@@ -34,6 +34,31 @@ std::string refusal(std::string_view sql, const analyse_options& options) {
     return "";
 }
 
+/// The text as the server reads it with standard_conforming_strings off, for a parser that only
+/// knows "on": '…' with a backslash is E'…' there. "" when it cannot be said so.
+std::string with_escapes_told(std::string_view sql) {
+    std::string out;
+    out.reserve(sql.size() + 16);
+    lexer lex{sql, false};
+    std::size_t copied = 0;
+    token before;
+    for (token t = lex.next(); t.kind != token_kind::end; before = t, t = lex.next()) {
+        if (t.kind == token_kind::error) return "";
+        if (t.kind != token_kind::string) continue;
+        const auto text = lex.text(t);
+        if (text.find('\\') == std::string_view::npos) continue;
+        if (text.front() == 'e' || text.front() == 'E' || text.front() == '$') continue;
+        const bool national = before.kind == token_kind::word && before.end == t.begin;
+        if (text.front() != '\'' || national) return "";
+        out.append(sql, copied, t.begin - copied);
+        // What stands before must not become one word with the letter.
+        out += " E";
+        copied = t.begin;
+    }
+    out.append(sql, copied);
+    return out;
+}
+
 void analyse_into(facts& f, std::string_view sql, int depth) {
     const tree t{sql};
     if (t.result() == nullptr) {
@@ -80,10 +105,20 @@ facts_ptr analyse(std::string_view sql, const analyse_options& options) {
         f->redacted = std::move(shown.text);
         f->shape = std::move(shown.shape);
     }
-    if (const std::string why = refusal(sql, options); !why.empty())
+    std::string told;
+    if (!options.standard_conforming_strings && sql.size() <= options.bytes_max &&
+        sql.find('\\') != std::string_view::npos)
+        told = with_escapes_told(sql);
+    analyse_options as_told = options;
+    if (!told.empty()) {
+        as_told.standard_conforming_strings = true;
+        as_told.bytes_max = told.size();
+    }
+    const std::string_view read = told.empty() ? sql : told;
+    if (const std::string why = refusal(read, as_told); !why.empty())
         make_opaque(*f, why);
     else
-        analyse_into(*f, sql, 0);
+        analyse_into(*f, read, 0);
     return f;
 }
 

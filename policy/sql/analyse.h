@@ -11,7 +11,7 @@ namespace sallyport::policy::sql {
 struct analyse_options {
     std::size_t bytes_max = 4u << 20;  ///< longer text is opaque without being parsed
     bool standard_conforming_strings =
-        true;  ///< false: text with a backslash in a plain '…' is opaque
+        true;  ///< false: known to be off, a backslash in a plain '…' escapes
 };
 
 /// Total: any bytes give facts; what cannot be analysed is opaque with its reason (parse error with

@@ -65,7 +65,8 @@ token lexer::next() noexcept {
     if (is(c, digit) || (c == '.' && is(at(pos_ + 1), digit))) return number(begin);
     switch (c) {
         case '\'':
-            return quoted_string(begin, token_kind::string, quoting::plain);
+            return quoted_string(begin, token_kind::string,
+                                 conform_ ? quoting::plain : quoting::escape);
         case '"':
             return quoted_name(begin);
         case '$':

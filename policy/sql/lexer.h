@@ -38,7 +38,9 @@ struct token {
 /// fuzzer.
 class lexer {
   public:
-    explicit lexer(std::string_view sql) noexcept : sql_(sql) {}
+    /// `conform`: standard_conforming_strings; off, a backslash in a plain '…' string escapes.
+    explicit lexer(std::string_view sql, bool conform = true) noexcept
+        : sql_(sql), conform_(conform) {}
 
     [[nodiscard]] token next() noexcept;
     [[nodiscard]] std::string_view text(const token& t) const noexcept {
@@ -67,6 +69,7 @@ class lexer {
     [[nodiscard]] std::size_t continuation(std::size_t from) const noexcept;
 
     std::string_view sql_;
+    bool conform_;
     std::size_t pos_ = 0;
     std::size_t run_end_ = 0;         // of the operator characters around pos_
     std::size_t run_lead_end_ = 0;    // before it, an operator may end in + or -

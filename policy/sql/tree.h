@@ -22,12 +22,13 @@ class tree {
     tree& operator=(const tree&) = delete;
 
     [[nodiscard]] const PgQuery__ParseResult* result() const noexcept { return result_; }
+    [[nodiscard]] PgQuery__ParseResult* editable() noexcept { return result_; }
     [[nodiscard]] const std::string& error() const noexcept { return error_; }
 
   private:
     class arena;
     std::unique_ptr<arena> arena_;
-    const PgQuery__ParseResult* result_ = nullptr;
+    PgQuery__ParseResult* result_ = nullptr;
     std::string error_;
 };
 

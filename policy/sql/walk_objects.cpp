@@ -155,8 +155,10 @@ void walker::visit_define(const ProtobufCMessage& m) {
         type(strings_of(s.n_type_name, s.type_name));
         definition_entries(s.n_options, s.options);
     } else if (m.descriptor == &pg_query__alter_enum_stmt__descriptor) {
+        // A label that is added stands in no row; one that is renamed changes what rows say.
         const auto& s = as<PgQuery__AlterEnumStmt>(m);
-        type(strings_of(s.n_type_name, s.type_name));
+        if (s.old_val != nullptr && *s.old_val != '\0')
+            type(strings_of(s.n_type_name, s.type_name));
     } else if (m.descriptor == &pg_query__alter_domain_stmt__descriptor) {
         const auto& s = as<PgQuery__AlterDomainStmt>(m);
         type(strings_of(s.n_type_name, s.type_name));

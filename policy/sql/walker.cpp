@@ -12,8 +12,10 @@ constexpr int depth_max = 8'000;   // levels of Node; the complexity scan allows
 constexpr int text_depth_max = 3;  // query text in query text
 constexpr std::size_t opaque_reasons_max = 8;
 
+/// CREATE TEMPORARY … puts a bare name into the session's own schema.
 std::string schema_of(const PgQuery__RangeVar& rv) {
-    return rv.schemaname == nullptr ? "" : cut_identifier(rv.schemaname);
+    if (rv.schemaname != nullptr && *rv.schemaname != '\0') return cut_identifier(rv.schemaname);
+    return rv.relpersistence != nullptr && *rv.relpersistence == 't' ? "pg_temp" : "";
 }
 
 /// What a statement in a body means while the body is only stored: names, but no effect on the

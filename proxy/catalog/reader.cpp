@@ -138,6 +138,7 @@ policy::catalog::rows reader::run() {
     read_links();
     read_settings();
     read_foreign_tables();
+    read_supports();
     return std::move(out_);
 }
 

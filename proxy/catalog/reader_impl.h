@@ -78,6 +78,7 @@ class reader {
     void read_links();
     void read_settings();
     void read_foreign_tables();
+    void read_supports();
 
     connection& connection_;
     const read_limits& limits_;

@@ -263,6 +263,39 @@ void reader::read_settings() {
         });
 }
 
+void reader::read_supports() {
+    // The functions of each family: those that compare, and those of its operators.
+    const std::string members =
+        "(SELECT p.oid, p.amprocfamily AS family, p.amproclefttype AS a, p.amprocrighttype AS b, "
+        "p.amproc::pg_catalog.oid AS function FROM pg_catalog.pg_amproc p UNION ALL "
+        "SELECT m.oid, m.amopfamily, m.amoplefttype, m.amoprighttype, o.oprcode::pg_catalog.oid "
+        "FROM pg_catalog.pg_amop m JOIN pg_catalog.pg_operator o ON o.oid = m.amopopr)";
+    each("SELECT DISTINCT t.type, f.function FROM " + members +
+             " f CROSS JOIN LATERAL (VALUES (f.a), (f.b)) t(type) WHERE f.oid >= 16384 AND "
+             "f.function >= 16384",
+         2, [&](const row& r) {
+             out_.supports.push_back({0, r.number(0), r.number(1)});
+         });
+    each(
+        "SELECT DISTINCT g.rngtypid, f.function FROM pg_catalog.pg_range g JOIN "
+        "pg_catalog.pg_opclass c ON c.oid = g.rngsubopc JOIN " +
+            members + " f ON f.family = c.opcfamily WHERE f.function >= 16384",
+        2, [&](const row& r) {
+            out_.supports.push_back({0, r.number(0), r.number(1)});
+        });
+    each(
+        "SELECT DISTINCT x.relation, f.function FROM (SELECT i.indrelid AS relation, "
+        "pg_catalog.unnest(i.indclass::pg_catalog.oid[]) AS class FROM pg_catalog.pg_index i "
+        "UNION ALL SELECT k.partrelid, pg_catalog.unnest(k.partclass::pg_catalog.oid[]) FROM "
+        "pg_catalog.pg_partitioned_table k) x JOIN pg_catalog.pg_opclass c ON c.oid = x.class "
+        "JOIN " +
+            members + " f ON f.family = c.opcfamily WHERE f.function >= 16384 AND " +
+            ours("x.relation"),
+        2, [&](const row& r) {
+            out_.supports.push_back({r.number(0), 0, r.number(1)});
+        });
+}
+
 void reader::read_foreign_tables() {
     each(
         "SELECT x.ftrelid, s.srvname, w.fdwname, x.ftoptions, s.srvoptions "

@@ -370,6 +370,8 @@ class gate {
     policy::catalog::own_objects own_;
     std::vector<std::string> path_;  ///< current_schemas(true), if known
     bool path_known_ = false;
+    std::vector<std::string> temporary_;  ///< relations of its temporary schema, asked with path_
+    bool temporary_known_ = false;
     bool path_touched_ = false;     ///< in this transaction: its end may take it back
     bool path_matters_ = false;     ///< to the frame under decision
     bool unknown_name_ = false;     ///< in the frame under decision

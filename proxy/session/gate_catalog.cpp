@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <string>
 #include <utility>
 
 #include "policy/sql/builtin_functions.h"
@@ -18,7 +20,8 @@ using protocol::reply_event;
 namespace {
 
 constexpr std::uint32_t path_tag = 0x7fff'fffeu;
-constexpr std::size_t path_bytes_max = 64u << 10;
+constexpr std::size_t path_bytes_max = 256u << 10;
+constexpr std::size_t temporary_max = 1'000;
 
 // Without a catalog nothing tells what a function of somebody's making does.
 policy::facts_ptr without_map(const policy::facts_ptr& f) {
@@ -65,6 +68,21 @@ std::vector<std::string> array_elements(std::string_view text) {
     return out;
 }
 
+/// The two fields of a DataRow; "" for what is not there.
+std::array<std::string_view, 2> fields_of(bytes frame) {
+    std::array<std::string_view, 2> out;
+    std::size_t at = protocol::frame_header_bytes + 2;
+    for (auto& field : out) {
+        if (frame.size() < at + 4) break;
+        const std::size_t length = protocol::load_u32(frame.data() + at);
+        at += 4;
+        if (length > frame.size() - at) break;  // NULL, too
+        field = {frame.data() + at, length};
+        at += length;
+    }
+    return out;
+}
+
 }  // namespace
 
 // The facts of frame `i` with all that they reach. Waits for a look at the catalog if the last one
@@ -85,6 +103,7 @@ gate::outcome gate::follow(std::size_t i, policy::facts_ptr& facts, actions& out
     }
     policy::catalog::session_names names;
     names.path = path_known_ && !ahead_.path ? &path_ : nullptr;
+    names.temporary = names.path != nullptr && temporary_known_ ? &temporary_ : nullptr;
     names.own_ddl = own_ddl_;
     names.own = &own_;
     auto found = env_->catalog->resolve(facts, catalog_, names);
@@ -124,8 +143,13 @@ gate::outcome gate::ask_path(actions& out) {
     using kind = protocol::frontend::named_kind;
     const auto name = "sallyport_path_" + auth::random_nonce();
     std::string frames;
-    protocol::frontend::parse{name, "SELECT pg_catalog.current_schemas(true)::pg_catalog.text", {}}
-        .encode(frames);
+    // One temporary relation more than are kept says that there are too many.
+    static const std::string question =
+        "SELECT pg_catalog.current_schemas(true)::pg_catalog.text, ARRAY(SELECT c.relname FROM "
+        "pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) "
+        "pg_catalog.pg_my_temp_schema() LIMIT " +
+        std::to_string(temporary_max + 1) + ")::pg_catalog.text";
+    protocol::frontend::parse{name, question, {}}.encode(frames);
     protocol::frontend::bind b;
     b.portal = name;
     b.statement = name;
@@ -157,12 +181,11 @@ bool gate::path_reply(const reply_event& e, char tag, bytes frame, actions& out)
     }
     drop_server_rest_ = true;
     if (tag == 'D' && frame.size() <= path_bytes_max) {
-        // One column: its count, its length, its bytes.
-        constexpr std::size_t before = protocol::frame_header_bytes + 6;
-        if (frame.size() > before) {
-            path_ = array_elements(std::string_view{frame.data() + before, frame.size() - before});
-            path_known_ = !path_.empty();
-        }
+        const auto fields = fields_of(frame);
+        path_ = array_elements(fields[0]);
+        temporary_ = array_elements(fields[1]);
+        path_known_ = !path_.empty();
+        temporary_known_ = temporary_.size() <= temporary_max;
     }
     if (e.what != reply_event::type::ready) return true;
     asking_path_ = false;
@@ -198,6 +221,8 @@ void gate::note_name_effects(const policy::facts& f) {
                           s.transaction == control::rollback_to ||
                           s.transaction == control::prepare;
         if (ends && path_touched_) path_known_ = false;
+        // Code may drop a temporary table, and its name is another table's again.
+        if (!temporary_.empty() && (s.command != "select" || s.names_code())) path_known_ = false;
         if (!s.has(policy::kind::ddl) && !s.has(policy::kind::grant) &&
             !s.has(policy::kind::opaque) && !s.has(policy::kind::execute_code))
             continue;
@@ -212,7 +237,8 @@ void gate::note_name_effects(const policy::facts& f) {
 // The transaction is over: what it defined is everybody's now, or gone.
 void gate::names_after_transaction() noexcept {
     if (own_ddl_) catalog_changed_ = true;
-    if (path_touched_) path_known_ = false;
+    // Temporary tables may end with their transaction.
+    if (path_touched_ || !temporary_.empty()) path_known_ = false;
     own_ddl_ = path_touched_ = false;
 }
 

@@ -95,16 +95,19 @@ TEST_F(startup_packet, list_of_parameters_must_end_where_the_packet_ends) {
     EXPECT_FALSE(taken(packet(alice + nul + nul))) << "two ends";
 }
 
-TEST_F(startup_packet, no_parameter_may_come_twice) {
+TEST_F(startup_packet, what_decides_the_login_may_not_come_twice) {
     start();
     const std::string alice = "user" + nul + "alice" + nul + "database" + nul + "shop" + nul;
-    for (const char* name : {"user", "database", "application_name", "options"}) {
+    for (const char* name : {"user", "database", "replication", "options"}) {
         SCOPED_TRACE(name);
         const std::string twice = name + nul + "x" + nul + name + nul + "y" + nul;
         EXPECT_FALSE(taken(packet(alice + twice + nul)));
     }
     const std::string cases = "DateStyle" + nul + "ISO" + nul + "datestyle" + nul + "ISO" + nul;
     EXPECT_FALSE(taken(packet(alice + cases + nul))) << "settings know no capitals";
+    const std::string settings =
+        "application_name" + nul + "x" + nul + "application_name" + nul + "y" + nul;
+    EXPECT_TRUE(taken(packet(alice + settings + nul))) << "of a setting the last one counts";
 }
 
 TEST_F(startup_packet, names_with_control_characters_are_refused) {

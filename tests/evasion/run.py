@@ -105,7 +105,11 @@ def report(selection, outcomes, ways, open_cases):
         verdict, why = verdict_of(outcomes, case, ways)
         passes = verdict != "FAIL"
         figures[case["file"], "all"] += 1
-        figures[case["file"], "pass"] += passes
+        if not passes and case.get("soft"):  # may be held, says the corpus
+            print(f"{case['id']} [{case['category']}] is held, as it may be: {case['why'][:80]}")
+            figures[case["file"], "soft"] += 1
+            passes = True
+        figures[case["file"], "pass"] += verdict != "FAIL"
         listed = case["id"] in open_cases
         if passes and listed:
             print(f"{case['id']} [{case['category']}] passes and stands in open.txt:"
@@ -116,7 +120,9 @@ def report(selection, outcomes, ways, open_cases):
     for name in (*cases.evasion_files, *cases.harmless_files, cases.client_file):
         if figures[name, "all"]:
             word = "held" if name in cases.evasion_files else "pass"
-            print(f"{name}: {figures[name, 'pass']} of {figures[name, 'all']} {word}")
+            soft = figures[name, "soft"]
+            print(f"{name}: {figures[name, 'pass']} of {figures[name, 'all']} {word}"
+                  + (f", {soft} may be held" if soft else ""))
     return faults
 
 
@@ -159,7 +165,7 @@ def main():
     faults = report(selection, outcomes, ways, open_cases)
     if a.prune and not a.prove:
         cases.prune(open_file, {c["id"] for c in selection
-                                if verdict_of(outcomes, c, ways)[0] != "FAIL"})
+                                if verdict_of(outcomes, c, ways)[0] != "FAIL" or c.get("soft")})
     held = [c for c in selection if c["must"] == "hold"]
     harmless = [c for c in selection if c["must"] == "allow"]
     good = {c["id"] for c in selection if verdict_of(outcomes, c, ways)[0] != "FAIL"}

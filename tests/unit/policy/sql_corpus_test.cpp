@@ -110,7 +110,6 @@ TEST(sql_corpus, evasions_that_the_tree_can_show_are_shown) {
 const std::map<std::string, std::string> benign_but_held{
     {"B082", "the temporary table that shadows the name is known to the session, not to the text"},
     {"B104", "DO: the body is in another language"},
-    {"B119", "a backslash in a string while standard_conforming_strings is off"},
     {"B121", "bytes that are no UTF-8"},
     {"B160", "unqualified name: which schema is the catalog's to tell"},
     {"B161", "unqualified name: which schema is the catalog's to tell"},

@@ -116,7 +116,7 @@ TEST(sql_names, of_definitions_are_told) {
         {"alter operator s.@ (none, code) set (restrict = f)", "fn s.@; fn f; op s.@; type code"},
         {"alter domain s.d set not null", "type s.d"},
         {"alter domain s.d add check (value <> f())", "fn f; op <>; type s.d"},
-        {"alter type s.t add value 'x'", "type s.t"},
+        {"alter type s.t rename value 'w' to 'x'", "type s.t"},
         {"alter type s.t rename to u", "type s.t"},
         {"alter type s.t add attribute a int cascade", "type s.t"},
         {"alter domain s.d rename constraint a to b", "type s.d"},

@@ -116,7 +116,7 @@ SELECT * FROM pg_catalog.pg_settings
 -- next
 SELECT * FROM pg_catalog.pg_enum ORDER BY enumsortorder
 -- next
-SELECT pid, usename, application_name, state, query FROM pg_catalog.pg_stat_activity
+SELECT pid, usename, application_name, state FROM pg_catalog.pg_stat_activity
 -- next
 SELECT x.* FROM public.products x
 -- next
