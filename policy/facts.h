@@ -138,6 +138,8 @@ struct statement_facts {
         commit_prepared,
         rollback_prepared
     } transaction = transaction_control::none;
+    /// PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED: its global identifier.
+    std::string prepared_transaction;
 
     [[nodiscard]] bool has(kind k) const noexcept {
         for (auto x : kinds)

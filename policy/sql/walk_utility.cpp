@@ -89,6 +89,7 @@ void walker::visit_transaction(const ProtobufCMessage& m) {
         out_.transaction = c;
         out_.command = command;
     };
+    if (s.gid != nullptr) out_.prepared_transaction = s.gid;
     switch (s.kind) {
         case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN:
         case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START:

@@ -48,6 +48,8 @@ class catalog_source {
         const policy::catalog::session_names& names) = 0;
 };
 
+class prepared_transactions;
+
 struct gate_limits {
     std::uint64_t inspect_bytes = 4u << 20;
     std::uint64_t message_bytes = 1u << 30;
@@ -61,7 +63,8 @@ struct gate_environment {
     policy::rule_set_ptr rules;
     policy::grants_ptr grants;
     facts_source* facts = nullptr;
-    catalog_source* catalog = nullptr;  ///< null: no target has a catalog
+    catalog_source* catalog = nullptr;          ///< null: no target has a catalog
+    prepared_transactions* prepared = nullptr;  ///< null: none is known
     const clock* time = nullptr;
     std::string approve_url;  ///< where people approve, "" = nowhere but CLI and console
 };
@@ -300,11 +303,25 @@ class gate {
     outcome follow(std::size_t i, policy::facts_ptr& facts, actions& out);
     outcome ask_catalog(actions& out);
     [[nodiscard]] bool may_ask_path(std::size_t i) const noexcept;
+    /// Before frame `i` a question of ours changes nothing.
+    [[nodiscard]] bool may_ask(std::size_t i) const noexcept;
     outcome ask_path(actions& out);
     outcome ask_for_relation(std::size_t i, const considered& c, actions& out);
-    bool path_reply(const protocol::reply_event& e, char tag, protocol::bytes frame, actions& out);
+    void ask_server(std::string_view question, std::optional<std::string_view> parameter,
+                    actions& out);
+    bool answer_of_server(const protocol::reply_event& e, char tag, protocol::bytes frame,
+                          actions& out);
     void note_name_effects(const policy::facts& f);
     void names_after_transaction() noexcept;
+
+    // what others made: cursors of functions, prepared transactions (gate_elsewhere.cpp)
+    outcome ask_for_cursors(std::size_t i, const policy::facts& f, actions& out);
+    void analyse_cursor(actions& out);
+    void keep_cursor(policy::facts_ptr facts);
+    [[nodiscard]] policy::facts_ptr cursor_of_server(std::string_view name) const;
+    policy::facts_ptr with_prepared(const policy::facts_ptr& f);
+    void note_prepared(const policy::facts& f);
+    void prepared_reply(protocol::bytes frame);
 
     // probing (gate_probe.cpp)
     outcome probe_syntax(std::size_t i, std::string_view sql, actions& out);
@@ -372,14 +389,19 @@ class gate {
     bool path_known_ = false;
     std::vector<std::string> temporary_;  ///< relations of its temporary schema, asked with path_
     bool temporary_known_ = false;
-    bool path_touched_ = false;     ///< in this transaction: its end may take it back
-    bool path_matters_ = false;     ///< to the frame under decision
-    bool unknown_name_ = false;     ///< in the frame under decision
-    bool own_ddl_ = false;          ///< in this transaction
-    bool catalog_changed_ = false;  ///< by DDL of this session that was committed
-    bool catalog_asked_ = false;    ///< for this region
-    bool path_asked_ = false;       ///< for this region
-    bool asking_path_ = false;
+    bool path_touched_ = false;                ///< in this transaction: its end may take it back
+    bool path_matters_ = false;                ///< to the frame under decision
+    bool unknown_name_ = false;                ///< in the frame under decision
+    bool own_ddl_ = false;                     ///< in this transaction
+    bool catalog_changed_ = false;             ///< by DDL of this session that was committed
+    bool catalog_asked_ = false;               ///< for this region
+    bool path_asked_ = false;                  ///< for this region
+    bool asking_ = false;                      ///< an answer to ask_server() is under way
+    std::optional<std::string> asked_cursor_;  ///< that or its analysis is about this cursor
+    std::string cursor_text_;
+    /// What the server said of cursors for this region; null: it knows none of that name.
+    std::vector<std::pair<std::string, policy::facts_ptr>> cursors_;
+    std::vector<std::string> preparing_;  ///< PREPARE TRANSACTION sent, not answered
 
     // what is known of the session
     bool replication_ = false;

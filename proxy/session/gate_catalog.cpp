@@ -19,8 +19,8 @@ using protocol::reply_event;
 
 namespace {
 
-constexpr std::uint32_t path_tag = 0x7fff'fffeu;
-constexpr std::size_t path_bytes_max = 256u << 10;
+constexpr std::uint32_t question_tag = 0x7fff'fffeu;
+constexpr std::size_t answer_bytes_max = 256u << 10;
 constexpr std::size_t temporary_max = 1'000;
 
 // Without a catalog nothing tells what a function of somebody's making does.
@@ -131,7 +131,10 @@ void gate::on_catalog(actions&) {
 // A statement that would be held or refused only because its names might mean something else: the
 // server is asked what they mean. Inside a batch, or when the transaction has failed, it cannot be.
 bool gate::may_ask_path(std::size_t i) const noexcept {
-    if (!path_matters_ || ahead_.path || path_asked_) return false;
+    return path_matters_ && !ahead_.path && !path_asked_ && may_ask(i);
+}
+
+bool gate::may_ask(std::size_t i) const noexcept {
     for (std::size_t k = 0; k < i; ++k)
         if (region_[k].tag == 'E') return false;
     return !(replies_.empty() && replies_.unsynced()) &&
@@ -140,19 +143,28 @@ bool gate::may_ask_path(std::size_t i) const noexcept {
 
 gate::outcome gate::ask_path(actions& out) {
     if (!replies_.empty()) return wait_for_drain(out);
-    using kind = protocol::frontend::named_kind;
-    const auto name = "sallyport_path_" + auth::random_nonce();
-    std::string frames;
     // One temporary relation more than are kept says that there are too many.
     static const std::string question =
         "SELECT pg_catalog.current_schemas(true)::pg_catalog.text, ARRAY(SELECT c.relname FROM "
         "pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) "
         "pg_catalog.pg_my_temp_schema() LIMIT " +
         std::to_string(temporary_max + 1) + ")::pg_catalog.text";
+    path_asked_ = true;
+    ask_server(question, {}, out);
+    return outcome::wait;
+}
+
+// A question of ours between the client's messages, whose answer the client never sees.
+void gate::ask_server(std::string_view question, std::optional<std::string_view> parameter,
+                      actions& out) {
+    using kind = protocol::frontend::named_kind;
+    const auto name = "sallyport_ask_" + auth::random_nonce();
+    std::string frames;
     protocol::frontend::parse{name, question, {}}.encode(frames);
     protocol::frontend::bind b;
     b.portal = name;
     b.statement = name;
+    if (parameter) b.parameters.emplace_back(*parameter);
     b.encode(frames);
     protocol::frontend::execute{name, 0}.encode(frames);
     protocol::frontend::close{kind::portal, name}.encode(frames);
@@ -160,17 +172,15 @@ gate::outcome gate::ask_path(actions& out) {
     protocol::frontend::sync{}.encode(frames);
     for (const auto what :
          {expect::parse, expect::bind, expect::execute, expect::close, expect::close, expect::sync})
-        replies_.push({what, reply_action::suppress, path_tag});
+        replies_.push({what, reply_action::suppress, question_tag});
     out.send_owned(action::type::to_server, std::move(frames));
-    path_asked_ = true;
-    asking_path_ = true;
+    asking_ = true;
     state_ = state::probing;
-    return outcome::wait;
 }
 
-// True if the message was the answer to ask_path(), which the client never sees.
-bool gate::path_reply(const reply_event& e, char tag, bytes frame, actions& out) {
-    if (e.who.tag != path_tag) return false;
+// True if the message was the answer to ask_server().
+bool gate::answer_of_server(const reply_event& e, char tag, bytes frame, actions& out) {
+    if (e.who.tag != question_tag) return false;
     if (e.what == reply_event::type::failed) {
         const auto report =
             protocol::backend::error_response::decode(frame.substr(protocol::frame_header_bytes));
@@ -180,18 +190,22 @@ bool gate::path_reply(const reply_event& e, char tag, bytes frame, actions& out)
         return true;
     }
     drop_server_rest_ = true;
-    if (tag == 'D' && frame.size() <= path_bytes_max) {
+    if (tag == 'D' && frame.size() <= answer_bytes_max) {
         const auto fields = fields_of(frame);
-        path_ = array_elements(fields[0]);
-        temporary_ = array_elements(fields[1]);
-        path_known_ = !path_.empty();
-        temporary_known_ = temporary_.size() <= temporary_max;
+        if (asked_cursor_) {
+            cursor_text_ = fields[0];
+        } else {
+            path_ = array_elements(fields[0]);
+            temporary_ = array_elements(fields[1]);
+            path_known_ = !path_.empty();
+            temporary_known_ = temporary_.size() <= temporary_max;
+        }
     }
     if (e.what != reply_event::type::ready) return true;
-    asking_path_ = false;
+    asking_ = false;
     if (replies_.status() == protocol::transaction_status::idle) names_.transaction_ended();
     state_ = state::open;
-    static_cast<void>(out);
+    if (asked_cursor_) analyse_cursor(out);
     return true;
 }
 

@@ -260,6 +260,7 @@ void gate::forward_frame_effects(planned& f) {
         reading_varied_ = reading_varied_ || f.after.varies;
         functions_called_ = functions_called_ || f.after.functions;
         note_name_effects(*f.facts);
+        note_prepared(*f.facts);
         for (const auto& s : f.facts->statements)
             for (const auto& c : s.settings) {
                 if (c.name == "sallyport.reason") reason_ = c.value;
@@ -345,6 +346,7 @@ void gate::forget_region() {
     probe_ = probe::none;
     asked_name_.reset();
     catalog_asked_ = path_asked_ = false;
+    cursors_.clear();
 }
 
 }  // namespace sallyport::proxy::session

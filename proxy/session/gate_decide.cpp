@@ -145,7 +145,8 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
             if (u.what == policy::name_use::action::execute ||
                 u.what == policy::name_use::action::fetch)
                 if (const auto o = settle(i, u.name, out); o != outcome::forward) return o;
-    auto facts = with_names(c.facts);
+    if (const auto o = ask_for_cursors(i, *c.facts, out); o != outcome::forward) return o;
+    auto facts = with_prepared(with_names(c.facts));
     f.after = effects_of(*facts);
     note_search_path(*facts);
     if (const auto o = follow(i, facts, out); o != outcome::forward) return o;

@@ -533,7 +533,9 @@ void gate::merge_name(const policy::facts& whole, std::size_t statement, const p
             found = &p->sql;
         }
         if (found != nullptr) inner = found->facts;
-        if (inner && found->epoch != names_.epoch())
+        if (found == nullptr && u.what == what::fetch) {
+            inner = cursor_of_server(u.name);
+        } else if (inner && found->epoch != names_.epoch())
             doubt = "something of unknown effect ran since \"" + u.name + "\" was made";
         if (!inner) doubt = "\"" + u.name + "\" is not a name that this session made";
     }

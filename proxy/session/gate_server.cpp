@@ -55,7 +55,7 @@ std::size_t gate::on_server(bytes data, actions& out) {
         const char tag = scan.header.tag;
         const auto whole = scan.header.frame_bytes();
         const bool read = (needs_whole(tag) && (tag != 'E' || whole <= error_bytes_max)) ||
-                          (asking_path_ && tag == 'D' && whole <= path_row_bytes_max);
+                          (asking_ && tag == 'D' && whole <= path_row_bytes_max);
         if (read && rest.size() < whole) break;
         const auto here = std::min(whole, rest.size());
         const char status = tag == 'Z' && whole == 6 ? rest[5] : '\0';
@@ -107,8 +107,8 @@ void gate::on_reply(const reply_event& e, char tag, bytes frame, actions& out) {
                   out);
         return;
     }
-    if (asking_path_ && e.what != type::async && e.what != type::stray &&
-        path_reply(e, tag, frame, out))
+    if (asking_ && e.what != type::async && e.what != type::stray &&
+        answer_of_server(e, tag, frame, out))
         return;
     if (probe_ == probe::asked && e.what != type::async && e.what != type::stray &&
         probe_reply(e, tag, frame, out))
@@ -130,6 +130,7 @@ void gate::on_reply(const reply_event& e, char tag, bytes frame, actions& out) {
         case type::async:
         case type::progress:
         case type::violation:
+            if (tag == 'C' && !preparing_.empty()) prepared_reply(frame);
             if (tag == 'S') on_parameter(frame.substr(protocol::frame_header_bytes));
             if (e.who.action == reply_action::suppress) {
                 drop_server_rest_ = true;
@@ -172,7 +173,10 @@ void gate::on_ready(const reply_event& e, bytes frame, actions& out) {
         query_failed_ = false;
     }
     // What was set before is reported ahead of this message; what is still in flight is not.
-    if (replies_.empty()) lexing_touched_ = functions_called_ = false;
+    if (replies_.empty()) {
+        lexing_touched_ = functions_called_ = false;
+        preparing_.clear();
+    }
     if (replies_.status() == protocol::transaction_status::idle) {
         names_.transaction_ended();
         names_after_transaction();
@@ -256,8 +260,12 @@ void gate::after_reply(actions& out) {
 
 void gate::on_facts(policy::facts_ptr facts, actions&) {
     if (state_ != state::analysing) return;
-    found_facts_.emplace_back(waiting_frame_, std::move(facts));
     state_ = state::open;
+    if (asked_cursor_) {
+        keep_cursor(std::move(facts));
+        return;
+    }
+    found_facts_.emplace_back(waiting_frame_, std::move(facts));
 }
 
 }  // namespace sallyport::proxy::session

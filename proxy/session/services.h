@@ -19,6 +19,7 @@
 #include "proxy/net/tls.h"
 #include "proxy/session/analyst.h"
 #include "proxy/session/cancel.h"
+#include "proxy/session/prepared_transactions.h"
 
 namespace boost::asio {
 class thread_pool;
@@ -51,6 +52,7 @@ struct services {
     cancel_registry* cancels = nullptr;
     analyst* analysis = nullptr;
     const catalog::service* catalog = nullptr;
+    prepared_transactions prepared;
     boost::asio::thread_pool* blocking = nullptr;  ///< for PBKDF2
     console_backend* console = nullptr;            ///< null: no console
     std::string mock_secret;

@@ -59,6 +59,7 @@ worker::impl::impl(services& s)
       server_buffer(std::make_unique<std::array<std::byte, buffer_bytes>>()) {
     environment.facts = &facts;
     environment.catalog = &catalogs;
+    environment.prepared = &s.prepared;
     environment.time = s.time;
     refresh();
 }

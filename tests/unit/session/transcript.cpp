@@ -202,6 +202,7 @@ class player {
     player(const transcript& t, const policy::rule_set_ptr& rules, const replay_options& o)
         : t_(t), o_(o) {
         env_.rules = rules;
+        env_.prepared = &prepared_;
         if (!t.tables.empty()) env_.catalog = &tables_.emplace(t.tables);
         auto g = std::make_shared<policy::grants>();
         for (const auto& rule : t.opt_outs) {
@@ -444,6 +445,7 @@ class player {
     fixed_clock clock_;
     direct_facts facts_;
     std::optional<few_tables> tables_;
+    proxy::session::prepared_transactions prepared_;
     proxy::session::gate_environment env_;
     std::unique_ptr<gate> gate_;
     actions out_;

@@ -9,6 +9,7 @@
 #include "policy/load.h"
 #include "policy/sql/analyse.h"
 #include "proxy/session/gate.h"
+#include "proxy/session/prepared_transactions.h"
 
 namespace sallyport::proxy::audit {
 /// Receipts for tests of what may only go on with one.
