@@ -27,6 +27,7 @@ inline constexpr std::string_view invalid_password = "28P01";
 inline constexpr std::string_view invalid_catalog_name = "3D000";
 /// Denied by a rule or by an approver.
 inline constexpr std::string_view insufficient_privilege = "42501";
+inline constexpr std::string_view in_failed_sql_transaction = "25P02";
 /// What the console was asked for (a hold, an opt-out) is not there.
 inline constexpr std::string_view undefined_object = "42704";
 /// A state that does not allow it: the hold has already ended.

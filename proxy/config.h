@@ -50,6 +50,9 @@ struct target_settings {
     net::client_tls_options tls;
     login_settings login;
     std::optional<catalog_settings> catalog;  ///< absent: the target has no map
+    /// The role of statements that no pass and no opt-out stands behind; the login is a member of
+    /// it. "": every statement has the login's own.
+    std::string unapproved_role;
     auth::channel_binding channel_binding = auth::channel_binding::prefer;
     /// What the server may ask of us. A password in clear needs verified TLS besides.
     auth::method_set require_auth = auth::method_set::all();

@@ -59,8 +59,8 @@ void config_reader::read_target(const YAML::Node& key, const YAML::Node& node) {
     if (t.name == console_name)
         reader_.fail(key, "the name sallyport is the console's; choose another for this target");
     if (!reader_.keys(node, "a target",
-                      {"host", "port", "dbname", "tls", "login", "catalog", "connect_timeout",
-                       "channel_binding", "require_auth"}))
+                      {"host", "port", "dbname", "tls", "login", "catalog", "unapproved_role",
+                       "connect_timeout", "channel_binding", "require_auth"}))
         return;
     t.host = required_text(node, "host", "a name or an IP address");
     if (t.host.starts_with('/'))
@@ -90,6 +90,15 @@ void config_reader::read_target(const YAML::Node& key, const YAML::Node& node) {
         reader_.fail(key,
                      "'login' is missing: { user: app, password_file: … }, or { as: client } "
                      "for a role named like the client");
+    }
+    if (const auto role = reader_.text(node, "unapproved_role")) {
+        if (const auto fault = name_fault(*role); !fault.empty())
+            reader_.fail(yaml_reader::member(node, "unapproved_role"),
+                         "'unapproved_role' " + fault);
+        else if (*role == "none")
+            reader_.fail(yaml_reader::member(node, "unapproved_role"),
+                         "'unapproved_role' must be a role; none is no name of one");
+        t.unapproved_role = *role;
     }
     if (const auto catalog = yaml_reader::member(node, "catalog"); catalog.IsDefined())
         read_catalog(catalog, t);

@@ -55,6 +55,9 @@ struct gate_limits {
     std::uint64_t message_bytes = 1u << 30;
     std::size_t prepared_statements = 1'000;
     std::size_t lookahead_bytes = 256u << 10;  ///< of one batch, before it is decided in parts
+    /// The role that statements run as unless a pass or an opt-out stands behind them; "" = the
+    /// login's own, always.
+    std::string unapproved_role;
 };
 
 /// What a gate borrows from its worker; outlives it. Rules and grants are refreshed by the worker
@@ -270,6 +273,7 @@ class gate {
     void hasten(actions& out);
     [[nodiscard]] effects effects_of(const policy::facts& f) const noexcept;
     // gate_decide.cpp
+    bool first_record_of(std::size_t i) noexcept;
     void record_denial(const policy::decision& d, const considered& c, actions& out) const;
     [[nodiscard]] audit::record make_record(std::string event, const policy::decision& d,
                                             const policy::facts& f, const text_ptr& text) const;
@@ -311,6 +315,7 @@ class gate {
                     actions& out);
     bool answer_of_server(const protocol::reply_event& e, char tag, protocol::bytes frame,
                           actions& out);
+    void question_answered(actions& out);
     void note_name_effects(const policy::facts& f);
     void names_after_transaction() noexcept;
 
@@ -322,6 +327,12 @@ class gate {
     policy::facts_ptr with_prepared(const policy::facts_ptr& f);
     void note_prepared(const policy::facts& f);
     void prepared_reply(protocol::bytes frame);
+
+    // the role that statements run as (gate_role.cpp)
+    outcome fit_role(std::size_t frames, actions& out);
+    void role_answered(bool well, actions& out);
+    void note_role_effects(const policy::facts& f);
+    void note_refused_by_server(const protocol::backend::error_response& e, actions& out);
 
     // probing (gate_probe.cpp)
     outcome probe_syntax(std::size_t i, std::string_view sql, actions& out);
@@ -389,13 +400,20 @@ class gate {
     bool path_known_ = false;
     std::vector<std::string> temporary_;  ///< relations of its temporary schema, asked with path_
     bool temporary_known_ = false;
-    bool path_touched_ = false;                ///< in this transaction: its end may take it back
-    bool path_matters_ = false;                ///< to the frame under decision
-    bool unknown_name_ = false;                ///< in the frame under decision
-    bool own_ddl_ = false;                     ///< in this transaction
-    bool catalog_changed_ = false;             ///< by DDL of this session that was committed
-    bool catalog_asked_ = false;               ///< for this region
-    bool path_asked_ = false;                  ///< for this region
+    bool path_touched_ = false;     ///< in this transaction: its end may take it back
+    bool path_matters_ = false;     ///< to the frame under decision
+    bool unknown_name_ = false;     ///< in the frame under decision
+    bool own_ddl_ = false;          ///< in this transaction
+    bool catalog_changed_ = false;  ///< by DDL of this session that was committed
+    bool catalog_asked_ = false;    ///< for this region
+    bool path_asked_ = false;       ///< for this region
+    enum class role : std::uint8_t { unapproved, full, unknown };
+    role role_ = role::unapproved;     ///< as of the last statement that was sent
+    role asked_role_ = role::unknown;  ///< unknown: the question under way is another one
+    bool role_changed_in_transaction_ = false;
+    std::size_t logged_frames_ = 0;  ///< of the region, those that are in the log already
+    bool region_granted_ = false;    ///< a pass or an opt-out stands behind something of the region
+    bool question_failed_ = false;
     bool asking_ = false;                      ///< an answer to ask_server() is under way
     std::optional<std::string> asked_cursor_;  ///< that or its analysis is about this cursor
     std::string cursor_text_;

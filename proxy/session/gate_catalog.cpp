@@ -20,6 +20,7 @@ using protocol::reply_event;
 namespace {
 
 constexpr std::uint32_t question_tag = 0x7fff'fffeu;
+constexpr std::uint32_t question_end_tag = 0x7fff'fffdu;  // of its last answer
 constexpr std::size_t answer_bytes_max = 256u << 10;
 constexpr std::size_t temporary_max = 1'000;
 
@@ -169,24 +170,38 @@ void gate::ask_server(std::string_view question, std::optional<std::string_view>
     protocol::frontend::execute{name, 0}.encode(frames);
     protocol::frontend::close{kind::portal, name}.encode(frames);
     protocol::frontend::close{kind::statement, name}.encode(frames);
-    protocol::frontend::sync{}.encode(frames);
-    for (const auto what :
-         {expect::parse, expect::bind, expect::execute, expect::close, expect::close, expect::sync})
+    for (const auto what : {expect::parse, expect::bind, expect::execute, expect::close})
         replies_.push({what, reply_action::suppress, question_tag});
+    if (replies_.unsynced()) {  // a Sync would end the client's batch
+        protocol::frontend::flush{}.encode(frames);
+        replies_.push({expect::close, reply_action::suppress, question_end_tag});
+    } else {
+        protocol::frontend::sync{}.encode(frames);
+        replies_.push({expect::close, reply_action::suppress, question_tag});
+        replies_.push({expect::sync, reply_action::suppress, question_end_tag});
+    }
     out.send_owned(action::type::to_server, std::move(frames));
     asking_ = true;
+    question_failed_ = false;
     state_ = state::probing;
 }
 
 // True if the message was the answer to ask_server().
 bool gate::answer_of_server(const reply_event& e, char tag, bytes frame, actions& out) {
-    if (e.who.tag != question_tag) return false;
+    if (e.who.tag != question_tag && e.who.tag != question_end_tag) return false;
     if (e.what == reply_event::type::failed) {
         const auto report =
             protocol::backend::error_response::decode(frame.substr(protocol::frame_header_bytes));
         if (report && (report->severity() == "FATAL" || report->severity() == "PANIC"))
             return false;
-        drop_server_rest_ = true;
+        question_failed_ = true;
+        if (!replies_.skipping()) {
+            drop_server_rest_ = true;
+            return true;
+        }
+        // Inside of a batch it ends that, and so is the client's answer to it.
+        out.send(action::type::to_client, frame);
+        question_answered(out);
         return true;
     }
     drop_server_rest_ = true;
@@ -201,12 +216,19 @@ bool gate::answer_of_server(const reply_event& e, char tag, bytes frame, actions
             temporary_known_ = temporary_.size() <= temporary_max;
         }
     }
-    if (e.what != reply_event::type::ready) return true;
-    asking_ = false;
-    if (replies_.status() == protocol::transaction_status::idle) names_.transaction_ended();
-    state_ = state::open;
-    if (asked_cursor_) analyse_cursor(out);
+    if (e.who.tag != question_end_tag) return true;
+    if (e.what == reply_event::type::ready &&
+        replies_.status() == protocol::transaction_status::idle)
+        names_.transaction_ended();
+    question_answered(out);
     return true;
+}
+
+void gate::question_answered(actions& out) {
+    asking_ = false;
+    state_ = state::open;
+    if (asked_role_ != role::unknown) return role_answered(!question_failed_, out);
+    if (asked_cursor_) analyse_cursor(out);
 }
 
 // A name that nobody knows is most often a typing mistake: the server is asked to parse the text,

@@ -196,6 +196,11 @@ std::size_t gate::run_region(bytes data, actions& out) {
         request_records(out);
         return 0;
     }
+    const std::size_t goes = what == outcome::forward ? region_.size() : waiting_frame_;
+    if (const auto o = fit_role(goes, out); o != outcome::forward) {
+        if (o == outcome::wait) return 0;
+        return refuse_at(data, refused_->first, out);
+    }
     if (what == outcome::refuse) return refuse_at(data, waiting_frame_, out);
     if (what == outcome::split) {
         // Its meaning depends on the answer to what comes before it.
@@ -261,6 +266,7 @@ void gate::forward_frame_effects(planned& f) {
         functions_called_ = functions_called_ || f.after.functions;
         note_name_effects(*f.facts);
         note_prepared(*f.facts);
+        note_role_effects(*f.facts);
         for (const auto& s : f.facts->statements)
             for (const auto& c : s.settings) {
                 if (c.name == "sallyport.reason") reason_ = c.value;
@@ -347,6 +353,7 @@ void gate::forget_region() {
     asked_name_.reset();
     catalog_asked_ = path_asked_ = false;
     cursors_.clear();
+    logged_frames_ = 0;
 }
 
 }  // namespace sallyport::proxy::session

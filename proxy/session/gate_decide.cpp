@@ -152,8 +152,12 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
     if (const auto o = follow(i, facts, out); o != outcome::forward) return o;
     f.facts = facts;
     const auto now = env_->time->now();
-    if (region_recorded_ && take_recorded(i, c, now)) return outcome::forward;
+    if (region_recorded_ && take_recorded(i, c, now)) {
+        region_granted_ = true;
+        return outcome::forward;
+    }
     if (granted_already(c.target)) {  // the Execute of a Bind in the same batch
+        region_granted_ = true;
         f.proof = permit::continued();
         return outcome::forward;
     }
@@ -173,16 +177,21 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
         if (probe_ == probe::refused) return outcome::forward;
     }
     if (d.effect == effect::deny) {
-        record_denial(d, {facts, c.text, c.sql, nullptr, nullptr, false}, out);
+        if (first_record_of(i))
+            record_denial(d, {facts, c.text, c.sql, nullptr, nullptr, false}, out);
         return refuse(i, denied_by_rule(d, env_->rules->hash));
     }
     if (d.effect == effect::hold &&
-        pass_by_drain(i, d, {facts, c.text, c.sql, nullptr, nullptr, false}, now))
+        pass_by_drain(i, d, {facts, c.text, c.sql, nullptr, nullptr, false}, now)) {
+        region_granted_ = true;
         return outcome::forward;
+    }
     if (d.effect == effect::hold)
         return hold_or_refuse(i, d, {facts, c.text, c.sql, c.target, c.bind, c.cut}, out);
+    region_granted_ = region_granted_ || d.grant != granted_by::nothing;
     if (d.grant == granted_by::nothing) {
-        if ((d.log || policy::is_wire_command(*facts)) && f.tag != 'B') {  // a Bind has its Execute
+        const bool logged = d.log || policy::is_wire_command(*facts);
+        if (logged && f.tag != 'B' && first_record_of(i)) {  // a Bind has its Execute
             auto& a = out.add(action::type::record);
             a.record = std::make_unique<audit::record>(
                 make_record("decision.allowed", d, *facts, c.whole_text()));
@@ -229,16 +238,19 @@ gate::outcome gate::hold_or_refuse(std::size_t i, const policy::decision& d, con
                           "the statement is longer than this proxy inspects (limits.inspect_bytes)",
                           "rule=opaque policy=" + hash, "Split it, or use COPY for bulk data."});
     }
+    const auto deny = [&] {
+        if (first_record_of(i)) record_denial(d, c, out);
+    };
     if (d.hold == nullptr) {
-        record_denial(d, c, out);
+        deny();
         return refuse(i, nobody_approves(d, hash));
     }
     if (d.hold->reason_required && reason_.empty()) {
-        record_denial(d, c, out);
+        deny();
         return refuse(i, reason_required(d, hash));
     }
     if (refuse_holds_ || d.hold->clients == policy::hold_clients::refuse) {
-        record_denial(d, c, out);
+        deny();
         return refuse(i, approval_required(d, hash));
     }
     auto h = make_hold(d, c);
@@ -253,6 +265,13 @@ gate::outcome gate::hold_or_refuse(std::size_t i, const policy::decision& d, con
     a.wait = d.hold->wait;
     a.hold = std::make_unique<policy::hold>(std::move(h));
     return outcome::wait;
+}
+
+// A region may be planned again before it goes: what it writes into the log is written once.
+bool gate::first_record_of(std::size_t i) noexcept {
+    if (i < logged_frames_) return false;
+    logged_frames_ = i + 1;
+    return true;
 }
 
 void gate::record_denial(const policy::decision& d, const considered& c, actions& out) const {

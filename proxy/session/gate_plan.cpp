@@ -90,6 +90,7 @@ gate::outcome gate::refuse(std::size_t i, refusal why) {
 
 gate::outcome gate::plan(bytes data, actions& out) {
     if (!region_recorded_) grants_.clear();
+    region_granted_ = false;
     const auto mark = names_.mark();
     auto what = outcome::forward;
     // What was sent since the last ReadyForQuery may have ended the failed transaction.

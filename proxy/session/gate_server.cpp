@@ -147,6 +147,7 @@ void gate::on_failed(const reply_event& e, bytes frame, actions& out) {
         protocol::backend::error_response::decode(frame.substr(protocol::frame_header_bytes));
     const bool fatal = report && (report->severity() == "FATAL" || report->severity() == "PANIC");
     if (fatal) saw_fatal_ = true;
+    if (report && !fatal) note_refused_by_server(*report, out);
     if (e.who.what == expect::query) query_failed_ = true;
     const auto ours = std::find_if(refusals_.begin(), refusals_.end(),
                                    [&](const auto& r) { return r.first == e.who.tag; });
@@ -180,6 +181,10 @@ void gate::on_ready(const reply_event& e, bytes frame, actions& out) {
     if (replies_.status() == protocol::transaction_status::idle) {
         names_.transaction_ended();
         names_after_transaction();
+        if (role_changed_in_transaction_) {  // its end may have taken the change back
+            role_changed_in_transaction_ = false;
+            role_ = role::unknown;
+        }
         draining_.clear();
         if (transaction_pass_) {
             transaction_pass_ = false;

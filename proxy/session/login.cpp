@@ -365,6 +365,8 @@ asio::awaitable<bool> session::connect(const target_settings& t) {
     auto request = upstream_login_for(t);
     request.parameters = settings_.upstream;
     request.options = settings_.options;
+    // What RESET ROLE and DISCARD ALL go back to, too.
+    if (!t.unapproved_role.empty()) request.options.push_back({"role", t.unapproved_role});
     std::optional<refusal> failed;
     upstream_login login;
     try {

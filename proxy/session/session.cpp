@@ -66,6 +66,9 @@ void session::begin_pumps(const upstream_login& login) {
     limits.inspect_bytes = configuration_->config->limits.inspect_bytes;
     limits.message_bytes = configuration_->config->limits.message_bytes;
     limits.prepared_statements = configuration_->config->limits.prepared_statements;
+    if (const auto t = configuration_->config->targets.find(subject_.target);
+        t != configuration_->config->targets.end())
+        limits.unapproved_role = t->second.unapproved_role;
     gate_ = std::make_unique<gate>(home_.environment, subject_, limits, home_.client_limits);
     for (const auto& [name, value] : login.parameters) {
         gate_->note_parameter(name, value);
