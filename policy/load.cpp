@@ -81,11 +81,41 @@ void load_fallbacks(loading& l, const YAML::Node& root) {
         l.out.default_hold = union_of_approvers(l.out);
 }
 
+/// What the catalog cannot follow, and the policy's authors have read themselves.
+void load_harmless(loading& l, const YAML::Node& node) {
+    struct entry {
+        const char* key;
+        const char* prefix;
+        bool qualified;
+    };
+    static constexpr entry entries[] = {{"languages", "language:", false},
+                                        {"extensions", "extension:", false},
+                                        {"functions", "function:", true},
+                                        {"foreign_servers", "server:", false}};
+    if (!node.IsDefined() ||
+        !l.in.keys(node, "'harmless'", {"languages", "extensions", "functions", "foreign_servers"}))
+        return;
+    for (const auto& e : entries)
+        for (const auto& [at, name] : l.in.list(node, e.key)) {
+            const auto dot = name.find('.');
+            if (e.qualified && (dot == std::string::npos || dot == 0 || dot + 1 == name.size()))
+                l.in.fail(at, quoted(name) + " must be schema.function");
+            else if (e.prefix == std::string_view{"language:"} &&
+                     (name == "c" || name == "internal" || name == "sql" || name == "plpgsql"))
+                l.in.fail(at, "the language " + name +
+                                  " is nothing to be trusted as a whole; name the functions or "
+                                  "the extension");
+            else
+                l.out.harmless.push_back(e.prefix + name);
+        }
+    std::ranges::sort(l.out.harmless);
+}
+
 void load_root(loading& l) {
     const auto& root = l.in.root();
-    if (!l.in.keys(
-            root, "the policy",
-            {"version", "default", "opaque", "log", "log_literals", "resources", "rules", "tests"}))
+    if (!l.in.keys(root, "the policy",
+                   {"version", "default", "opaque", "log", "log_literals", "harmless", "resources",
+                    "rules", "tests"}))
         return;
     const auto version = l.in.integer(root, "version", 1, 1);
     if (!version && !yaml_reader::member(root, "version").IsDefined())
@@ -97,6 +127,7 @@ void load_root(loading& l) {
     if (const auto w = l.in.word(root, "log", {"none", "all"}))
         l.out.log = *w == "all" ? log_mode::all : log_mode::none;
     l.out.log_literals = l.in.boolean(root, "log_literals").value_or(false);
+    load_harmless(l, yaml_reader::member(root, "harmless"));
     load_resources(l, yaml_reader::member(root, "resources"));
     load_rules(l, yaml_reader::member(root, "rules"));
     load_fallbacks(l, root);

@@ -144,6 +144,9 @@ struct rule_set {
     std::optional<hold_spec> default_hold;  ///< likewise for `default: hold`
     log_mode log = log_mode::none;          ///< plain allows by default
     bool log_literals = false;  ///< `log_literals: true`: statements unredacted in the audit log
+    /// Code that the catalog cannot follow and the policy answers for, sorted: "language:plperl",
+    /// "extension:ip4r", "function:public.f", "server:archive".
+    std::vector<std::string> harmless;
     std::map<std::string, resource> resources;
     std::vector<rule> rules;  ///< sorted by (tier, position in the file)
     std::vector<policy_test> tests;

@@ -107,7 +107,7 @@ reach graph::closure(node from) const {
         const visit v = seen.at(at);
         if (v.only_itself) continue;
         if (seen.size() > nodes_max) {
-            out.opaque.emplace_back("it reaches too much");
+            out.opaque.push_back({"it reaches too much", {}});
             break;
         }
         for (const auto& e : own_[at].edges) {
@@ -139,11 +139,11 @@ reach graph::closure(node from) const {
         }
         if (v.only_itself) continue;
         const auto whole = n == from ? label(n) : road + " → " + label(n);
-        for (const auto& why : o.opaque)
-            out.opaque.push_back(whole + ": " + why);
+        for (const auto& d : o.opaque)
+            out.opaque.push_back({whole + ": " + d.why, d.unless});
         for (const auto& l : o.late) {
             if (out.late.size() >= late_max) {
-                out.opaque.emplace_back(whole + ": it names too much");
+                out.opaque.push_back({whole + ": it names too much", {}});
                 break;
             }
             out.late.push_back(l);

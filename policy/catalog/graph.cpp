@@ -181,7 +181,8 @@ std::string graph::label(node n) const {
 
 void graph::opaque(node from, std::string reason) {
     auto& reasons = own_[from].opaque;
-    if (std::ranges::find(reasons, reason) == reasons.end()) reasons.push_back(std::move(reason));
+    if (std::ranges::find(reasons, reason, &doubt::why) == reasons.end())
+        reasons.push_back({std::move(reason), unless_});
 }
 
 void graph::late(node from, late_name n) {
@@ -195,6 +196,7 @@ void graph::close() {
     add_triggers();
     add_rules();
     add_foreign_keys();
+    add_foreign_tables();
     add_functions();
     add_types();
     add_operators();
@@ -222,9 +224,6 @@ void graph::add_relations() {
     for (index i = 0; i < r_.relations.size(); ++i) {
         const auto& r = r_.relations[i];
         if (r.kind == 'v' || r.kind == 'm') add_view(i);
-        if (r.kind == 'f')
-            for (const verb v : all_verbs)
-                opaque(relation_node(i, v), "it is a table of another server");
         if (r.table != 0 && r.kind != 'S')
             if (const auto at = s_.relations_by_oid_.find(r.table);
                 at != s_.relations_by_oid_.end())
@@ -412,11 +411,30 @@ void graph::add_foreign_keys() {
     }
 }
 
+void graph::add_foreign_tables() {
+    std::unordered_map<oid, const foreign_table_row*> known;
+    for (const auto& t : r_.foreign_tables)
+        known.emplace(t.relation, &t);
+    for (index i = 0; i < r_.relations.size(); ++i) {
+        if (r_.relations[i].kind != 'f') continue;
+        const auto at = known.find(r_.relations[i].id);
+        if (at != known.end()) unless_ = {"server:" + at->second->server};
+        for (const verb v : all_verbs)
+            opaque(relation_node(i, v), "it is a table of another server");
+        unless_.clear();
+    }
+}
+
 // ---- functions, types, operators ----------------------------------------------------------------
 
 void graph::add_functions() {
-    for (index i = 0; i < r_.functions.size(); ++i)
+    for (index i = 0; i < r_.functions.size(); ++i) {
+        const auto& f = r_.functions[i];
+        unless_ = {"language:" + f.language, "function:" + dotted(s_.schema_of(f), f.name)};
+        if (!f.extension.empty()) unless_.push_back("extension:" + f.extension);
         add_function(i);
+    }
+    unless_.clear();
     for (const auto& a : r_.aggregates)
         if (const auto at = s_.functions_by_oid_.find(a.function); at != s_.functions_by_oid_.end())
             for (const oid f : a.functions)

@@ -44,7 +44,7 @@ class graph {
     struct own {
         std::vector<edge> edges;
         std::vector<late_name> late;
-        std::vector<std::string> opaque;
+        std::vector<doubt> opaque;
         std::vector<std::string> schemas;
         bool changes_settings = false;
     };
@@ -67,6 +67,7 @@ class graph {
     void add_triggers();
     void add_rules();
     void add_foreign_keys();
+    void add_foreign_tables();
     void add_functions();
     void add_function(index i);
     void add_types();
@@ -101,6 +102,7 @@ class graph {
     node operators_ = 0;
     node end_ = 0;
     std::vector<own> own_;
+    std::vector<std::string> unless_;          // of what is being added: see doubt
     std::unordered_map<index, node> outputs_;  // of a view: the first of its nodes, see add_outputs
     std::vector<index> output_owner_;          // by node - end_
 };

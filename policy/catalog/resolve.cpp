@@ -87,6 +87,10 @@ class resolver {
             reasons.push_back(std::move(why));
     }
 
+    [[nodiscard]] bool is_harmless(const std::string& what) const {
+        return names_.harmless != nullptr && std::ranges::binary_search(*names_.harmless, what);
+    }
+
     [[nodiscard]] bool in_path(std::string_view schema) const {
         return std::ranges::find(*path_, schema) != path_->end();
     }
@@ -296,8 +300,9 @@ class resolver {
             }
             keep(std::move(use));
         }
-        for (const auto& why : r.opaque)
-            opaque(why);
+        for (const auto& d : r.opaque)
+            if (std::ranges::none_of(d.unless, [&](const auto& x) { return is_harmless(x); }))
+                opaque(d.why);
         if (r.changes_settings) may_change_settings();
         for (const auto& l : r.late)
             late(l, r.schemas);

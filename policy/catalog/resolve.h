@@ -38,6 +38,8 @@ struct session_names {
     /// path may have it.
     bool own_ddl = false;
     const own_objects* own = nullptr;
+    /// rule_set::harmless, sorted; null: nothing is.
+    const std::vector<std::string>* harmless = nullptr;
 };
 
 struct resolution {

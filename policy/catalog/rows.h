@@ -134,7 +134,7 @@ struct trigger_row {
 /// CREATE RULE, the ON SELECT rules of views apart.
 struct rule_row {
     oid relation = 0;
-    char event = 0;  ///< pg_rewrite.ev_type: 2 update, 3 insert, 4 delete; 0: any of them
+    char event = 0;          ///< pg_rewrite.ev_type: 2 update, 3 insert, 4 delete; 0: any of them
     std::string definition;  ///< pg_get_ruledef under an empty search_path: a CREATE RULE statement
     std::string unreadable;  ///< why `definition` is not known
 };

@@ -41,11 +41,20 @@ struct late_name {
     std::string road;
 };
 
+/// Why it is not known what an object reaches.
+struct doubt {
+    std::string why;
+    /// What a policy can list to say that it is harmless: "language:plperl", "extension:ip4r",
+    /// "function:public.f", "server:archive". See rule_set::harmless.
+    std::vector<std::string> unless;
+    friend bool operator==(const doubt&, const doubt&) = default;
+};
+
 /// Everything that naming one object reaches, itself included.
 struct reach {
     std::vector<reached> relations;
     std::vector<late_name> late;
-    std::vector<std::string> opaque;   ///< reasons, with their roads
+    std::vector<doubt> opaque;         ///< reasons, with their roads
     std::vector<std::string> schemas;  ///< put in force by SET clauses of functions on the way
     bool changes_settings = false;     ///< may change search_path, role, or how SQL is read
     [[nodiscard]] bool nothing() const noexcept {

@@ -107,6 +107,7 @@ gate::outcome gate::follow(std::size_t i, policy::facts_ptr& facts, actions& out
     names.temporary = names.path != nullptr && temporary_known_ ? &temporary_ : nullptr;
     names.own_ddl = own_ddl_;
     names.own = &own_;
+    names.harmless = &env_->rules->harmless;
     auto found = env_->catalog->resolve(facts, catalog_, names);
     if (found.unknown_name && !catalog_asked_) return ask_catalog(out);
     facts = std::move(found.facts);

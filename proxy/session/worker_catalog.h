@@ -19,6 +19,8 @@ class worker_catalog final : public catalog_source {
     void use(const catalog::service* service, settings_ptr config) {
         service_ = service;
         config_ = std::move(config);
+        known_.clear();  // resolved under a policy that may be another now
+        bytes_ = 0;
     }
     [[nodiscard]] look_result look(std::string_view target) override;
     [[nodiscard]] policy::catalog::resolution resolve(

@@ -41,8 +41,9 @@ struct shop {
     oid table(oid schema, const std::string& name, const std::vector<std::string>& columns) {
         return relation(schema, name, 'r', columns);
     }
-    oid view(oid schema, const std::string& name, const std::string& definition) {
-        const oid id = relation(schema, name, 'v');
+    oid view(oid schema, const std::string& name, const std::string& definition,
+             const std::vector<std::string>& columns = {}) {
+        const oid id = relation(schema, name, 'v', columns);
         r.relations.back().definition = definition;
         return id;
     }
@@ -70,11 +71,15 @@ struct question {
     std::vector<std::string> path{"pg_catalog", "public"};
     bool path_known = true;
     own_objects own;
+    std::vector<std::string> harmless;
+    std::vector<std::string> temporary;
 
     [[nodiscard]] resolution ask(const std::string& sql) const {
         session_names names;
         if (path_known) names.path = &path;
         names.own = &own;
+        names.harmless = &harmless;
+        names.temporary = &temporary;
         return resolve(*sql::analyse(sql, {}), *map, names);
     }
     /// "read pii.customers(ssn)", "opaque" … of the first statement, sorted.
@@ -330,6 +335,70 @@ TEST(Catalog, ASessionKnowsItsOwnObjects) {
     EXPECT_TRUE(q.finds("SELECT * FROM yours", "read pii.customers"));
     EXPECT_TRUE(q.finds("SELECT * FROM pg_temp.yours", "read pii.customers"));
     EXPECT_FALSE(q.finds("CREATE TABLE t (id int); SELECT * FROM t", "opaque"));
+}
+
+TEST(Catalog, ATemporaryTableHidesTheTableOfItsName) {
+    auto q = about({});
+    q.path = {"pg_temp_3", "pg_catalog", "pii"};
+    q.own.note(q.ask("CREATE TEMP TABLE customers (id int)").facts->statements[0]);
+    EXPECT_TRUE(q.finds("SELECT * FROM customers", "read pii.customers"));
+    q.temporary = {"customers"};
+    EXPECT_FALSE(q.finds("SELECT * FROM customers", "read pii.customers"));
+    EXPECT_FALSE(q.finds("SELECT * FROM customers", "opaque"));
+    EXPECT_TRUE(q.finds("SELECT * FROM pii.customers", "read pii.customers"));
+    q.temporary = {"orders"};  // which no statement of the session has made
+    EXPECT_TRUE(q.finds("SELECT * FROM orders", "opaque"));
+    q.path = {"pg_catalog", "pii", "pg_temp_3"};
+    q.temporary = {"customers"};
+    EXPECT_TRUE(q.finds("SELECT * FROM customers", "read pii.customers"));
+}
+
+TEST(Catalog, ColumnsOfAViewAreToldApart) {
+    shop s;
+    s.view(public_schema, "v1",
+           " SELECT c.id, c.name, c.ssn AS x FROM pii.customers c WHERE c.email <> '';",
+           {"id", "name", "x"});
+    s.view(public_schema, "v2", " SELECT v1.id AS a, v1.x AS b FROM public.v1;", {"a", "b"});
+    s.view(public_schema, "v3", " SELECT DISTINCT c.id, c.ssn FROM pii.customers c;",
+           {"id", "ssn"});
+    s.view(public_schema, "v4", " SELECT c.id, unnest(c.tags) AS t FROM pii.customers c;",
+           {"id", "t"});
+    const auto q = about(s);
+    const auto columns = [&](const std::string& sql) {
+        const auto found = q.ask(sql);
+        const auto& uses = found.facts->statements[0].relations;
+        auto out = std::ranges::find(uses, std::string{"customers"}, &relation_use::name)->columns;
+        std::ranges::sort(out);
+        return out;
+    };
+    using list = std::vector<std::string>;
+    EXPECT_EQ(columns("SELECT id FROM v1"), (list{"email", "id"}));
+    EXPECT_EQ(columns("SELECT x FROM v1"), (list{"email", "ssn"}));
+    EXPECT_EQ(columns("SELECT a FROM v2"), (list{"email", "id"}));
+    EXPECT_EQ(columns("SELECT b FROM v2"), (list{"email", "ssn"}));
+    EXPECT_EQ(columns("SELECT count(*) FROM v2"), (list{"email"}));
+    EXPECT_EQ(columns("SELECT id FROM v3"), (list{"id", "ssn"}));
+    EXPECT_EQ(columns("SELECT id FROM v4"), (list{"id", "tags"}));
+    EXPECT_TRUE(q.finds("SELECT a FROM v2", "read public.v1"));
+}
+
+TEST(Catalog, WhatThePolicyAnswersForIsNotOpaque) {
+    shop s;
+    s.function(public_schema, "f", "plperl", "return 1");
+    s.function(public_schema, "g", "plpgsql", "BEGIN EXECUTE x; END");
+    auto q = about(s);
+    EXPECT_TRUE(q.finds("SELECT f()", "opaque"));
+    EXPECT_TRUE(q.finds("SELECT g()", "opaque"));
+    q.harmless = {"function:public.g", "language:plperl"};
+    EXPECT_FALSE(q.finds("SELECT f()", "opaque"));
+    EXPECT_FALSE(q.finds("SELECT g()", "opaque"));
+}
+
+TEST(Catalog, OperatorClassesAreCalledByTheTableThatUsesThem) {
+    shop s;
+    const oid f = s.function(public_schema, "cmp", "sql", "SELECT ssn FROM pii.customers");
+    s.r.supports.push_back({s.id_of("orders"), 0, f});
+    EXPECT_TRUE(about(s).finds("INSERT INTO orders VALUES (1)", "read pii.customers"));
 }
 
 TEST(Catalog, DeepAndRoundGraphsEnd) {

@@ -68,6 +68,20 @@ TEST(load_faults, empty_text_is_a_fault) {
     EXPECT_EQ(faults_of("~\n").size(), 1U);
 }
 
+TEST(load_faults, languages_that_can_do_anything_are_not_harmless) {
+    const std::string head = "version: 1\ndefault: allow\nopaque: allow\n";
+
+    EXPECT_THAT(faults_of(head + "harmless: { languages: [plperl], extensions: [ip4r], functions: "
+                                 "[public.slug], foreign_servers: [archive] }\n"),
+                testing::IsEmpty());
+    EXPECT_THAT(faults_of(head + "harmless: { languages: [c] }\n"),
+                ElementsAre(HasSubstr("the language c is nothing to be trusted as a whole")));
+    EXPECT_THAT(faults_of(head + "harmless: { functions: [slug] }\n"),
+                ElementsAre(HasSubstr("'slug' must be schema.function")));
+    EXPECT_THAT(faults_of(head + "harmless: { language: [plperl] }\n"),
+                ElementsAre(HasSubstr("'languages'")));
+}
+
 TEST(load_faults, nul_byte_is_reported_at_its_place) {
     const std::string text("version: 1\ndefault: al\0low\n", 27);
 
