@@ -45,6 +45,7 @@ explain_catalog catalog_from_target(const target_settings& t) {
         catalog::connection c(catalog_address(t), never);
         auto read = catalog::read_if_changed(c, 0, "", limits);
         run_on_big_stack([&] { out.newest = policy::catalog::build(std::move(*read.rows)); });
+        out.about.age = policy::milliseconds::zero();
         return out;
     } catch (const std::exception& e) {
         out = about(t, state::unreachable);
@@ -56,7 +57,12 @@ explain_catalog catalog_from_target(const target_settings& t) {
 explain_catalog catalog_from_service(const catalog::service& s, const target_settings& t) {
     if (!t.catalog) return catalog_unasked(t);
     auto out = about(t, state::followed);
-    if (steady_clock::now() - s.answered_at(t.name) > t.catalog->max_staleness) {
+    const auto fresh = [&] {
+        const auto at = s.answered_at(t.name);
+        return at != steady_clock::time_point::min() &&
+               steady_clock::now() - at <= t.catalog->max_staleness;
+    };
+    if (!fresh()) {
         // Owned by whoever comes last: the answer may be later than the wait.
         const auto answered = std::make_shared<std::promise<void>>();
         auto done = answered->get_future();

@@ -65,6 +65,7 @@ int run_explain(explain_options o, std::istream& in, std::ostream& out, std::ost
             return fail("cannot read " + (o.file == "-" ? "standard input" : o.file) +
                         ", or it has more than 16 MiB");
         o.question.sql = std::move(*text);
+        if (o.question.sql.empty()) return fail("there is no statement in " + o.file);
     }
     if (!o.at.empty()) {
         o.question.at = admin::parse_iso_time(o.at);

@@ -103,6 +103,10 @@ std::string age_of(policy::milliseconds age) {
     return std::to_string(age.count() / 60'000) + " min";
 }
 
+std::string counted(std::size_t n, std::string_view what) {
+    return std::to_string(n) + " " + std::string(what) + (n == 1 ? "" : "s");
+}
+
 std::string version_of(std::uint64_t number) {
     return std::to_string(number / 10'000) + "." + std::to_string(number % 10'000);
 }
@@ -122,19 +126,19 @@ std::string catalog_of(const explained& e) {
             break;
     }
     std::string text = where + ", PostgreSQL " + version_of(c.server_version) + ", ";
-    text += c.age ? "checked " + age_of(*c.age) + " ago" : "read just now";
+    const bool now = !c.age || *c.age == policy::milliseconds::zero();
+    text += now ? "read just now" : "checked " + age_of(*c.age) + " ago";
     if (c.stale) text += ", stale";
-    text += "; " + std::to_string(c.relations) + " relations, " + std::to_string(c.functions) +
-            " functions";
+    text += "; " + counted(c.relations, "relation") + ", " + counted(c.functions, "function");
     if (c.unreadable > 0) text += ", " + std::to_string(c.unreadable) + " unreadable";
     return text;
 }
 
 std::string path_of(const admin::explained_path& p) {
     std::string text = p.schemas.empty() ? p.from : listed(p.schemas) + " (" + shown(p.from) + ")";
-    if (p.matters && !p.otherwise) text += "; another path would decide the same";
+    if (p.matters) text += "; a bare name depends on it";
     if (p.otherwise)
-        text += std::string("; where the proxy cannot ask the server for it: ") +
+        text += std::string(", and where the proxy cannot ask the server for it: ") +
                 policy::to_string(*p.otherwise) + " by " + shown(p.otherwise_rule);
     return text;
 }
@@ -196,8 +200,13 @@ void rules(page& out, const explained& e) {
 }
 
 void decision(page& out, const explained& e) {
-    for (const auto& why : e.reasons)
-        out.field(&why == &e.reasons.front() ? "because" : "", shown(why, 800));
+    // The deciding rule's own words first.
+    auto reasons = e.reasons;
+    std::stable_partition(reasons.begin(), reasons.end(), [&](const std::string& why) {
+        return why.starts_with("rule " + e.rule + " ");
+    });
+    for (const auto& why : reasons)
+        out.field(&why == &reasons.front() ? "because" : "", shown(why, 800));
     if (e.hold) {
         const auto& h = *e.hold;
         std::vector<std::string> who = h.who.users;

@@ -39,7 +39,7 @@ struct explained_catalog {
 struct explained_path {
     std::vector<std::string> schemas;  ///< in order; empty: not known, every schema counts
     std::string from;                  ///< "--search-path", "the setting of role app" …
-    bool matters = false;              ///< some bare name could mean something else under another
+    bool matters = false;              ///< a bare name could mean something else under another
     /// What is decided where the path cannot be known, if that is not the same.
     std::optional<policy::effect> otherwise;
     std::string otherwise_rule;
