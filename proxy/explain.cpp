@@ -31,7 +31,7 @@ class explainer {
         const auto opening = decide(nullptr);
         if (q_.sql.empty()) {
             e_.session = true;
-            say_decision(opening, nullptr);
+            say_decision(opening);
             return std::move(e_);
         }
         if (opening.effect != policy::effect::allow)
@@ -130,7 +130,7 @@ class explainer {
         const auto d = decide(facts.get());
         if (newest_) compare_with_any_path(*named, d);
         say_facts(*named, *facts, d, w_.rules, e_);
-        say_decision(d, facts.get());
+        say_decision(d);
         say_what_follows(*text, d, unknown_name);
     }
 
@@ -154,7 +154,7 @@ class explainer {
         e_.path.otherwise_rule = other.rule_id;
     }
 
-    void say_decision(const policy::decision& d, const policy::facts* f) {
+    void say_decision(const policy::decision& d) {
         e_.effect = d.effect;
         e_.rule = d.rule_id;
         e_.reasons = d.reasons;
@@ -170,7 +170,6 @@ class explainer {
         if (d.effect == policy::effect::hold)
             e_.notes.push_back(std::string("passes") + (offered ? " and opt-outs" : "") +
                                " that the user may have are not looked at");
-        static_cast<void>(f);
     }
 
     void say_what_follows(const policy::facts& text, const policy::decision& d, bool unknown_name) {

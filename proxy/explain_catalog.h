@@ -15,7 +15,7 @@ namespace sallyport::proxy {
 [[nodiscard]] explain_catalog catalog_from_target(const target_settings& t);
 
 /// The running proxy's own, after a check if the last one is older than `max_staleness`, as a
-/// statement would wait for it; at most five seconds. Blocks.
+/// statement would wait for it; at most two seconds. Blocks.
 [[nodiscard]] explain_catalog catalog_from_service(const catalog::service& s,
                                                    const target_settings& t);
 
