@@ -192,8 +192,7 @@ void rules(page& out, const explained& e) {
         for (const auto& why : r.why)
             out.line(6, "", 6, shown(why));
     }
-    if (hidden > 0)
-        out.line(2, "", 2, std::to_string(hidden) + " more that do not speak of this target");
+    if (hidden > 0) out.line(2, "", 2, std::to_string(hidden) + " more, not of this target");
     out.line(2, "", 2,
              std::string("default: ") + policy::to_string(e.default_effect) +
                  ", opaque: " + policy::to_string(e.opaque_effect));

@@ -55,10 +55,10 @@ TEST_F(explain, road_through_views_and_a_function_is_shown) {
     const auto r = ask({"select d from calendar"});
     EXPECT_EQ(r.exit_code, 0) << r.err;
     EXPECT_THAT(r.out, HasSubstr("hold by rule pii-needs-approval\n"));
-    EXPECT_THAT(r.out, HasSubstr("  read    pii.customers (birthday, id, first) <- "
-                                 "pii-needs-approval\n"
-                                 "          by view public.calendar → view public.days → function\n"
-                                 "             public.birthdays\n"));
+    EXPECT_THAT(r.out,
+                HasSubstr("  read    pii.customers (birthday, id, first) <- pii-needs-approval\n"
+                          "          by view public.calendar → view public.days → function "
+                          "public.birthdays\n"));
     EXPECT_THAT(r.out, HasSubstr("read just now"));
     EXPECT_THAT(r.out, HasSubstr("path      pg_catalog, public (PostgreSQL's default)"));
 }
