@@ -19,6 +19,16 @@ namespace {
 using admin::explained;
 using admin::explained_catalog;
 
+bool runs_what_a_session_made(const policy::facts& f) {
+    using what = policy::name_use::action;
+    return std::ranges::any_of(f.statements, [](const auto& s) {
+        return s.transaction == policy::statement_facts::transaction_control::commit_prepared ||
+               std::ranges::any_of(s.names, [](const policy::name_use& u) {
+                   return u.what == what::execute || u.what == what::fetch;
+               });
+    });
+}
+
 /// One question on its way to its answer.
 class explainer {
   public:
@@ -108,8 +118,10 @@ class explainer {
         e_.text = text->redacted;
         if (!text->literal_sensitive) e_.shape = text->shape;
         if (q_.search_path) policy::add_search_path(s_, *q_.search_path);
-        const auto named =
+        // A session that has just begun: it has prepared nothing.
+        auto named =
             policy::with_names(text, [](const policy::name_use&) { return policy::named_sql{}; });
+        named = policy::with_prepared(named, [](const std::string&) { return false; });
         policy::note_search_path(s_, *named, w_.rules);
 
         auto facts = named;
@@ -188,6 +200,10 @@ class explainer {
                 "asks the server to parse the text, which runs nothing. If the server does not "
                 "know the name, the client gets the server's error; if it does, the decision "
                 "stands");
+        if (runs_what_a_session_made(text))
+            notes.emplace_back(
+                "explained for a session that has just begun: what another session prepared, or "
+                "this one in earlier statements, is not known here");
         if (e_.catalog.how == state::none)
             notes.push_back("target " + q_.target +
                             " has no catalog: login, so only names count: what a view, a function "

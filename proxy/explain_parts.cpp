@@ -102,6 +102,7 @@ class statement_teller {
         out.schema = u.schema;
         out.name = u.name;
         out.columns = u.columns;
+        if (out.columns.size() > 1) std::erase(out.columns, policy::no_column);
         tell_place(u, of_text, out);
         if (const auto at = guards_.find(&u); at != guards_.end()) out.rules = at->second;
         return out;

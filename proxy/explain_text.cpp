@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "policy/facts.h"
 #include "proxy/admin/text.h"
 #include "proxy/explain.h"
 #include "proxy/visible.h"
@@ -145,7 +146,8 @@ std::string path_of(const admin::explained_path& p) {
 
 void relation(page& out, const admin::explained_relation& r) {
     std::string text = (r.schema.empty() ? "" : shown(r.schema) + ".") + shown(r.name);
-    if (!r.columns.empty()) text += " (" + listed(r.columns) + ")";
+    const bool none = r.columns.size() == 1 && r.columns.front() == policy::no_column;
+    if (!r.columns.empty()) text += none ? ", no column" : " (" + listed(r.columns) + ")";
     if (!r.place.empty() && r.named) text += ", named in " + shown(r.place);
     if (!r.rules.empty()) text += "  <- " + listed(r.rules);
     out.line(2, r.write ? "write" : "read", label_columns, text);

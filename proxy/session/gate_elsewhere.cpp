@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "protocol/frontend.h"
 #include "policy/in_session.h"
+#include "protocol/frontend.h"
 #include "proxy/session/gate.h"
 #include "proxy/session/prepared_transactions.h"
 

@@ -140,6 +140,17 @@ TEST(Explain, WhatTheTextNamesAndWhatItReachesAreToldApart) {
     EXPECT_TRUE(r[1].road.empty());
 }
 
+TEST(Explain, WhatASessionMadeIsNotKnown) {
+    const world w;
+    for (const char* sql : {"execute p", "fetch c", "commit prepared 't'"}) {
+        const auto e = w.ask(sql);
+        EXPECT_EQ(e.rule, "opaque") << sql;
+        EXPECT_THAT(e.notes, testing::Contains(HasSubstr("a session that has just begun"))) << sql;
+    }
+    const auto e = w.ask("prepare p as select id from ids; execute p");
+    EXPECT_EQ(e.rule, "hold-pii");
+}
+
 TEST(Explain, PathComesFromTheNearestSetting) {
     policy::catalog::rows r;
     r.database = "shop";
