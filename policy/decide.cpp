@@ -139,7 +139,8 @@ decision decide(const rule_set& p, const subject& s, const facts* f, const grant
                 decide_options o) {
     const auto made = p.compiled ? nullptr : compile(p);
     const auto& compiled = p.compiled ? *p.compiled : *made;
-    auto v = evaluate(p, compiled, s, f, now, o.explain ? with_reasons::yes : with_reasons::no);
+    auto v = evaluate(p, compiled, s, f, now,
+                      o.explain ? with_reasons::and_standings : with_reasons::no);
     const auto e = strictest(p, v);
 
     decision d;
@@ -154,6 +155,8 @@ decision decide(const rule_set& p, const subject& s, const facts* f, const grant
     // takes.
     if (!o.explain) v = evaluate(p, compiled, s, f, now, with_reasons::yes);
     d.reasons = std::move(v.reasons);
+    d.standings = std::move(v.standings);
+    d.guarded = std::move(v.guarded);
     if (e == effect::allow) {
         d.log = v.log;
         if (v.allowed_by != no_rule) d.rule = &p.rules[v.allowed_by];

@@ -27,6 +27,27 @@ struct subject {
 /// How a thing that a rule holds may pass.
 enum class granted_by : std::uint8_t { nothing, pass, opt_out };
 
+/// How one rule stands to what was decided, for people.
+struct rule_standing {
+    enum class state : std::uint8_t {
+        decides,  ///< it has the last word on some (action, object)
+        yields,   ///< it matches, and a stricter rule of its tier decides
+        late,     ///< it would match, and an earlier tier has decided
+        apart     ///< it does not match
+    };
+    std::uint32_t rule = 0;  ///< index in rule_set::rules
+    state how = state::apart;
+    /// decides: what it decides, "read of pii.customers"; apart: each condition that does not hold.
+    std::vector<std::string> why;
+};
+[[nodiscard]] const char* to_string(rule_standing::state s) noexcept;
+
+/// A relation of the facts that a rule holds or denies; points into them.
+struct guarded_use {
+    const relation_use* use = nullptr;
+    std::uint32_t rule = 0;  ///< index in rule_set::rules
+};
+
 struct decision {
     policy::effect effect = policy::effect::deny;
     /// The deciding rule: in the rule_set, valid as long as that is; null for `default:` and
@@ -45,6 +66,8 @@ struct decision {
     const hold_spec* hold =
         nullptr;       ///< effect hold: approvers and bounds; null = nobody can approve
     bool log = false;  ///< plain allow that a rule wants recorded
+    std::vector<rule_standing> standings;  ///< every rule, in order; only with `explain`
+    std::vector<guarded_use> guarded;      ///< at most 10,000; only with `explain`
 };
 
 /// Decides one statement text (all its statements, as one) or, with `f == nullptr`, the opening of

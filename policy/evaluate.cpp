@@ -5,11 +5,14 @@
 #include <cctype>
 #include <utility>
 
+#include "policy/standing.h"
+
 namespace sallyport::policy {
 
 namespace {
 
 constexpr std::size_t reasons_max = 64;
+constexpr std::size_t guarded_max = 10'000;
 
 /// A name from SQL as it may stand in a message: bounded, on one line.
 std::string shown(std::string_view name) {
@@ -40,11 +43,13 @@ class evaluator {
   public:
     evaluator(const rule_set& p, const std::vector<compiled_rule>& rules, const subject& s,
               instant now, with_reasons reasons)
-        : p_(p), rules_(rules), s_(s), now_(now), reasons_(reasons == with_reasons::yes) {
+        : p_(p), rules_(rules), s_(s), now_(now), reasons_(reasons != with_reasons::no) {
         context_.principal = &s.principal;
         context_.application = s.application;
         context_.address = s.address;
         context_.search_path = &s.search_path_schemas;
+        standings_ = reasons == with_reasons::and_standings;
+        if (standings_) seen_.resize(rules.size());
     }
 
     void session() { judge(bit(kind::connect), nullptr, nullptr); }
@@ -72,6 +77,7 @@ class evaluator {
 
     verdict take() {
         if (dropped_ > 0) out_.reasons.push_back("… and " + std::to_string(dropped_) + " more");
+        if (standings_) tell_standings();
         return std::move(out_);
     }
 
@@ -83,6 +89,8 @@ class evaluator {
 
     /// Decides the pairs (each kind of `pending`, use) tier by tier.
     void judge(kind_mask pending, const relation_use* use, const statement_facts* st) {
+        for (std::size_t i = 0; i < seen_.size(); ++i)
+            look(i, pending, use, st);
         for (std::size_t i = 0; i < rules_.size() && pending != 0;) {
             const auto tier = rules_[i].tier;
             auto end = i;
@@ -93,6 +101,7 @@ class evaluator {
                              : rules_[end].effect == effect::hold ? found.hold
                                                                   : found.allow;
                 slot |= matched;
+                if (matched != 0 && !seen_.empty()) seen_[end].matched = true;
             }
             if (found.all() != 0) settle(i, end, found, pending, use, st);
             pending &= ~found.all();
@@ -120,20 +129,28 @@ class evaluator {
                 out_.log = out_.log || r.log;
             }
             if (reasons_) note_rule(r, decides, use);
+            if (!seen_.empty()) note_standing(i, decides, use);
         }
     }
 
     /// Which of the pairs (kind, use) the rule matches.
     kind_mask match(std::size_t i, kind_mask pending, const relation_use* use,
                     const statement_facts* st) {
-        const auto& r = rules_[i];
+        const auto matched = actions(rules_[i], pending, st);
+        return matched != 0 && speaks_of_object(rules_[i], use) &&
+                       (rules_[i].everybody || applies(i))
+                   ? matched
+                   : 0;
+    }
+
+    static kind_mask actions(const compiled_rule& r, kind_mask pending, const statement_facts* st) {
         auto matched = r.any_action ? pending : pending & r.kinds;
         if (matched != pending && !r.commands.empty() && st != nullptr)
             matched |= pending & kinds_of_command(r, *st);
-        if (matched == 0) return 0;
-        const bool object =
-            r.whole_target || (use != nullptr && covers(r.patterns, *use, r.effect, context_));
-        return object && (r.everybody || applies(i)) ? matched : 0;
+        return matched;
+    }
+    [[nodiscard]] bool speaks_of_object(const compiled_rule& r, const relation_use* use) const {
+        return r.whole_target || (use != nullptr && covers(r.patterns, *use, r.effect, context_));
     }
 
     /// The kinds with which a rule on commands matches the statement. One that restricts speaks of
@@ -159,17 +176,59 @@ class evaluator {
         const auto& compiled = rules_[i];
         const auto& r = p_.rules[compiled.index];
         const auto who = matches(r.who, context_);
+        const auto when = is_time_of(r);
+        bool yes = who == truth::yes && when == truth::yes;
+        // What cannot be evaluated matches if it restricts, and does not if it allows.
+        if (!yes && who != truth::no && when != truth::no) yes = r.effect != effect::allow;
+        if (i < known_.size()) known_[i] = yes ? truth::yes : truth::no;
+        return yes;
+    }
+
+    [[nodiscard]] truth is_time_of(const rule& r) const {
         auto when = r.when.empty() ? truth::yes : truth::no;
         for (const auto& w : r.when) {
             const auto inside = is_inside(w, now_);
             if (inside == truth::yes) when = truth::yes;
             if (inside == truth::unknown && when == truth::no) when = truth::unknown;
         }
-        bool yes = who == truth::yes && when == truth::yes;
-        // What cannot be evaluated matches if it restricts, and does not if it allows.
-        if (!yes && who != truth::no && when != truth::no) yes = r.effect != effect::allow;
-        if (i < known_.size()) known_[i] = yes ? truth::yes : truth::no;
-        return yes;
+        return when;
+    }
+
+    /// Each condition for itself, whatever an earlier tier has decided.
+    void look(std::size_t i, kind_mask pairs, const relation_use* use, const statement_facts* st) {
+        const bool action = actions(rules_[i], pairs, st) != 0;
+        const bool object = speaks_of_object(rules_[i], use);
+        auto& s = seen_[i];
+        s.action = s.action || action;
+        s.object = s.object || object;
+        s.both = s.both || (action && object);
+    }
+
+    void note_standing(std::size_t i, kind_mask kinds, const relation_use* use) {
+        auto& all = seen_[i].decided;
+        auto text = action_text(kinds, use);
+        if (std::find(all.begin(), all.end(), text) == all.end()) {
+            if (all.size() < conditions::decided_max)
+                all.push_back(std::move(text));
+            else
+                ++seen_[i].decided_more;
+        }
+        if (use != nullptr && rules_[i].effect != effect::allow &&
+            out_.guarded.size() < guarded_max)
+            out_.guarded.push_back({use, rules_[i].index});
+    }
+
+    void tell_standings() {
+        std::vector<conditions> of_rule(p_.rules.size());
+        for (std::size_t i = 0; i < seen_.size(); ++i) {
+            auto& c = of_rule[rules_[i].index];
+            c = std::move(seen_[i]);
+            c.here = true;
+            c.applies = rules_[i].everybody || applies(i);
+            c.time = is_time_of(p_.rules[rules_[i].index]);
+        }
+        for (std::uint32_t i = 0; i < of_rule.size(); ++i)
+            out_.standings.push_back(standing_of(p_.rules[i], i, of_rule[i], context_));
     }
 
     void unmatched(kind_mask kinds, const relation_use* use) {
@@ -229,6 +288,8 @@ class evaluator {
     }();
     verdict out_;
     std::size_t dropped_ = 0;
+    std::vector<conditions> seen_;  // by compiled rule; empty unless standings are wanted
+    bool standings_ = false;
 };
 
 }  // namespace

@@ -42,9 +42,12 @@ struct verdict {
     bool has_opaque = false;
     bool log = false;  ///< of the pairs that are allowed
     std::vector<std::string> reasons;
+    std::vector<rule_standing> standings;  ///< see decision
+    std::vector<guarded_use> guarded;
 };
 
-enum class with_reasons : std::uint8_t { no, yes };
+/// and_standings: besides, how every rule stands to it, with a look at every rule for every pair.
+enum class with_reasons : std::uint8_t { no, yes, and_standings };
 
 /// Evaluates a statement text, or the opening of the session if `f` is null.
 [[nodiscard]] verdict evaluate(const rule_set& p, const compiled_rules& c, const subject& s,

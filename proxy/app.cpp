@@ -24,6 +24,7 @@
 #include "proxy/catalog_settings.h"
 #include "proxy/clock.h"
 #include "proxy/explain.h"
+#include "proxy/explain_catalog.h"
 #include "proxy/logging.h"
 #include "proxy/net/listener.h"
 #include "proxy/session/worker.h"
@@ -289,7 +290,11 @@ admin::dependencies app::impl::admin_dependencies() {
     d.reload = [this] { return reload(); };
     d.explain = [this](const admin::explain_question& q) {
         const auto current = shared.current.get();
-        return explain(*current->config, *current->users, *current->rules, time.now(), q);
+        const auto at = current->config->targets.find(q.target);
+        explain_catalog found;
+        if (at != current->config->targets.end() && !q.sql.empty())
+            found = catalog_from_service(catalogs, at->second);
+        return explain({*current->config, *current->users, *current->rules, time.now()}, found, q);
     };
     const auto current = shared.current.get();
     d.read_audit = admin::audit_reader_of(current->config->audit_directory);

@@ -106,8 +106,9 @@ struct settings {
 using settings_ptr = std::shared_ptr<const settings>;
 
 /// Whether files that hold secrets are opened at load: passwords, TLS keys and certificates.
-/// skip is for checking a configuration on a machine that is not to serve it.
-enum class secrets : std::uint8_t { read, skip };
+/// skip is for checking a configuration on a machine that is not to serve it; catalogs reads what
+/// the targets' `catalog:` logins need and no more.
+enum class secrets : std::uint8_t { read, skip, catalogs };
 
 struct loaded_settings {
     settings_ptr config;                ///< null when there are faults

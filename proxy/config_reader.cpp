@@ -169,7 +169,7 @@ void config_reader::read_server_tls(const YAML::Node& node, bool is_admin,
         out.client_ca = required_path(node, "client_ca", "the CA of client certificates");
     else if (ca.IsDefined())
         reader_.fail(ca, "'client_ca' has a meaning in mode mutual only");
-    if (secrets_ == secrets::skip || reader_.faults().size() != faults_before) return;
+    if (secrets_ != secrets::read || reader_.faults().size() != faults_before) return;
     try {
         const auto loaded = net::server_tls::load(out);
         if (!is_admin) check_binding(node, listener, loaded->can_bind());

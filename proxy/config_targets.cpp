@@ -149,7 +149,7 @@ void config_reader::read_client_tls(const YAML::Node& target, target_settings& o
         warn(
             node.IsDefined() ? node : target,
             "the connection to this target does not verify who answers; tls mode verify-full does");
-    if (out.tls.mode == net::client_tls_mode::disable || secrets_ == secrets::skip ||
+    if (out.tls.mode == net::client_tls_mode::disable || secrets_ != secrets::read ||
         reader_.faults().size() != faults_before)
         return;
     try {
@@ -235,7 +235,9 @@ std::optional<secret> config_reader::read_password(const YAML::Node& login,
                                 "password_env; leave one out");
         return std::nullopt;
     }
-    if (secrets_ == secrets::skip) return std::nullopt;
+    const bool wanted =
+        secrets_ == secrets::read || (secrets_ == secrets::catalogs && where == "catalog");
+    if (!wanted) return std::nullopt;
     if (file) return password_from_file(yaml_reader::member(login, "password_file"), *file);
     if (!env) return std::nullopt;
     const char* value = std::getenv(env->c_str());

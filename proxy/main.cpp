@@ -15,7 +15,7 @@
 #include "proxy/clock.h"
 #include "proxy/config.h"
 #include "proxy/doctor.h"
-#include "proxy/explain.h"
+#include "proxy/explain_command.h"
 #include "proxy/passwd.h"
 #include "proxy/version.h"
 
@@ -46,28 +46,6 @@ int check(const std::string& path, sp::secrets passwords) {
               << loaded.rules->tests.size() - failed.size() << " of " << loaded.rules->tests.size()
               << " policy test(s) passed\n";
     return failed.empty() ? 0 : 2;
-}
-
-struct explain_options {
-    std::string config;
-    sp::admin::explain_question question;
-    bool json = false;
-};
-
-int show_explained(const explain_options& o) {
-    const auto loaded = sp::load_all(o.config, sp::secrets::skip);
-    for (const auto& f : loaded.faults)
-        std::cerr << policy::to_string(f) << '\n';
-    if (!loaded.ok()) return 2;
-    const sp::system_clock time;
-    const auto e =
-        sp::explain(*loaded.config, *loaded.users, *loaded.rules, time.now(), o.question);
-    if (!e.error.empty()) {
-        std::cerr << "sallyport: " << e.error << '\n';
-        return 2;
-    }
-    std::cout << (o.json ? sp::json_explained(e) + "\n" : sp::format_explained(e));
-    return 0;
 }
 
 struct verify_arguments {
@@ -128,9 +106,12 @@ int run(int argc, char** argv) {
     auto* serve_command = program.add_subcommand("serve", "Run the proxy");
     auto* check_command =
         program.add_subcommand("check", "Check the configuration and run the policy's own tests");
-    explain_options explained;
+    sp::explain_options explained;
     auto* explain_command =
         program.add_subcommand("explain", "Show what would be decided, and why");
+    explain_command->footer(
+        "Exit code: 0 explained, 2 a fault in a file or a question that cannot be answered. With\n"
+        "--exit-code also: 0 allowed, 1 held, 3 denied. Passes and opt-outs are not looked at.");
     sp::doctor_options doctor;
     auto* doctor_command = program.add_subcommand(
         "doctor", "Ask the servers how they could be reached around the proxy");
@@ -148,11 +129,22 @@ int run(int argc, char** argv) {
                      "Her groups, if not those of users.yaml")
         ->delimiter(',');
     explain_command->add_option("--on", explained.question.target, "The target")->required();
-    explain_command->add_option("--from", explained.question.address, "Her address");
+    explain_command->add_option("--from,--address", explained.question.address, "Her address");
     explain_command->add_option("--application", explained.question.application,
                                 "Her application_name");
+    explain_command->add_option("--search-path", explained.question.search_path,
+                                "As SET takes it; absent: that of a session's start");
+    explain_command->add_option("--at", explained.at, "When: 2026-03-01T09:30:00Z; absent: now");
+    explain_command->add_flag("--no-catalog", explained.no_catalog,
+                              "From the text alone: do not ask the target for its catalog");
     explain_command->add_flag("--json", explained.json, "For programs");
-    explain_command->add_option("SQL", explained.question.sql, "Nothing: the session itself");
+    explain_command->add_flag("--exit-code", explained.exit_code, "The decision is the exit code");
+    auto* explain_file = explain_command->add_option(
+        "-f,--file", explained.file, "The statements stand in this file; -: standard input");
+    explain_command
+        ->add_option("SQL", explained.question.sql,
+                     "The statements; -: standard input; absent: opening a session")
+        ->excludes(explain_file);
 
     sp::passwd_options passwd;
     std::string from;
@@ -203,13 +195,15 @@ int run(int argc, char** argv) {
         return 2;
     }
     explained.config = config;
+    if (explained.question.sql == "-") explained.file = "-";
     passwd.from_stdin = from == "-";
     if (serve_command->parsed()) return sp::serve(config);
     if (check_command->parsed())
         return check(config, without_secrets ? sp::secrets::skip : sp::secrets::read);
     doctor.config = config;
     if (doctor_command->parsed()) return sp::run_doctor(doctor, std::cout, std::cerr);
-    if (explain_command->parsed()) return show_explained(explained);
+    if (explain_command->parsed())
+        return sp::run_explain(explained, std::cin, std::cout, std::cerr);
     if (passwd_command->parsed()) return sp::run_passwd(passwd, std::cin, std::cout, std::cerr);
     if (verify_command->parsed()) return verify(verified);
     if (tail_command->parsed() || search_command->parsed())

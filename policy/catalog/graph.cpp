@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "policy/in_session.h"
 #include "policy/sql/analyse.h"
 #include "policy/sql/functions_table.h"
 
@@ -66,33 +67,6 @@ constexpr verb writes[] = {verb::insert, verb::update, verb::remove, verb::trunc
 
 std::string dotted(std::string_view schema, std::string_view name) {
     return std::string{schema} + '.' + std::string{name};
-}
-
-/// The schemas of a search_path as proconfig has it: names the server has quoted.
-std::vector<std::string> split_path(std::string_view text) {
-    std::vector<std::string> out;
-    std::string name;
-    bool quoted = false;
-    bool was_quoted = false;
-    const auto finish = [&] {
-        while (!was_quoted && !name.empty() && name.back() == ' ')
-            name.pop_back();
-        if (!name.empty()) out.push_back(name);
-        name.clear();
-        was_quoted = false;
-    };
-    for (const char c : text) {
-        if (c == '"') {
-            quoted = !quoted;
-            was_quoted = true;
-        } else if (c == ',' && !quoted) {
-            finish();
-        } else if (c != ' ' || quoted || !name.empty()) {
-            name += quoted || c < 'A' || c > 'Z' ? c : static_cast<char>(c - 'A' + 'a');
-        }
-    }
-    finish();
-    return out;
 }
 
 }  // namespace
@@ -447,7 +421,7 @@ void graph::add_function(index i) {
     naming names;
     for (const auto& setting : f.settings) {
         if (setting.starts_with("search_path=")) {
-            names = {naming::how::fixed, split_path(std::string_view{setting}.substr(12))};
+            names = {naming::how::fixed, path_schemas(std::string_view{setting}.substr(12))};
             own_[n].schemas = names.path;
         }
     }

@@ -10,6 +10,7 @@
 #include "policy/rule.h"
 #include "policy/types.h"
 #include "proxy/admin/authority.h"
+#include "proxy/admin/explained.h"
 #include "proxy/approval/steward.h"
 #include "proxy/audit/read.h"
 #include "proxy/audit/record.h"
@@ -41,25 +42,6 @@ struct approvals {
 };
 /// `s` must outlive the result.
 [[nodiscard]] approvals approvals_of(approval::steward& s);
-
-/// The answer of explain: a decision, with its reasons, as values.
-struct explained {
-    std::string
-        error;  ///< non-empty: it could not be explained (unknown target …); the rest is empty
-    policy::effect effect = policy::effect::deny;
-    std::string rule;
-    std::vector<std::string> reasons;
-    std::vector<std::string> facts;  ///< "read pii.customers (from)", "opaque: DO block" …
-    std::string policy_hash;
-};
-struct explain_question {
-    std::string user;
-    std::vector<std::string> groups;  ///< empty and the user is known: that user's groups
-    std::string target;
-    std::string sql;  ///< "" = the session itself
-    std::string application;
-    std::string address;
-};
 
 /// Reads the log: the newest matches, newest first, at most `limit`, and only lines with a sequence
 /// number below `before` unless that is 0. May block; throws std::runtime_error.

@@ -325,6 +325,7 @@ std::pair<answer, explained> desk::explain(const actor& a, explain_question q) {
         q.user = a.who.name;
         if (q.groups.empty()) q.groups = a.who.groups;
     }
+    q.sees_all = a.role.admin || a.role.auditor;
     auto result = d_.explain(q);
     if (!result.error.empty()) return {refuse(verdict::invalid, result.error), {}};
     return {ok(), std::move(result)};

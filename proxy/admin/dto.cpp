@@ -237,16 +237,6 @@ std::string rules_json(const policy::rule_set& rules) {
     return dump(out);
 }
 
-std::string explained_json(const explained& e) {
-    json out;
-    out["effect"] = policy::to_string(e.effect);
-    out["rule"] = e.rule;
-    out["reasons"] = e.reasons;
-    out["facts"] = e.facts;
-    out["policy"] = e.policy_hash;
-    return dump(out);
-}
-
 std::string audit_json(const std::vector<audit::parsed_line>& newest_first) {
     json out;
     out["records"] = json::array();

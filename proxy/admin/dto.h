@@ -53,7 +53,6 @@ enum class reason_is : std::uint8_t { optional, needed };
                                        const policy::rule_set* rules);
 [[nodiscard]] std::string sessions_json(const std::vector<session_info>& all);
 [[nodiscard]] std::string rules_json(const policy::rule_set& rules);
-[[nodiscard]] std::string explained_json(const explained& e);
 [[nodiscard]] std::string audit_json(const std::vector<audit::parsed_line>& newest_first);
 /// A problem with `faults` when nothing was reloaded.
 [[nodiscard]] std::string reload_json(const reload_answer& r);

@@ -166,7 +166,8 @@ parsed<opt_out_wish> parse_opt_out(std::string_view body) {
 }
 
 parsed<explain_question> parse_explain(std::string_view body) {
-    body_reader in(body, {"as", "groups", "on", "sql", "application", "address"});
+    body_reader in(body,
+                   {"as", "groups", "on", "sql", "application", "address", "search_path", "at"});
     parsed<explain_question> out;
     out.value.user = in.text("as", name_bytes_max);
     out.value.groups = in.texts("groups");
@@ -174,6 +175,12 @@ parsed<explain_question> parse_explain(std::string_view body) {
     out.value.sql = in.text("sql", 1U << 20U);
     out.value.application = in.text("application", name_bytes_max);
     out.value.address = in.text("address", 64);
+    if (auto path = in.text("search_path", 4096); !path.empty())
+        out.value.search_path = std::move(path);
+    if (const auto at = in.text("at", 32); !at.empty()) {
+        out.value.at = parse_iso_time(at);
+        if (!out.value.at) in.fail("\"at\" must be a time such as \"2026-03-01T09:30:00Z\".");
+    }
     out.error = in.error();
     return out;
 }

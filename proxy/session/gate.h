@@ -259,8 +259,6 @@ class gate {
                            actions& out);
     policy::facts_ptr facts_of(std::size_t i, std::string_view sql, actions& out);
     policy::facts_ptr with_names(const policy::facts_ptr& f);
-    void merge_name(const policy::facts& whole, std::size_t statement, const policy::name_use& u,
-                    policy::facts& into);
     bool exempt_in_failed_transaction(const policy::facts& f);
     std::uint32_t stage_query_names(std::vector<policy::name_use> uses, text_ptr text,
                                     bool several);
@@ -299,7 +297,6 @@ class gate {
     void on_failed(const protocol::reply_event& e, protocol::bytes frame, actions& out);
     void on_ready(const protocol::reply_event& e, protocol::bytes frame, actions& out);
     void on_parameter(protocol::bytes body);
-    void note_search_path(const policy::facts& f);
     void answered(std::uint32_t tag, bool well);
     void after_reply(actions& out);
 

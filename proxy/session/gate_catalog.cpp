@@ -3,7 +3,7 @@
 #include <string>
 #include <utility>
 
-#include "policy/sql/builtin_functions.h"
+#include "policy/in_session.h"
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "proxy/auth/scram.h"
@@ -23,25 +23,6 @@ constexpr std::uint32_t question_tag = 0x7fff'fffeu;
 constexpr std::uint32_t question_end_tag = 0x7fff'fffdu;  // of its last answer
 constexpr std::size_t answer_bytes_max = 256u << 10;
 constexpr std::size_t temporary_max = 1'000;
-
-// Without a catalog nothing tells what a function of somebody's making does.
-policy::facts_ptr without_map(const policy::facts_ptr& f) {
-    const auto foreign = [](const policy::function_use& x) {
-        if (x.schema == "pg_catalog" || x.schema == "information_schema") return false;
-        return !x.schema.empty() || !policy::sql::is_builtin_function(x.name);
-    };
-    std::shared_ptr<policy::facts> doubtful;
-    for (std::size_t i = 0; i < f->statements.size(); ++i) {
-        const auto& functions = f->statements[i].functions;
-        const auto at = std::find_if(functions.begin(), functions.end(), foreign);
-        if (at == functions.end()) continue;
-        if (!doubtful) doubtful = std::make_shared<policy::facts>(*f);
-        auto& s = doubtful->statements[i];
-        if (!s.has(policy::kind::opaque)) s.kinds.push_back(policy::kind::opaque);
-        s.opaque_reasons.push_back("there is no catalog to tell what " + at->name + "() reaches");
-    }
-    return doubtful ? doubtful : f;
-}
 
 /// The elements of an array of names in its text form: {pg_catalog,"My Schema"}.
 std::vector<std::string> array_elements(std::string_view text) {
@@ -95,7 +76,7 @@ gate::outcome gate::follow(std::size_t i, policy::facts_ptr& facts, actions& out
     if (!known.configured) return outcome::forward;
     if (!catalog_asked_ && (!known.fresh || catalog_changed_)) return ask_catalog(out);
     if (!known.newest) {
-        facts = without_map(facts);
+        facts = policy::without_catalog(facts);
         return outcome::forward;
     }
     if (known.newest != catalog_) {  // schemas, too, may have come and gone

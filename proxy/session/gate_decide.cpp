@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/in_session.h"
 #include "policy/sha256.h"
 #include "policy/wire_facts.h"
 #include "protocol/backend.h"
@@ -148,7 +149,7 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
     if (const auto o = ask_for_cursors(i, *c.facts, out); o != outcome::forward) return o;
     auto facts = with_prepared(with_names(c.facts));
     f.after = effects_of(*facts);
-    note_search_path(*facts);
+    policy::note_search_path(subject_, *facts, *env_->rules);
     if (const auto o = follow(i, facts, out); o != outcome::forward) return o;
     f.facts = facts;
     const auto now = env_->time->now();

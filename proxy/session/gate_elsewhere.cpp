@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/in_session.h"
 #include "protocol/frontend.h"
 #include "proxy/session/gate.h"
 #include "proxy/session/prepared_transactions.h"
@@ -57,22 +58,9 @@ policy::facts_ptr gate::cursor_of_server(std::string_view name) const {
 // COMMIT PREPARED makes effective what its transaction did. If that went through Sallyport, each of
 // its statements was decided then.
 policy::facts_ptr gate::with_prepared(const policy::facts_ptr& f) {
-    using control = policy::statement_facts::transaction_control;
-    std::shared_ptr<policy::facts> doubtful;
-    for (std::size_t k = 0; k < f->statements.size(); ++k) {
-        const auto& s = f->statements[k];
-        if (s.transaction != control::commit_prepared) continue;
-        if (env_->prepared != nullptr &&
-            env_->prepared->known(subject_.target, s.prepared_transaction))
-            continue;
-        if (!doubtful) doubtful = std::make_shared<policy::facts>(*f);
-        auto& d = doubtful->statements[k];
-        if (!d.has(policy::kind::opaque)) d.kinds.push_back(policy::kind::opaque);
-        d.opaque_reasons.emplace_back(
-            "what the prepared transaction did is not known: it was not prepared through Sallyport "
-            "since its start");
-    }
-    return doubtful ? doubtful : f;
+    return policy::with_prepared(f, [this](const std::string& name) {
+        return env_->prepared != nullptr && env_->prepared->known(subject_.target, name);
+    });
 }
 
 void gate::note_prepared(const policy::facts& f) {

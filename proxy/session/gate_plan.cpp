@@ -2,6 +2,7 @@
 #include <cstring>
 #include <utility>
 
+#include "policy/in_session.h"
 #include "policy/wire_facts.h"
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
@@ -60,15 +61,6 @@ policy::facts_ptr with_parameters(policy::facts_ptr f, const std::vector<std::ui
     auto more = std::make_shared<policy::facts>(*f);
     std::copy_if(types.begin(), types.end(), std::back_inserter(more->parameter_types), own);
     return more;
-}
-
-bool uses_names(const policy::facts& f) noexcept {
-    return std::any_of(f.statements.begin(), f.statements.end(), [](const auto& s) {
-        return std::any_of(s.names.begin(), s.names.end(), [](const policy::name_use& u) {
-            return u.what == policy::name_use::action::execute ||
-                   u.what == policy::name_use::action::fetch;
-        });
-    });
 }
 
 std::vector<policy::name_use> changes_of(const policy::facts& f) {
@@ -507,47 +499,23 @@ bool gate::exempt_in_failed_transaction(const policy::facts& f) {
 
 // EXECUTE and FETCH are what their names stand for.
 policy::facts_ptr gate::with_names(const policy::facts_ptr& f) {
-    if (!uses_names(*f)) return f;
-    auto merged = std::make_shared<policy::facts>(*f);
-    for (std::size_t k = 0; k < f->statements.size(); ++k)
-        for (const auto& u : f->statements[k].names)
-            merge_name(*f, k, u, *merged);
-    merged->literal_sensitive = true;
-    return merged;
-}
-
-void gate::merge_name(const policy::facts& whole, std::size_t statement, const policy::name_use& u,
-                      policy::facts& into) {
-    using what = policy::name_use::action;
-    if (u.what != what::execute && u.what != what::fetch) return;
-    const auto maker = u.what == what::execute ? what::prepare : what::declare;
-    policy::facts_ptr inner;
-    for (std::size_t k = 0; k < statement; ++k)
-        for (const auto& made : whole.statements[k].names)
-            if (made.what == maker && made.name == u.name) inner = made.inner;
-    std::string doubt;
-    if (!inner) {
+    return policy::with_names(f, [this](const policy::name_use& u) {
+        policy::named_sql out;
         const bound_sql* found = nullptr;
-        if (u.what == what::execute) {
+        if (u.what == policy::name_use::action::execute) {
             found = names_.find_statement(u.name);
         } else if (const auto* p = names_.find_portal(u.name)) {
             found = &p->sql;
         }
-        if (found != nullptr) inner = found->facts;
-        if (found == nullptr && u.what == what::fetch) {
-            inner = cursor_of_server(u.name);
-        } else if (inner && found->epoch != names_.epoch())
-            doubt = "something of unknown effect ran since \"" + u.name + "\" was made";
-        if (!inner) doubt = "\"" + u.name + "\" is not a name that this session made";
-    }
-    if (inner)
-        into.statements.insert(into.statements.end(), inner->statements.begin(),
-                               inner->statements.end());
-    if (doubt.empty()) return;
-    auto& s = into.statements.emplace_back();
-    s.command = u.what == what::execute ? "execute" : "fetch";
-    s.kinds.push_back(policy::kind::opaque);
-    s.opaque_reasons.push_back(std::move(doubt));
+        if (found == nullptr) {
+            if (u.what == policy::name_use::action::fetch) out.facts = cursor_of_server(u.name);
+            return out;
+        }
+        out.facts = found->facts;
+        if (out.facts && found->epoch != names_.epoch())
+            out.doubt = "something of unknown effect ran since \"" + u.name + "\" was made";
+        return out;
+    });
 }
 
 portal* gate::fetched_cursor(const policy::facts& f) {

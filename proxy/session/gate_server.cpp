@@ -2,6 +2,7 @@
 #include <cctype>
 #include <utility>
 
+#include "policy/in_session.h"
 #include "protocol/backend.h"
 #include "protocol/sqlstate.h"
 #include "proxy/session/gate.h"
@@ -216,46 +217,7 @@ void gate::note_parameter(std::string_view name, std::string_view value) {
 // Every schema that the session ever put on its path counts: which of them is in force when a
 // statement runs depends on transactions that may yet be rolled back.
 void gate::add_search_path(std::string_view value) {
-    constexpr std::size_t schemas_max = 64;
-    auto& schemas = subject_.search_path_schemas;
-    std::size_t at = 0;
-    while (at <= value.size() && schemas.size() < schemas_max) {
-        const auto end = std::min(value.find(',', at), value.size());
-        auto name = value.substr(at, end - at);
-        while (!name.empty() && (name.front() == ' ' || name.front() == '\''))
-            name.remove_prefix(1);
-        while (!name.empty() && (name.back() == ' ' || name.back() == '\''))
-            name.remove_suffix(1);
-        std::string folded;
-        if (name.size() >= 2 && name.front() == '"' && name.back() == '"')
-            folded = name.substr(1, name.size() - 2);
-        else
-            for (const char c : name)
-                folded.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
-        if (folded == "$user") folded = subject_.principal.name;
-        // SET gives names as the server stores them, a startup parameter as they were written.
-        for (const auto& schema : {folded, std::string(name)})
-            if (!schema.empty() &&
-                std::find(schemas.begin(), schemas.end(), schema) == schemas.end())
-                schemas.push_back(schema);
-        at = end + 1;
-    }
-}
-
-// A path that is set in the very text that uses it counts for all of the text. One whose value
-// cannot be known (set_config with a parameter) may hold any schema that a rule speaks of.
-void gate::note_search_path(const policy::facts& f) {
-    for (const auto& s : f.statements)
-        for (const auto& c : s.settings) {
-            if (c.name == "search_path" && !c.value.empty()) add_search_path(c.value);
-            const bool to_default =
-                s.command == "set" || s.command == "reset" || s.command == "discard";
-            if (to_default || !c.value.empty() || (!c.name.empty() && c.name != "search_path"))
-                continue;
-            for (const auto& [name, resource] : env_->rules->resources)
-                for (const auto& r : resource.relations)
-                    if (r.schema != "*") add_search_path('"' + r.schema + '"');
-        }
+    policy::add_search_path(subject_, value);
 }
 
 void gate::after_reply(actions& out) {

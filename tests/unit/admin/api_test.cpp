@@ -455,6 +455,22 @@ TEST(api_explain, asking_for_somebody_else_or_with_made_up_groups_needs_a_role) 
     EXPECT_EQ(ask("dave", R"({"as":"bob","on":"shop","sql":"select 1"})").status, 200U);
 }
 
+TEST(api_explain, circumstances_are_checked_and_passed_on) {
+    api_world w;
+    const auto ask = [&](const std::string& user, const std::string& more) {
+        return w.send_as(user, "POST", "/api/v1/decisions", R"({"on":"shop")" + more + "}");
+    };
+
+    const auto own = ask("alice", R"(,"search_path":"pii, public","at":"2026-03-01T09:30:00Z")");
+    EXPECT_THAT(own.body, HasSubstr("path pii, public"));
+    EXPECT_THAT(own.body, HasSubstr(R"("at":"2026-03-01T09:30:00.000Z")"));
+    EXPECT_THAT(own.body, testing::Not(HasSubstr("sees all")));
+    EXPECT_THAT(ask("alice", "").body, HasSubstr("path of the start"));
+    EXPECT_THAT(ask("dave", "").body, HasSubstr("sees all"));
+    EXPECT_EQ(ask("alice", R"(,"at":"tomorrow")").status, 400U);
+    EXPECT_EQ(ask("alice", R"(,"search_path":["pii"])").status, 400U);
+}
+
 TEST(api_audit, query_is_checked_and_passed_on) {
     api_world w;
 

@@ -124,6 +124,9 @@ dependencies world::make() {
         e.reasons = {"as " + q.user};
         for (const auto& g : q.groups)
             e.reasons.push_back("in " + g);
+        e.reasons.push_back("path " + q.search_path.value_or("of the start"));
+        if (q.at) e.at = *q.at;
+        if (q.sees_all) e.notes.emplace_back("sees all");
         return e;
     };
     d.read_audit = [](const audit::query& q, std::size_t limit, std::uint64_t before) {
