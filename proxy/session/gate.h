@@ -329,7 +329,7 @@ class gate {
     outcome fit_role(std::size_t frames, actions& out);
     void role_answered(bool well, actions& out);
     void note_role_effects(const policy::facts& f);
-    void note_refused_by_server(const protocol::backend::error_response& e, actions& out);
+    void note_refused_by_server(std::string_view sqlstate, std::string_view message, actions& out);
 
     // probing (gate_probe.cpp)
     outcome probe_syntax(std::size_t i, std::string_view sql, actions& out);

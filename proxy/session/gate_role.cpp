@@ -114,9 +114,10 @@ void gate::note_role_effects(const policy::facts& f) {
 }
 
 // What the unapproved role was refused is an attempt that the rules did not see.
-void gate::note_refused_by_server(const protocol::backend::error_response& e, actions& out) {
+void gate::note_refused_by_server(std::string_view sqlstate, std::string_view message,
+                                  actions& out) {
     if (limits_.unapproved_role.empty() || role_ == role::full) return;
-    if (e.sqlstate() != protocol::sqlstate::insufficient_privilege || !last_facts_) return;
+    if (sqlstate != protocol::sqlstate::insufficient_privilege || !last_facts_) return;
     audit::record r;
     r.event = "server.refused";
     r.at = env_->time->now();
@@ -126,7 +127,7 @@ void gate::note_refused_by_server(const protocol::backend::error_response& e, ac
         .with("session", std::to_string(subject_.session.value))
         .with("target", subject_.target)
         .with("role", limits_.unapproved_role)
-        .with("error", protocol::backend::sanitize_text(e.message(), 400))
+        .with("error", protocol::backend::sanitize_text(message, 400))
         .with("policy", env_->rules->hash)
         .with("statement", last_facts_->redacted);
     out.add(action::type::record).record = std::make_unique<audit::record>(std::move(r));

@@ -148,7 +148,7 @@ void gate::on_failed(const reply_event& e, bytes frame, actions& out) {
         protocol::backend::error_response::decode(frame.substr(protocol::frame_header_bytes));
     const bool fatal = report && (report->severity() == "FATAL" || report->severity() == "PANIC");
     if (fatal) saw_fatal_ = true;
-    if (report && !fatal) note_refused_by_server(*report, out);
+    if (report && !fatal) note_refused_by_server(report->sqlstate(), report->message(), out);
     if (e.who.what == expect::query) query_failed_ = true;
     const auto ours = std::find_if(refusals_.begin(), refusals_.end(),
                                    [&](const auto& r) { return r.first == e.who.tag; });
