@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "policy/address.h"
 #include "policy/catalog/resolve.h"
@@ -131,7 +132,9 @@ class explainer {
             e_.path = path_of_session(newest_->source(), upstream_role(*target_, s_.principal),
                                       q_.search_path);
             policy::catalog::session_names names;
+            const std::vector<std::string> no_temporary;
             names.path = &e_.path.schemas;
+            names.temporary = &no_temporary;
             auto found = policy::catalog::resolve(*named, *newest_, names);
             facts = std::move(found.facts);
             unknown_name = found.unknown_name;
