@@ -1,14 +1,14 @@
 // Opens connections, says "ready", and keeps them idle until its standard input ends.
 //   idle_connections COUNT CONNECTION-STRING
 
-#include <libpq-fe.h>
-
 #include <charconv>
 #include <cstddef>
 #include <cstdio>
 #include <memory>
 #include <string_view>
 #include <vector>
+
+#include <libpq-fe.h>
 
 namespace {
 

@@ -41,15 +41,20 @@ constexpr kind_mask access_kind(const relation_use& use) noexcept {
 /// Walks pairs through the tiers. One object lives for one decision.
 class evaluator {
   public:
-    evaluator(const rule_set& p, const std::vector<compiled_rule>& rules, const subject& s,
-              instant now, with_reasons reasons)
-        : p_(p), rules_(rules), s_(s), now_(now), reasons_(reasons != with_reasons::no) {
+    evaluator(const rule_set& p, const compiled_target& target, const subject& s, instant now,
+              with_reasons reasons)
+        : p_(p),
+          target_(target),
+          rules_(target.rules),
+          s_(s),
+          now_(now),
+          reasons_(reasons != with_reasons::no) {
         context_.principal = &s.principal;
         context_.application = s.application;
         context_.address = s.address;
         context_.search_path = &s.search_path_schemas;
         standings_ = reasons == with_reasons::and_standings;
-        if (standings_) seen_.resize(rules.size());
+        if (standings_) seen_.resize(rules_.size());
     }
 
     void session() { judge(bit(kind::connect), nullptr, nullptr); }
@@ -91,31 +96,33 @@ class evaluator {
     void judge(kind_mask pending, const relation_use* use, const statement_facts* st) {
         for (std::size_t i = 0; i < seen_.size(); ++i)
             look(i, pending, use, st);
-        for (std::size_t i = 0; i < rules_.size() && pending != 0;) {
-            const auto tier = rules_[i].tier;
-            auto end = i;
+        for (rule_walk walk(target_, use, context_.search_path); !walk.done() && pending != 0;) {
+            const auto tier = rules_[walk.at()].tier;
+            const auto from = walk;
             tier_result found;
-            for (; end < rules_.size() && rules_[end].tier == tier; ++end) {
-                const auto matched = match(end, pending, use, st);
-                auto& slot = rules_[end].effect == effect::deny   ? found.deny
-                             : rules_[end].effect == effect::hold ? found.hold
-                                                                  : found.allow;
+            for (; !walk.done() && rules_[walk.at()].tier == tier; walk.advance()) {
+                const auto i = walk.at();
+                const auto matched = match(i, pending, use, st);
+                auto& slot = rules_[i].effect == effect::deny   ? found.deny
+                             : rules_[i].effect == effect::hold ? found.hold
+                                                                : found.allow;
                 slot |= matched;
-                if (matched != 0 && !seen_.empty()) seen_[end].matched = true;
+                if (matched != 0 && !seen_.empty()) seen_[i].matched = true;
             }
-            if (found.all() != 0) settle(i, end, found, pending, use, st);
+            if (found.all() != 0) settle(from, found, pending, use, st);
             pending &= ~found.all();
-            i = end;
         }
         if (pending != 0) unmatched(pending, use);
     }
 
-    /// Deny beats hold beats allow, pair by pair, among the rules [from, end) of one tier.
-    void settle(std::size_t from, std::size_t end, const tier_result& found, kind_mask pending,
+    /// Deny beats hold beats allow, pair by pair, among the rules of the tier at which `walk` is.
+    void settle(rule_walk walk, const tier_result& found, kind_mask pending,
                 const relation_use* use, const statement_facts* st) {
         const kind_mask held = found.hold & ~found.deny;
         const kind_mask allowed = found.allow & ~found.deny & ~found.hold;
-        for (auto i = from; i < end; ++i) {
+        const auto tier = rules_[walk.at()].tier;
+        for (; !walk.done() && rules_[walk.at()].tier == tier; walk.advance()) {
+            const auto i = walk.at();
             const auto& r = rules_[i];
             const auto decides =
                 match(i, pending, use, st) & (r.effect == effect::deny   ? found.deny
@@ -276,6 +283,7 @@ class evaluator {
     }
 
     const rule_set& p_;
+    const compiled_target& target_;
     const std::vector<compiled_rule>& rules_;
     const subject& s_;
     instant now_;

@@ -51,8 +51,8 @@ void load_resources(loading& l, const YAML::Node& node) {
         l.in.fail(node, "'resources' must be a map of names and resources");
         return;
     }
-    if (node.size() > entries_max) {
-        l.in.fail(node, "there are more than " + std::to_string(entries_max) + " resources");
+    if (node.size() > resources_max) {
+        l.in.fail(node, "there are more than " + std::to_string(resources_max) + " resources");
         return;
     }
     for (const auto& entry : node) {

@@ -27,7 +27,8 @@ struct loading {
 /// Caps of the policy. A number of the file outside its range is a fault that names the range.
 inline constexpr int tier_max = 10'000;
 inline constexpr int approvals_max = 20;
-inline constexpr std::size_t rules_max = 2'000;
+inline constexpr std::size_t rules_max = 20'000;
+inline constexpr std::size_t resources_max = 20'000;
 inline constexpr std::size_t entries_max = 1'000;  ///< of one list
 inline constexpr std::size_t message_bytes_max = 500;
 inline constexpr std::size_t ticket_pattern_bytes_max = 200;

@@ -188,9 +188,28 @@ compiled_rule compile_rule(const rule& r, std::uint32_t index) {
     return c;
 }
 
+void note_place(compiled_target& t, std::uint32_t place) {
+    const auto add = [place](compiled_target::places& to) {
+        if (to.empty() || to.back() != place) to.push_back(place);
+    };
+    const auto& r = t.rules[place];
+    const bool all = std::any_of(r.patterns.begin(), r.patterns.end(),
+                                 [](const auto& p) { return p.schema == "*" && p.name == "*"; });
+    if (r.whole_target || all) return add(t.whole);
+    for (const auto& p : r.patterns) {
+        if (p.name != "*") {
+            add(t.by_name[p.name]);
+        } else {
+            add(t.schemas);
+            add(t.by_schema[p.schema]);
+        }
+    }
+}
+
 /// The rules as seen from one target; `target` empty: from one that no resource names.
-std::vector<compiled_rule> compile_for(const rule_set& p, const std::string& target) {
-    std::vector<compiled_rule> out;
+compiled_target compile_for(const rule_set& p, const std::string& target) {
+    compiled_target made;
+    auto& out = made.rules;
     for (std::uint32_t i = 0; i < p.rules.size(); ++i) {
         const auto& r = p.rules[i];
         auto c = compile_rule(r, i);
@@ -209,7 +228,9 @@ std::vector<compiled_rule> compile_for(const rule_set& p, const std::string& tar
     }
     std::stable_sort(out.begin(), out.end(),
                      [](const auto& a, const auto& b) { return a.tier < b.tier; });
-    return out;
+    for (std::uint32_t i = 0; i < out.size(); ++i)
+        note_place(made, i);
+    return made;
 }
 
 }  // namespace
@@ -277,9 +298,52 @@ std::string to_string(const relation_pattern& p) {
     return p.columns.empty() ? out : out + ")";
 }
 
-const std::vector<compiled_rule>& compiled_rules::of(std::string_view target) const noexcept {
+const compiled_target& compiled_rules::of(std::string_view target) const noexcept {
     const auto found = by_target.find(target);
     return found == by_target.end() ? elsewhere : found->second;
+}
+
+rule_walk::rule_walk(const compiled_target& t, const relation_use* use,
+                     const std::vector<std::string>* search_path) noexcept
+    : end_(static_cast<std::uint32_t>(t.rules.size())) {
+    every_ = use != nullptr && use->name == every_relation;
+    if (every_) return;
+    lists_[count_++] = t.whole;
+    if (use != nullptr) {
+        add(t.by_name, use->name);
+        // Without a schema it may be in any of the path, and a pattern `schema.*` means it then.
+        if (!use->schema.empty()) {
+            add(t.by_schema, use->schema);
+        } else if (search_path != nullptr && search_path->size() > path_max) {
+            lists_[count_++] = t.schemas;
+        } else {
+            if (may_be_in_pg_catalog(*use)) add(t.by_schema, "pg_catalog");
+            if (search_path != nullptr)
+                for (const auto& schema : *search_path)
+                    add(t.by_schema, schema);
+        }
+    }
+    find();
+}
+
+void rule_walk::add(const compiled_target::by_text& from, std::string_view text) noexcept {
+    if (const auto found = from.find(text); found != from.end()) lists_[count_++] = found->second;
+}
+
+void rule_walk::find() noexcept {
+    at_ = end_;
+    for (std::size_t i = 0; i < count_; ++i)
+        if (!lists_[i].empty()) at_ = std::min(at_, lists_[i].front());
+}
+
+void rule_walk::advance() noexcept {
+    if (every_) {
+        ++at_;
+        return;
+    }
+    for (std::size_t i = 0; i < count_; ++i)
+        if (!lists_[i].empty() && lists_[i].front() == at_) lists_[i] = lists_[i].subspan(1);
+    find();
 }
 
 std::shared_ptr<const compiled_rules> compile(const rule_set& p) {

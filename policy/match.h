@@ -1,10 +1,14 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "policy/commands.h"
@@ -29,12 +33,54 @@ struct compiled_rule {
     std::vector<relation_pattern> patterns;  ///< of all its resources on this target
 };
 
-/// INVARIANT: every list is in the order of rule_set::rules, thus ascending in tier.
-struct compiled_rules {
-    std::map<std::string, std::vector<compiled_rule>, std::less<>> by_target;
-    std::vector<compiled_rule> elsewhere;  ///< for targets that no resource names
+/// The rules of one target, and which of them can speak of what: a statement is held against those
+/// alone, however many there are.
+/// INVARIANT: every list is in the order of rule_set::rules, thus ascending in tier. The others
+/// are lists of places in `rules`.
+struct compiled_target {
+    struct name_hash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view s) const noexcept {
+            return std::hash<std::string_view>{}(s);
+        }
+    };
+    using places = std::vector<std::uint32_t>;
+    using by_text = std::unordered_map<std::string, places, name_hash, std::equal_to<>>;
 
-    [[nodiscard]] const std::vector<compiled_rule>& of(std::string_view target) const noexcept;
+    std::vector<compiled_rule> rules;
+    places whole;       ///< those that speak of the target as such, or of `*.*`
+    places schemas;     ///< those with a pattern `schema.*`
+    by_text by_schema;  ///< the same, by the schema
+    by_text by_name;    ///< those with a pattern that names the table
+};
+
+struct compiled_rules {
+    std::map<std::string, compiled_target, std::less<>> by_target;
+    compiled_target elsewhere;  ///< for targets that no resource names
+
+    [[nodiscard]] const compiled_target& of(std::string_view target) const noexcept;
+};
+
+/// The places of the rules that can match a use of a relation (null: the target as such), in order.
+/// `search_path` as in match_context. A value: a copy goes on from where it was made. The target
+/// outlives it.
+class rule_walk {
+  public:
+    rule_walk(const compiled_target& t, const relation_use* use,
+              const std::vector<std::string>* search_path) noexcept;
+    [[nodiscard]] bool done() const noexcept { return at_ == end_; }
+    [[nodiscard]] std::uint32_t at() const noexcept { return at_; }
+    void advance() noexcept;
+
+  private:
+    static constexpr std::size_t path_max = 5;  // of a longer one, every schema counts
+    void add(const compiled_target::by_text& from, std::string_view text) noexcept;
+    void find() noexcept;
+    std::array<std::span<const std::uint32_t>, 3 + path_max> lists_;
+    std::size_t count_ = 0;
+    bool every_ = false;
+    std::uint32_t at_ = 0;
+    std::uint32_t end_ = 0;
 };
 
 [[nodiscard]] std::shared_ptr<const compiled_rules> compile(const rule_set& p);

@@ -18,9 +18,9 @@ namespace sallyport::policy {
 
 /// What a text may cost before it is refused.
 struct yaml_limits {
-    std::size_t bytes_max = 1u << 20;
+    std::size_t bytes_max = 8u << 20;
     int depth_max = 32;  ///< nested maps and lists
-    std::size_t nodes_max = 100'000;
+    std::size_t nodes_max = 1'000'000;
 };
 
 /// One file being read. Collects faults; never throws for content.

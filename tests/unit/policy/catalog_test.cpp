@@ -401,6 +401,51 @@ TEST(Catalog, OperatorClassesAreCalledByTheTableThatUsesThem) {
     EXPECT_TRUE(about(s).finds("INSERT INTO orders VALUES (1)", "read pii.customers"));
 }
 
+TEST(Catalog, WhatASessionMadeFollowsTheNewestCatalog) {
+    shop s;
+    s.view(public_schema, "plain", "SELECT id FROM public.orders");
+    auto q = about(s);
+    q.own.note(q.ask("CREATE TEMP VIEW mine AS SELECT * FROM public.plain").facts->statements[0]);
+    EXPECT_FALSE(q.finds("SELECT * FROM mine", "read pii.customers"));
+    for (auto& r : s.r.relations)
+        if (r.name == "plain") r.definition = "SELECT ssn FROM pii.customers";
+    const auto own = q.own;
+    q = about(s);
+    q.own = own;
+    EXPECT_TRUE(q.finds("SELECT * FROM mine", "read pii.customers"));
+}
+
+TEST(Catalog, WritingThroughAViewOfTheSessionWritesItsTable) {
+    auto q = about({});
+    q.own.note(q.ask("CREATE TEMP VIEW mine AS SELECT * FROM pii.customers").facts->statements[0]);
+    q.own.note(
+        q.ask("CREATE TEMP TABLE copied AS SELECT * FROM pii.customers").facts->statements[0]);
+    EXPECT_TRUE(q.finds("DELETE FROM mine", "write pii.customers"));
+    EXPECT_FALSE(q.finds("SELECT * FROM mine", "write pii.customers"));
+    EXPECT_FALSE(q.finds("DELETE FROM copied", "write pii.customers"));
+}
+
+TEST(Catalog, DropTakesAlongViewsAndPolicies) {
+    shop s;
+    const oid view = s.view(pii, "shown", "SELECT id FROM public.orders");
+    s.r.view_columns.push_back({view, s.id_of("orders"), "id"});
+    const auto q = about(s);
+    EXPECT_TRUE(q.finds("DROP TABLE public.orders CASCADE", "write pii.shown"));
+    EXPECT_FALSE(q.finds("DELETE FROM public.orders", "write pii.shown"));
+}
+
+TEST(Catalog, APolicyWithoutWithCheckIsEvaluatedByInsert) {
+    shop s;
+    for (auto& r : s.r.relations)
+        if (r.name == "orders") r.row_security = true;
+    expression_row e;
+    e.what = expression_row::use::policy_using;
+    e.relation = s.id_of("orders");
+    e.text = "EXISTS ( SELECT FROM pii.customers)";
+    s.r.expressions.push_back(e);
+    EXPECT_TRUE(about(s).finds("INSERT INTO public.orders VALUES (1)", "read pii.customers"));
+}
+
 TEST(Catalog, DeepAndRoundGraphsEnd) {
     shop s;
     s.function(public_schema, "f0", "sql", "SELECT ssn FROM pii.customers");
