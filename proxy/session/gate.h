@@ -240,6 +240,7 @@ class gate {
     std::size_t run_region(protocol::bytes data, actions& out);
     void forward_region(protocol::bytes data, std::size_t frames, actions& out);
     void forward_frame_effects(planned& f);
+    void keep_permits() noexcept;
     std::size_t refuse_at(protocol::bytes data, std::size_t frame, actions& out);
     void inject_failure(char tag, refusal why, actions& out);
     void violation(const std::string& what, actions& out);

@@ -152,9 +152,10 @@ void gate::ask_server(std::string_view question, std::optional<std::string_view>
     protocol::frontend::execute{name, 0}.encode(frames);
     protocol::frontend::close{kind::portal, name}.encode(frames);
     protocol::frontend::close{kind::statement, name}.encode(frames);
+    const bool inside_a_batch = replies_.unsynced();
     for (const auto what : {expect::parse, expect::bind, expect::execute, expect::close})
         replies_.push({what, reply_action::suppress, question_tag});
-    if (replies_.unsynced()) {  // a Sync would end the client's batch
+    if (inside_a_batch) {  // which a Sync would end
         protocol::frontend::flush{}.encode(frames);
         replies_.push({expect::close, reply_action::suppress, question_end_tag});
     } else {

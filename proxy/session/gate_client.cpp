@@ -191,14 +191,20 @@ std::size_t gate::consumed_up_to(std::size_t frames) const noexcept {
 
 std::size_t gate::run_region(bytes data, actions& out) {
     const auto what = plan(data, out);
-    if (what == outcome::wait) return 0;
+    if (what == outcome::wait) {
+        keep_permits();
+        return 0;
+    }
     if (!grants_.empty() && !region_recorded_) {  // also for what goes before a refused frame
         request_records(out);
         return 0;
     }
     const std::size_t goes = what == outcome::forward ? region_.size() : waiting_frame_;
     if (const auto o = fit_role(goes, out); o != outcome::forward) {
-        if (o == outcome::wait) return 0;
+        if (o == outcome::wait) {
+            keep_permits();
+            return 0;
+        }
         return refuse_at(data, refused_->first, out);
     }
     if (what == outcome::refuse) return refuse_at(data, waiting_frame_, out);
@@ -215,6 +221,12 @@ std::size_t gate::run_region(bytes data, actions& out) {
     else
         forward_region(data, region_.size(), out);
     return used;
+}
+
+// The region waits once more before it goes: what was recorded for it stays so.
+void gate::keep_permits() noexcept {
+    for (auto& [frame, proof] : permits_)
+        if (!proof && frame < region_.size()) proof = std::move(region_[frame].proof);
 }
 
 // INVARIANT: every frame here was planned with outcome forward and carries its permit.

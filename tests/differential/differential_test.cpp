@@ -10,13 +10,14 @@
 #include <gtest/gtest.h>
 
 #include "tests/differential/arena.h"
+#include "tests/support/seed.h"
 
 /// Random sequences, played against PostgreSQL directly and through Sallyport.
 namespace sallyport::tests::differential {
 namespace {
 
 struct settings {
-    std::uint64_t seed = std::random_device{}();
+    std::uint64_t seed = first_seed();
     std::uint64_t count = 0;  ///< per test; 0: until the time is up
     unsigned seconds = 15;    ///< per test; 0: until the count is reached
     unsigned lanes = 3;

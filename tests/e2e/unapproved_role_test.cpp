@@ -16,7 +16,8 @@ class unapproved_role : public e2e {
             "DO $$ BEGIN CREATE ROLE app_limited; EXCEPTION WHEN duplicate_object THEN NULL; END "
             "$$; GRANT app_limited TO app; GRANT USAGE ON SCHEMA public TO app_limited; "
             "CREATE TABLE public.notes (id int); GRANT SELECT, INSERT ON public.notes TO "
-            "app_limited, app; GRANT SELECT (id, name) ON public.customers TO app_limited");
+            "app_limited, app; REVOKE ALL ON public.customers FROM PUBLIC; GRANT ALL ON "
+            "public.customers TO app; GRANT SELECT (id, name) ON public.customers TO app_limited");
         options.targets["shop"].more = "    unapproved_role: app_limited\n";
         options.policy = example_policy();
         const std::string opaque =

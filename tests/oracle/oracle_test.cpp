@@ -15,13 +15,14 @@
 #include "tests/oracle/judge.h"
 #include "tests/oracle/world.h"
 #include "tests/support/postgres_server.h"
+#include "tests/support/seed.h"
 
 /// Random statements over random worlds: PostgreSQL says what they touched, and the facts must.
 namespace sallyport::tests::oracle {
 namespace {
 
 struct settings {
-    std::uint64_t seed = std::random_device{}();
+    std::uint64_t seed = first_seed();
     std::uint64_t count = 0;    ///< worlds; 0: until the time is up
     unsigned seconds = 20;      ///< 0: until the count is reached
     unsigned statements = 250;  ///< of one world

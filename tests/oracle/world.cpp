@@ -369,7 +369,9 @@ std::string world::definitions_behind(const std::string& text) const {
             const auto& sql = script_[i];
             if (sql.starts_with("insert") || shown.contains(i)) continue;
             static const std::regex object(
-                R"((?:create|alter|on|to) (?:\w+ )*?(?:table|view|function|procedure|aggregate|domain|type|operator|on|to) ([a-z]+)\.([a-z0-9_]+|[-+<>]+))");
+                std::string(R"((?:create|alter|on|to) (?:\w+ )*?)") +
+                R"((?:table|view|function|procedure|aggregate|domain|type|operator|on|to) )" +
+                R"(([a-z]+)\.([a-z0-9_]+|[-+<>]+))");
             std::smatch m;
             if (!std::regex_search(sql, m, object)) continue;
             const auto name = m[2].str();

@@ -79,7 +79,7 @@ TEST(load_faults, languages_that_can_do_anything_are_not_harmless) {
     EXPECT_THAT(faults_of(head + "harmless: { functions: [slug] }\n"),
                 ElementsAre(HasSubstr("'slug' must be schema.function")));
     EXPECT_THAT(faults_of(head + "harmless: { language: [plperl] }\n"),
-                ElementsAre(HasSubstr("'languages'")));
+                ElementsAre(HasSubstr("did you mean languages?")));
 }
 
 TEST(load_faults, nul_byte_is_reported_at_its_place) {
