@@ -411,6 +411,7 @@ class gate {
     bool role_changed_in_transaction_ = false;
     std::size_t logged_frames_ = 0;  ///< of the region, those that are in the log already
     bool region_granted_ = false;    ///< a pass or an opt-out stands behind something of the region
+    static constexpr std::size_t answer_bytes_max = 256u << 10;  ///< a longer row is not read
     bool question_failed_ = false;
     bool asking_ = false;                      ///< an answer to ask_server() is under way
     std::optional<std::string> asked_cursor_;  ///< that or its analysis is about this cursor

@@ -21,7 +21,6 @@ namespace {
 
 constexpr std::uint32_t question_tag = 0x7fff'fffeu;
 constexpr std::uint32_t question_end_tag = 0x7fff'fffdu;  // of its last answer
-constexpr std::size_t answer_bytes_max = 256u << 10;
 constexpr std::size_t temporary_max = 1'000;
 
 /// The elements of an array of names in its text form: {pg_catalog,"My Schema"}.

@@ -22,7 +22,6 @@ bool needs_whole(char tag) noexcept {
     return tag == 'E' || tag == 'S' || tag == 'Z';
 }
 
-constexpr std::size_t path_row_bytes_max = 64u << 10;
 constexpr std::size_t error_bytes_max = 1u << 20;  // a longer ErrorResponse is passed on unread
 
 std::string upper(std::string_view text) {
@@ -56,7 +55,8 @@ std::size_t gate::on_server(bytes data, actions& out) {
         const char tag = scan.header.tag;
         const auto whole = scan.header.frame_bytes();
         const bool read = (needs_whole(tag) && (tag != 'E' || whole <= error_bytes_max)) ||
-                          (asking_ && tag == 'D' && whole <= path_row_bytes_max);
+                          (asking_ && tag == 'D' && whole <= answer_bytes_max) ||
+                          (!preparing_.empty() && tag == 'C' && whole <= 64);
         if (read && rest.size() < whole) break;
         const auto here = std::min(whole, rest.size());
         const char status = tag == 'Z' && whole == 6 ? rest[5] : '\0';

@@ -117,7 +117,7 @@ TEST_F(unapproved_role, is_not_the_clients_to_leave) {
     for (const char* sql :
          {"SET ROLE NONE", "SET ROLE app", "SET LOCAL ROLE NONE", "SET SESSION AUTHORIZATION app",
           "RESET SESSION AUTHORIZATION", "SELECT set_config('role', 'none', false)",
-          "SELECT 1; SET ROLE NONE; SELECT ssn FROM customers"}) {
+          "SELECT 1; SET ROLE NONE; SELECT name FROM customers"}) {
         SCOPED_TRACE(sql);
         EXPECT_EQ(c.ask(sql).sqlstate(), "42501");
         EXPECT_EQ(role_of(c), "app_limited");
