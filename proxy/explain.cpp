@@ -129,12 +129,13 @@ class explainer {
         bool unknown_name = false;
         if (newest_) {
             say_catalog(*newest_, e_.catalog);
-            e_.path = path_of_session(newest_->source(), upstream_role(*target_, s_.principal),
+            e_.path = path_of_session(newest_->source(), roles_of(*target_, s_.principal),
                                       q_.search_path);
             policy::catalog::session_names names;
             const std::vector<std::string> no_temporary;
             names.path = &e_.path.schemas;
             names.temporary = &no_temporary;
+            names.harmless = &w_.rules.harmless;
             auto found = policy::catalog::resolve(*named, *newest_, names);
             facts = std::move(found.facts);
             unknown_name = found.unknown_name;
@@ -160,7 +161,9 @@ class explainer {
 
     /// Where the server cannot be asked for the path, every schema counts.
     void compare_with_any_path(const policy::facts& named, const policy::decision& d) {
-        const auto anywhere = policy::catalog::resolve(named, *newest_, {});
+        policy::catalog::session_names names;
+        names.harmless = &w_.rules.harmless;
+        const auto anywhere = policy::catalog::resolve(named, *newest_, names);
         e_.path.matters = anywhere.path_matters;
         if (!anywhere.path_matters) return;
         const auto other = decide(anywhere.facts.get());
@@ -203,6 +206,10 @@ class explainer {
                 "asks the server to parse the text, which runs nothing. If the server does not "
                 "know the name, the client gets the server's error; if it does, the decision "
                 "stands");
+        if (!target_->unapproved_role.empty() && d.effect != policy::effect::deny)
+            notes.push_back("without a pass or an opt-out behind it, it runs as the role " +
+                            target_->unapproved_role +
+                            ": what that may not do, the server refuses");
         if (runs_what_a_session_made(text))
             notes.emplace_back(
                 "explained for a session that has just begun: what another session prepared, or "

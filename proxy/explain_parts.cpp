@@ -148,24 +148,28 @@ bool has_schema(const policy::catalog::rows& r, const std::string& name) {
 
 }  // namespace
 
-std::string upstream_role(const target_settings& t, const policy::principal& p) {
-    return t.login.as_client ? p.name : t.login.user;
+session_roles roles_of(const target_settings& t, const policy::principal& p) {
+    session_roles out;
+    out.login = t.login.as_client ? p.name : t.login.user;
+    out.current = t.unapproved_role.empty() ? out.login : t.unapproved_role;
+    return out;
 }
 
-admin::explained_path path_of_session(const policy::catalog::rows& r, const std::string& role,
+admin::explained_path path_of_session(const policy::catalog::rows& r, const session_roles& roles,
                                       const std::optional<std::string>& given) {
     admin::explained_path out;
     std::string text = "\"$user\", public";
     out.from = "PostgreSQL's default";
     int rank = 0;
     for (const auto& s : r.settings) {
-        if (s.name != "search_path" || (!s.role.empty() && s.role != role)) continue;
+        if (s.name != "search_path" || (!s.role.empty() && s.role != roles.login)) continue;
         const int better = 1 + (s.role.empty() ? 0 : 2) + (s.this_database ? 1 : 0);
         if (better <= rank) continue;
         rank = better;
         text = s.value;
-        out.from = (s.role.empty() ? "the setting of every role" : "the setting of role " + role) +
-                   (s.this_database ? " in database " + r.database : "");
+        out.from =
+            (s.role.empty() ? "the setting of every role" : "the setting of role " + roles.login) +
+            (s.this_database ? " in database " + r.database : "");
         if (s.role.empty() && s.this_database) out.from = "the setting of database " + r.database;
     }
     if (given) {
@@ -173,7 +177,7 @@ admin::explained_path path_of_session(const policy::catalog::rows& r, const std:
         out.from = "the question";
     }
     for (auto& name : policy::path_schemas(text)) {
-        if (name == "$user") name = role;
+        if (name == "$user") name = roles.current;
         const bool again = std::ranges::find(out.schemas, name) != out.schemas.end();
         if (!again && (name == "pg_catalog" || has_schema(r, name)))
             out.schemas.push_back(std::move(name));

@@ -12,15 +12,19 @@
 /// The parts of an explanation; private to explain.cpp and its tests.
 namespace sallyport::proxy {
 
-/// The role that a session of this person has on the server.
-[[nodiscard]] std::string upstream_role(const target_settings& t, const policy::principal& p);
+/// The roles that a session of this person begins with on the server.
+struct session_roles {
+    std::string login;    ///< its settings are the session's
+    std::string current;  ///< `"$user"`
+};
+[[nodiscard]] session_roles roles_of(const target_settings& t, const policy::principal& p);
 
 /// The effective search_path of a session at its start: `given`, or the setting of the role in the
 /// database, of the role, of the database, of every role, or PostgreSQL's default, in this order;
 /// pg_catalog first where it is not named, without schemas that do not exist. What stands in
 /// postgresql.conf, and rights on schemas, are not known here.
 [[nodiscard]] admin::explained_path path_of_session(const policy::catalog::rows& r,
-                                                    const std::string& role,
+                                                    const session_roles& roles,
                                                     const std::optional<std::string>& given);
 
 void say_catalog(const policy::catalog::snapshot& s, admin::explained_catalog& out);

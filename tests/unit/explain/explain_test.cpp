@@ -151,12 +151,40 @@ TEST(Explain, WhatASessionMadeIsNotKnown) {
     EXPECT_EQ(e.rule, "hold-pii");
 }
 
+TEST(Explain, WhatThePolicyAnswersForIsNotOpaque) {
+    world w;
+    policy::catalog::rows r;
+    r.database = "shop";
+    r.schemas = {{11, "pg_catalog"}, {2200, "public"}};
+    r.functions.resize(1);
+    r.functions[0].id = 17'000;
+    r.functions[0].schema = 2200;
+    r.functions[0].name = "f";
+    r.functions[0].language = "plperl";
+    w.catalog.newest = policy::catalog::build(std::move(r));
+    EXPECT_EQ(w.ask("select f()").rule, "opaque");
+
+    const auto rules = policy::load_policy_text(
+        "version: 1\ndefault: allow\nopaque: hold\nharmless: { languages: [plperl] }\nrules: []\n",
+        "policy.yaml", {});
+    ASSERT_TRUE(rules.rules) << policy::to_string(rules.faults.at(0));
+    w.rules = rules.rules;
+
+    EXPECT_EQ(w.ask("select f()").effect, policy::effect::allow);
+}
+
+TEST(Explain, RoleWithoutApprovalIsSaid) {
+    world w;
+    w.config.targets.at("shop").unapproved_role = "app_min";
+    EXPECT_THAT(w.ask("select 1").notes, testing::Contains(HasSubstr("runs as the role app_min")));
+}
+
 TEST(Explain, PathComesFromTheNearestSetting) {
     policy::catalog::rows r;
     r.database = "shop";
     r.schemas = {{11, "pg_catalog"}, {2200, "public"}, {1, "app"}, {2, "crm"}, {3, "pii"}};
     const auto from = [&](std::optional<std::string> given = {}) {
-        return path_of_session(r, "app", given);
+        return path_of_session(r, {"app", "app"}, given);
     };
 
     EXPECT_THAT(from().schemas, ElementsAre("pg_catalog", "app", "public"));
@@ -172,6 +200,8 @@ TEST(Explain, PathComesFromTheNearestSetting) {
     EXPECT_THAT(from().schemas, ElementsAre("pg_catalog", "pii"));
     EXPECT_EQ(from().from, "the setting of role app in database shop");
     EXPECT_THAT(from("public").schemas, ElementsAre("pg_catalog", "public"));
+    EXPECT_THAT(path_of_session(r, {"app", "crm"}, "\"$user\"").schemas,
+                ElementsAre("pg_catalog", "crm"));
 }
 
 TEST(Explain, LinesKeepToEightyColumns) {
