@@ -446,6 +446,16 @@ TEST(Catalog, APolicyWithoutWithCheckIsEvaluatedByInsert) {
     EXPECT_TRUE(about(s).finds("INSERT INTO public.orders VALUES (1)", "read pii.customers"));
 }
 
+TEST(Catalog, ATemporaryViewStandsBeforeWhatABodyNames) {
+    shop s;
+    s.function(public_schema, "f", "plpgsql", "BEGIN PERFORM id FROM orders; END");
+    auto q = about(s);
+    EXPECT_FALSE(q.finds("SELECT f()", "read pii.customers"));
+    q.own.note(
+        q.ask("CREATE TEMP VIEW orders AS SELECT id FROM pii.customers").facts->statements[0]);
+    EXPECT_TRUE(q.finds("SELECT f()", "read pii.customers"));
+}
+
 TEST(Catalog, OnDeleteSetNullUpdates) {
     shop s;
     const oid f = s.function(public_schema, "log_change", "sql", "SELECT ssn FROM pii.customers");
