@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 
 #include "policy/commands.h"
 #include "policy/loader.h"
@@ -98,6 +99,7 @@ class linter {
         : p_(p), known_(known), out_(out) {}
 
     void run() {
+        index_rules();
         for (const auto& r : p_.rules) {
             shadowed(r);
             never_meets(r);
@@ -113,8 +115,34 @@ class linter {
     void warn(int line, std::string what) { out_.push_back({p_.path, line, 1, std::move(what)}); }
     static std::string name(const rule& r) { return "rule " + quoted(r.id); }
 
+    /// The rules that could take everything that others match, so that not each is held against
+    /// each: those on everything or a whole target, and the others by the tables that they name.
+    void index_rules() {
+        for (std::size_t i = 0; i < p_.rules.size(); ++i) {
+            const auto& r = p_.rules[i];
+            bool wide = r.on.empty();
+            for (const auto& n : r.on) {
+                const auto& relations = p_.resources.at(n).relations;
+                wide = wide || relations.empty();
+                for (const auto& x : relations) {
+                    auto& same = by_table_[x.name];
+                    if (same.empty() || same.back() != i) same.push_back(i);
+                    wide = wide || (x.schema == "*" && x.name == "*");
+                }
+            }
+            if (wide) wide_.push_back(i);
+        }
+    }
+
     void shadowed(const rule& b) {
-        for (const auto& a : p_.rules) {
+        auto candidates = wide_;
+        if (!b.on.empty())
+            if (const auto& relations = p_.resources.at(b.on.front()).relations; !relations.empty())
+                if (const auto at = by_table_.find(relations.front().name); at != by_table_.end())
+                    candidates.insert(candidates.end(), at->second.begin(), at->second.end());
+        std::sort(candidates.begin(), candidates.end());
+        for (const auto i : candidates) {
+            const auto& a = p_.rules[i];
             if (&a == &b || !shadows(p_, a, b)) continue;
             warn(b.line, name(b) + " never decides anything: rule " + quoted(a.id) + " (tier " +
                              std::to_string(a.tier) + ", " + to_string(a.effect) +
@@ -216,6 +244,8 @@ class linter {
             warn(1, "the policy has no tests: an error in a rule goes unnoticed until it matters");
     }
 
+    std::vector<std::size_t> wide_;
+    std::unordered_map<std::string, std::vector<std::size_t>> by_table_;
     const rule_set& p_;
     const known_names& known_;
     std::vector<fault>& out_;

@@ -41,8 +41,14 @@ void graph::add_code(node from, std::string_view body, const naming& names) {
 }
 
 void graph::add_facts(node from, const statement_facts& s, const naming& names) {
-    for (const auto& use : s.relations)
+    // `t.label` may be label(t), which gets the whole row.
+    const bool whole_rows = std::ranges::any_of(s.attributes, [&](const auto& a) {
+        return std::ranges::any_of(s_.functions(a), [&](index f) { return s_.takes_a_row(f); });
+    });
+    for (auto use : s.relations) {
+        if (whole_rows && use.how == access::read) use.columns.clear();
         add_relation_use(from, s, use, names);
+    }
     for (const auto& f : s.functions)
         add_named(from, late_name::of::function, f, names);
     for (const auto& o : s.operators)

@@ -337,6 +337,9 @@ class resolver {
         } else {
             named(l.what, "", l.name, l.road);
         }
+        // What the session made may stand before what the snapshot has.
+        if (l.what != late_name::of::relation && names_.own != nullptr)
+            if (const auto* own = names_.own->find(l.name)) inherit(*own, {});
         path_ = before;
     }
 

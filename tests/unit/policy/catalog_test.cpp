@@ -446,6 +446,55 @@ TEST(Catalog, APolicyWithoutWithCheckIsEvaluatedByInsert) {
     EXPECT_TRUE(about(s).finds("INSERT INTO public.orders VALUES (1)", "read pii.customers"));
 }
 
+TEST(Catalog, ATemporaryViewStandsBeforeWhatABodyNames) {
+    shop s;
+    s.function(public_schema, "f", "plpgsql", "BEGIN PERFORM id FROM orders; END");
+    auto q = about(s);
+    EXPECT_FALSE(q.finds("SELECT f()", "read pii.customers"));
+    q.own.note(
+        q.ask("CREATE TEMP VIEW orders AS SELECT id FROM pii.customers").facts->statements[0]);
+    EXPECT_TRUE(q.finds("SELECT f()", "read pii.customers"));
+}
+
+TEST(Catalog, OnDeleteSetNullUpdates) {
+    shop s;
+    const oid f = s.function(public_schema, "log_change", "sql", "SELECT ssn FROM pii.customers");
+    const oid child = s.table(public_schema, "lines", {"order_id"});
+    s.r.foreign_keys.push_back({child, s.id_of("orders"), {"id"}, false, true});
+    trigger_row t;
+    t.relation = child;
+    t.function = f;
+    t.on_update = true;
+    s.r.triggers.push_back(t);
+    EXPECT_TRUE(about(s).finds("DELETE FROM public.orders", "read pii.customers"));
+}
+
+TEST(Catalog, PlansAndAnalyzeRunWhatIsIndexedAndChecked) {
+    for (const auto what : {expression_row::use::check, expression_row::use::index,
+                            expression_row::use::statistics}) {
+        shop s;
+        s.function(public_schema, "told", "sql", "SELECT count(*) FROM pii.customers");
+        expression_row e;
+        e.what = what;
+        e.relation = s.id_of("orders");
+        e.text = "public.told()";
+        s.r.expressions.push_back(e);
+        const auto q = about(s);
+        for (const auto* text :
+             {"ANALYZE public.orders", "SELECT id FROM public.orders", "DELETE FROM public.orders"})
+            EXPECT_TRUE(q.finds(text, "read pii.customers")) << text;
+    }
+}
+
+TEST(Catalog, DropTakesAlongWhatIsMadeOfTheRowType) {
+    shop s;
+    s.function(public_schema, "label", "sql", "SELECT 1");
+    for (const auto& t : s.r.relations)
+        if (t.name == "orders") s.r.functions.back().argument_types = {t.row_type};
+    EXPECT_TRUE(about(s).finds("DROP TABLE public.orders CASCADE", "opaque"));
+    EXPECT_FALSE(about({}).finds("DROP TABLE public.orders CASCADE", "opaque"));
+}
+
 TEST(Catalog, DeepAndRoundGraphsEnd) {
     shop s;
     s.function(public_schema, "f0", "sql", "SELECT ssn FROM pii.customers");
