@@ -20,8 +20,8 @@ catalog_source::look_result worker_catalog::look(std::string_view target) {
     if (at == config_->targets.end() || !at->second.catalog) return out;
     out.configured = true;
     out.newest = service_->current(target);
-    const auto age = std::chrono::steady_clock::now() - service_->answered_at(target);
-    out.fresh = out.newest != nullptr && age <= at->second.catalog->max_staleness;
+    const auto oldest = std::chrono::steady_clock::now() - at->second.catalog->max_staleness;
+    out.fresh = out.newest != nullptr && service_->answered_at(target) >= oldest;
     return out;
 }
 
