@@ -132,7 +132,7 @@ std::optional<std::string> judge::missed(const facts& f, const std::vector<touch
         if ((!named || (t.written && !written)) && has_key_with(t.relation, f) &&
             (!t.written || defines))
             continue;
-        if (!named && defines && is_sibling(t.relation, f)) continue;
+        if ((!named || !written) && defines && is_sibling(t.relation, f)) continue;
         if (named && maintains) continue;
         if (!named) return "the server touched " + name + ", which is not in the facts";
         if (t.written && !written)
