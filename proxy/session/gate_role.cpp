@@ -59,14 +59,19 @@ gate::outcome gate::fit_role(std::size_t frames, actions& out) {
                           "target " + subject_.target + " has unapproved_role", hint});
     };
     bool runs = false;
-    bool only_ends = true;
+    bool single = true;   // statements, one to a message
+    bool over = false;    // something so far may have ended the transaction
+    bool behind = false;  // and something runs behind it
     bool ended = false;
     for (std::size_t i = 0; i < frames; ++i) {
         const auto& f = region_[i];
         if (f.tag != 'Q' && f.tag != 'B' && f.tag != 'E' && f.tag != 'F') continue;
         runs = true;
-        only_ends = only_ends && f.facts && f.facts->statements.size() <= 1;
-        if (!f.facts || region_granted_) continue;
+        behind = behind || over;
+        single = single && f.facts && f.facts->statements.size() <= 1;
+        if (!f.facts) continue;
+        over = over || (f.tag != 'B' && std::ranges::any_of(f.facts->statements, ends));
+        if (region_granted_) continue;
         for (const auto& s : f.facts->statements) {
             if (ended)
                 return stop(i, "nothing may follow in this batch: the role may be another by then",
@@ -81,7 +86,7 @@ gate::outcome gate::fit_role(std::size_t frames, actions& out) {
     if (!runs || role_ == wanted) return outcome::forward;
     if (!replies_.empty()) return wait_for_drain(out);
     if (replies_.status() == protocol::transaction_status::failed) {
-        if (only_ends) return outcome::forward;
+        if (single && !behind) return outcome::forward;
         refused_.reset();
         return refuse(0, {std::string(protocol::sqlstate::in_failed_sql_transaction),
                           "current transaction is aborted, commands ignored until end of "

@@ -99,6 +99,19 @@ TEST_F(unapproved_role, comes_back_whatever_becomes_of_the_transaction) {
     EXPECT_EQ(role_of(c), "app_limited");
 }
 
+TEST_F(unapproved_role, is_not_left_behind_a_failed_transaction) {
+    static_cast<void>(active_opt_out());
+    auto c = client_as("alice");
+    const std::string failing = "BEGIN; SELECT ssn, 1 / (id - id) FROM customers WHERE id = 1";
+
+    EXPECT_EQ(c.ask(failing).sqlstate(), "22012");
+    c.send(wire::once("ROLLBACK") + wire::once("SELECT current_user") + wire::sync());
+    EXPECT_EQ(c.read_exchange().sqlstate(), "25P02");
+    EXPECT_EQ(c.ask("ROLLBACK; SELECT current_user").sqlstate(), "25P02");
+    EXPECT_EQ(c.ask("ROLLBACK").sqlstate(), "");
+    EXPECT_EQ(role_of(c), "app_limited");
+}
+
 TEST_F(unapproved_role, of_extended_messages_follows_each_batch) {
     static_cast<void>(active_opt_out());
     auto c = client_as("alice");
