@@ -107,8 +107,9 @@ void graph::add_relation_use(node from, const statement_facts& s, const relation
         } else if (names.mode == naming::how::fixed) {
             for (const auto& schema : names.path)
                 add(schema);
+            late(from, {late_name::of::relation, use.name, v, use.columns, {}, true});
         } else if (names.mode == naming::how::late) {
-            late(from, {late_name::of::relation, use.name, v, use.columns, {}});
+            late(from, {late_name::of::relation, use.name, v, use.columns, {}, false});
         }
     }
 }
@@ -124,7 +125,7 @@ void graph::add_named(node from, late_name::of what, const function_use& use, co
         for (const auto& schema : names.path)
             add(schema);
     } else if (names.mode == naming::how::late) {
-        late(from, {what, use.name, verb::read, {}, {}});
+        late(from, {what, use.name, verb::read, {}, {}, false});
     }
 }
 
@@ -142,12 +143,11 @@ void graph::add_mention(node from, const function_use& m, const naming& names) {
     const bool known =
         !s_.relations(m.name).empty() || !s_.functions(m.name).empty() || !s_.types(m.name).empty();
     if (!known) return;
-    if (names.mode == naming::how::fixed) {
+    const bool fixed = names.mode == naming::how::fixed;
+    if (fixed)
         for (const auto& schema : names.path)
             add(schema);
-    } else {
-        late(from, {late_name::of::any, m.name, verb::read, {}, {}});
-    }
+    late(from, {late_name::of::any, m.name, verb::read, {}, {}, fixed});
 }
 
 }  // namespace sallyport::policy::catalog

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::size_t relations_max = 20'000;  // of one statement
 constexpr std::size_t reasons_max = 16;
-constexpr std::size_t own_objects_max = 10'000;
 
 bool is_server_schema(std::string_view schema) noexcept {
     return schema == "pg_catalog" || schema == "information_schema";
@@ -312,7 +311,13 @@ class resolver {
         std::string key = l.name;
         key += static_cast<char>(l.what);
         key += static_cast<char>(l.how);
+        if (l.temporary) key += 't';
         if (!late_seen_.insert(key).second) return;
+        if (l.temporary) {
+            if (names_.own == nullptr) return;
+            if (const auto* own = names_.own->find(l.name)) inherit(*own, {});
+            return;
+        }
         // A body may set its own path, or be about to be given one.
         const auto* const before = std::exchange(path_, late_path());
         std::vector<std::string> wider;
@@ -538,26 +543,6 @@ class resolver {
 
 }  // namespace
 
-void own_objects::note(const statement_facts& s) {
-    if (!s.has(kind::ddl)) return;
-    const auto keep = [&](const std::string& name) {
-        if (by_name_.size() < own_objects_max) by_name_.insert_or_assign(name, s);
-    };
-    for (const auto& u : s.relations)
-        if (u.how == access::write) keep(u.name);
-    const bool routine = s.command.find("function") != std::string::npos ||
-                         s.command.find("procedure") != std::string::npos;
-    if (!routine) return;
-    for (const auto& x : s.functions)
-        keep(x.name);
-}
-
-const statement_facts* own_objects::find(std::string_view name) const {
-    if (by_name_.empty()) return nullptr;
-    const auto at = by_name_.find(std::string{name});
-    return at == by_name_.end() ? nullptr : &at->second;
-}
-
 resolution resolve(const facts& f, const snapshot& s, const session_names& names) {
     resolution out;
     auto resolved = std::make_shared<facts>();
@@ -584,16 +569,6 @@ resolution resolve(const facts& f, const snapshot& s, const session_names& names
         out.path_matters = false;  // asking the server would not tell
     out.facts = std::move(resolved);
     return out;
-}
-
-bool changes_path(const facts& resolved) noexcept {
-    return std::ranges::any_of(resolved.statements, [](const statement_facts& s) {
-        const bool sets = std::ranges::any_of(s.settings, [](const setting_change& c) {
-            return c.name.empty() || c.name == "all" || c.name == "search_path" ||
-                   c.name == "role" || c.name == "session_authorization";
-        });
-        return sets || s.has(kind::opaque) || s.has(kind::ddl) || s.has(kind::grant);
-    });
 }
 
 }  // namespace sallyport::policy::catalog

@@ -39,6 +39,8 @@ struct late_name {
     verb how = verb::read;  ///< of a relation; `any` may do everything
     std::vector<std::string> columns;
     std::string road;
+    /// Only a temporary relation of the session is meant: these stand before a fixed path, too.
+    bool temporary = false;
 };
 
 /// Why it is not known what an object reaches.

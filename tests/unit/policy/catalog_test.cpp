@@ -415,6 +415,21 @@ TEST(Catalog, WhatASessionMadeFollowsTheNewestCatalog) {
     EXPECT_TRUE(q.finds("SELECT * FROM mine", "read pii.customers"));
 }
 
+TEST(Catalog, TemporaryObjectsStandBeforeAFixedPathToo) {
+    shop s;
+    s.view(public_schema, "plain", "SELECT id FROM public.orders");
+    s.function(public_schema, "f", "plpgsql", "BEGIN RETURN (SELECT count(*) FROM plain); END");
+    s.r.functions.back().settings = {"search_path=public"};
+    s.function(public_schema, "g", "sql", "SELECT id FROM plain");
+    s.r.functions.back().settings = {"search_path=public"};
+    auto q = about(s);
+    q.own.note(q.ask("CREATE TEMP VIEW plain AS SELECT * FROM pii.customers").facts->statements[0]);
+    EXPECT_TRUE(q.finds("SELECT public.f()", "read pii.customers"));
+    EXPECT_TRUE(q.finds("SELECT public.g()", "read pii.customers"));
+    q.own.clear();
+    EXPECT_FALSE(q.finds("SELECT public.f()", "read pii.customers"));
+}
+
 TEST(Catalog, WritingThroughAViewOfTheSessionWritesItsTable) {
     auto q = about({});
     q.own.note(q.ask("CREATE TEMP VIEW mine AS SELECT * FROM pii.customers").facts->statements[0]);

@@ -1,0 +1,45 @@
+#include <algorithm>
+#include <string>
+
+#include "policy/catalog/resolve.h"
+
+/// What a session knows of its own names.
+namespace sallyport::policy::catalog {
+
+namespace {
+
+constexpr std::size_t own_objects_max = 10'000;
+
+}  // namespace
+
+void own_objects::note(const statement_facts& s) {
+    if (!s.has(kind::ddl)) return;
+    const auto keep = [&](const std::string& name) {
+        if (by_name_.size() < own_objects_max) by_name_.insert_or_assign(name, s);
+    };
+    for (const auto& u : s.relations)
+        if (u.how == access::write) keep(u.name);
+    const bool routine = s.command.find("function") != std::string::npos ||
+                         s.command.find("procedure") != std::string::npos;
+    if (!routine) return;
+    for (const auto& x : s.functions)
+        keep(x.name);
+}
+
+const statement_facts* own_objects::find(std::string_view name) const {
+    if (by_name_.empty()) return nullptr;
+    const auto at = by_name_.find(std::string{name});
+    return at == by_name_.end() ? nullptr : &at->second;
+}
+
+bool changes_path(const facts& resolved) noexcept {
+    return std::ranges::any_of(resolved.statements, [](const statement_facts& s) {
+        const bool sets = std::ranges::any_of(s.settings, [](const setting_change& c) {
+            return c.name.empty() || c.name == "all" || c.name == "search_path" ||
+                   c.name == "role" || c.name == "session_authorization";
+        });
+        return sets || s.has(kind::opaque) || s.has(kind::ddl) || s.has(kind::grant);
+    });
+}
+
+}  // namespace sallyport::policy::catalog
