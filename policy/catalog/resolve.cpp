@@ -557,6 +557,7 @@ resolution resolve(const facts& f, const snapshot& s, const session_names& names
     for (const auto& one : f.statements) {
         resolved->statements.push_back(resolver{one, f.parameter_types, s, now, out}.run());
         if (f.statements.size() == 1) break;
+        now.temporary = nullptr;  // it may have dropped one
         // What one statement of a text changes holds for those behind it.
         if (!resolved->statements.back().settings.empty()) now.path = nullptr;
         if (!one.has(kind::ddl) && !one.has(kind::grant)) continue;

@@ -239,14 +239,15 @@ void gate::note_name_effects(const policy::facts& f) {
                           s.transaction == control::rollback_to ||
                           s.transaction == control::prepare;
         if (ends && path_touched_) path_known_ = false;
-        // Code may drop a temporary table, and its name is another table's again.
-        if (!temporary_.empty() && (s.command != "select" || s.names_code())) path_known_ = false;
         if (!s.has(policy::kind::ddl) && !s.has(policy::kind::grant) &&
             !s.has(policy::kind::opaque) && !s.has(policy::kind::execute_code))
             continue;
         own_ddl_ = true;
         own_.note(s);
     }
+    // DROP, DISCARD, and any code that is called on the way may end a temporary table, whose name
+    // is another table's again.
+    if (!temporary_.empty()) path_known_ = false;
     if (!policy::catalog::changes_path(f)) return;
     path_known_ = false;
     path_touched_ = true;

@@ -454,7 +454,7 @@ gate::effects gate::effects_of(const policy::facts& f) const noexcept {
         e.functions = e.functions || s.names_code();
         e.path = e.path || (path_touched_ && !keeps);
     }
-    e.path = e.path || policy::catalog::changes_path(f);
+    e.path = e.path || !temporary_.empty() || policy::catalog::changes_path(f);
     return e;
 }
 

@@ -346,6 +346,9 @@ TEST(Catalog, ATemporaryTableHidesTheTableOfItsName) {
     EXPECT_FALSE(q.finds("SELECT * FROM customers", "read pii.customers"));
     EXPECT_FALSE(q.finds("SELECT * FROM customers", "opaque"));
     EXPECT_TRUE(q.finds("SELECT * FROM pii.customers", "read pii.customers"));
+    EXPECT_TRUE(q.finds("DROP TABLE customers; SELECT * FROM customers", "read pii.customers"));
+    EXPECT_TRUE(q.finds("DISCARD TEMP; SELECT * FROM customers", "read pii.customers"));
+    EXPECT_TRUE(q.finds("SELECT 1; SELECT * FROM customers", "read pii.customers"));
     q.temporary = {"orders"};  // which no statement of the session has made
     EXPECT_TRUE(q.finds("SELECT * FROM orders", "opaque"));
     q.path = {"pg_catalog", "pii", "pg_temp_3"};
