@@ -62,6 +62,19 @@ facts_ptr with_names(const facts_ptr& f, const find_named& find) {
     return merged;
 }
 
+facts_ptr with_parsed(const facts_ptr& f, const std::function<bool(const facts_ptr&)>& runs) {
+    std::shared_ptr<facts> merged;
+    for (const auto& s : f->statements)
+        for (const auto& u : s.names) {
+            if (u.what != what::prepare || !u.inner || !runs(u.inner)) continue;
+            if (!merged) merged = std::make_shared<facts>(*f);
+            const auto& inner = u.inner->statements;
+            merged->statements.insert(merged->statements.end(), inner.begin(), inner.end());
+            merged->literal_sensitive = true;
+        }
+    return merged ? merged : f;
+}
+
 facts_ptr with_prepared(const facts_ptr& f, const std::function<bool(const std::string&)>& known) {
     using control = statement_facts::transaction_control;
     std::shared_ptr<facts> doubtful;

@@ -29,6 +29,11 @@ using find_named = std::function<named_sql(const name_use&)>;
 [[nodiscard]] facts_ptr with_prepared(const facts_ptr& f,
                                       const std::function<bool(const std::string&)>& known);
 
+/// Facts in which PREPARE is its statement as well, if that may run something as soon as it is
+/// parsed. `runs`: whether the facts of a statement do.
+[[nodiscard]] facts_ptr with_parsed(const facts_ptr& f,
+                                    const std::function<bool(const facts_ptr&)>& runs);
+
 /// The names in a search_path as SQL and pg_db_role_setting write it; `"$user"` stays as it is.
 [[nodiscard]] std::vector<std::string> path_schemas(std::string_view text);
 

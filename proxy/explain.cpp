@@ -136,6 +136,9 @@ class explainer {
             names.path = &e_.path.schemas;
             names.temporary = &no_temporary;
             names.harmless = &w_.rules.harmless;
+            named = policy::with_parsed(named, [&](const policy::facts_ptr& f) {
+                return policy::catalog::resolve(*f, *newest_, names).literals_run_code;
+            });
             auto found = policy::catalog::resolve(*named, *newest_, names);
             facts = std::move(found.facts);
             unknown_name = found.unknown_name;

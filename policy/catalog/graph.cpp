@@ -467,11 +467,20 @@ void graph::add_types() {
             add_call(n, f);
         for (const auto& e : t.expressions)
             add_text(n, "SELECT " + e, {naming::how::qualified, {}});
+        own_[n].literals_run_code = runs_code(n);
+        s_.literals_run_code_ = s_.literals_run_code_ || own_[n].literals_run_code;
     }
     for (const auto& c : r_.casts)
         for (const oid side : {c.source, c.target})
             if (const auto at = s_.types_by_oid_.find(side); at != s_.types_by_oid_.end())
                 add_call(type_node(at->second), c.function);
+}
+
+bool graph::runs_code(node n) const noexcept {
+    const auto& o = own_[n];
+    return !o.late.empty() || !o.opaque.empty() || o.changes_settings ||
+           std::ranges::any_of(o.edges,
+                               [&](const edge& e) { return e.to < types_ || e.to >= operators_; });
 }
 
 void graph::add_operators() {

@@ -47,6 +47,7 @@ class graph {
         std::vector<doubt> opaque;
         std::vector<std::string> schemas;
         bool changes_settings = false;
+        bool literals_run_code = false;
     };
 
     [[nodiscard]] node relation_node(index i, verb v) const noexcept;
@@ -56,6 +57,8 @@ class graph {
     [[nodiscard]] std::string label(node n) const;
     /// Which relation a node is about.
     [[nodiscard]] std::optional<index> relation_of(node n) const noexcept;
+    /// Calls, or may call, what the server did not bring.
+    [[nodiscard]] bool runs_code(node n) const noexcept;
     /// Where to go for these columns of a view; empty: to the view as a whole.
     [[nodiscard]] std::vector<std::pair<node, std::string>> outputs_for(
         index view, const std::vector<std::string>& columns) const;

@@ -251,6 +251,7 @@ class resolver {
             keep(std::move(was));
         }
         keep(use);
+        read_literals(s_.of_relation(i, v).literals_run_code);
         if (v == verb::read && add_outputs(i, use)) return;
         add(s_.of_relation(i, v), u.place, &use.columns, u.only);
     }
@@ -303,8 +304,13 @@ class resolver {
             if (std::ranges::none_of(d.unless, [&](const auto& x) { return is_harmless(x); }))
                 opaque(d.why);
         if (r.changes_settings) may_change_settings();
+        read_literals(r.literals_run_code);
         for (const auto& l : r.late)
             late(l, r.schemas);
+    }
+
+    void read_literals(bool run_code) noexcept {
+        whole_.literals_run_code = whole_.literals_run_code || run_code;
     }
 
     void late(const late_name& l, const std::vector<std::string>& schemas) {
@@ -468,6 +474,7 @@ class resolver {
     /// What the definition of an object of the session reached, its use reaches; and what others
     /// have made of that since.
     void inherit(const statement_facts& own, const relation_use& u) {
+        read_literals(s_.literals_run_code());
         // Written through a view, what it shows is written.
         const bool through =
             u.how == access::write && std::ranges::any_of(own.relations, [&](const auto& made) {

@@ -46,6 +46,8 @@ struct resolution {
     facts_ptr facts;
     bool path_matters = false;  ///< with the path known, less may be reached
     bool unknown_name = false;  ///< a name that the snapshot does not have
+    /// See reach::literals_run_code: the statement may run something as soon as it is parsed.
+    bool literals_run_code = false;
 };
 
 /// Adds to the facts of a text everything that it reaches by way of the catalog: each relation by

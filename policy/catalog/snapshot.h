@@ -59,8 +59,12 @@ struct reach {
     std::vector<doubt> opaque;         ///< reasons, with their roads
     std::vector<std::string> schemas;  ///< put in force by SET clauses of functions on the way
     bool changes_settings = false;     ///< may change search_path, role, or how SQL is read
+    /// A type on the way runs code of the database's own when a literal of it is read (CHECK of a
+    /// domain), which a server does as soon as it parses the statement.
+    bool literals_run_code = false;
     [[nodiscard]] bool nothing() const noexcept {
-        return relations.empty() && late.empty() && opaque.empty() && !changes_settings;
+        return relations.empty() && late.empty() && opaque.empty() && !changes_settings &&
+               !literals_run_code;
     }
 };
 
@@ -90,6 +94,8 @@ class snapshot {
     /// Functions that DDL fires.
     [[nodiscard]] std::span<const index> event_triggers() const noexcept { return event_triggers_; }
     [[nodiscard]] std::span<const index> type_of(oid id) const noexcept;
+    /// See reach::literals_run_code; false: that of nothing is set.
+    [[nodiscard]] bool literals_run_code() const noexcept { return literals_run_code_; }
     /// `a.b` may call it: it takes one row.
     [[nodiscard]] bool takes_a_row(index function) const noexcept;
     /// Columns that a generated column of the relation is made of; empty: it is none.
@@ -125,6 +131,7 @@ class snapshot {
     by_name types_by_name_;
     by_name operators_by_name_;
     std::vector<bool> takes_a_row_;  // by function
+    bool literals_run_code_ = false;
     std::vector<index> event_triggers_;
     std::unordered_map<oid, index> relations_by_oid_;
     std::unordered_map<oid, index> functions_by_oid_;

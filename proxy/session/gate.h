@@ -249,9 +249,12 @@ class gate {
 
     // decisions (gate_plan.cpp)
     outcome plan(protocol::bytes data, actions& out);
+    outcome plan_once(protocol::bytes data, actions& out);
     outcome plan_frame(std::size_t i, protocol::bytes body, actions& out);
     outcome plan_query(std::size_t i, protocol::bytes body, actions& out);
     outcome plan_parse(std::size_t i, protocol::bytes body, actions& out);
+    outcome consider_parse(std::size_t i, const std::string& name, const bound_sql& sql, bool cut,
+                           actions& out);
     outcome plan_bind(std::size_t i, protocol::bytes body, actions& out);
     outcome plan_execute(std::size_t i, protocol::bytes body, actions& out);
     outcome plan_call(std::size_t i, protocol::bytes body, actions& out);
@@ -303,6 +306,12 @@ class gate {
 
     // names by way of the catalog (gate_catalog.cpp)
     outcome follow(std::size_t i, policy::facts_ptr& facts, actions& out);
+    [[nodiscard]] policy::catalog::session_names names_now() const;
+    /// There are types in this database, or there may be, whose literals run code as soon as they
+    /// are parsed.
+    [[nodiscard]] bool parsing_may_run() const;
+    /// Parsing this may, as far as the newest catalog tells.
+    [[nodiscard]] bool runs_at_parse(const policy::facts_ptr& f) const;
     outcome ask_catalog(actions& out);
     [[nodiscard]] bool may_ask_path(std::size_t i) const noexcept;
     /// Before frame `i` a question of ours changes nothing.
@@ -333,7 +342,9 @@ class gate {
     void note_refused_by_server(std::string_view sqlstate, std::string_view message, actions& out);
 
     // probing (gate_probe.cpp)
-    outcome probe_syntax(std::size_t i, std::string_view sql, actions& out);
+    enum class probing : std::uint8_t { grammar, all };
+    [[nodiscard]] probing next_probing() const;
+    outcome probe_syntax(std::size_t i, std::string_view sql, probing what, actions& out);
     bool probe_reply(const protocol::reply_event& e, char tag, protocol::bytes frame, actions& out);
 
     const gate_environment* env_;
@@ -387,8 +398,15 @@ class gate {
     std::uint32_t next_refusal_ = 0x8000'0000u;
 
     // probing
-    enum class probe : std::uint8_t { none, asked, refused, accepted } probe_ = probe::none;
+    enum class probe : std::uint8_t {
+        none,
+        asked,
+        ungrammatical,  ///< nothing can run when the server is asked for its error
+        refused,
+        accepted
+    } probe_ = probe::none;
     bool probe_failed_ = false;
+    probing probing_ = probing::all;
     std::optional<std::string> asked_name_;  ///< the server was asked whether it knows this name
 
     // names by way of the catalog
@@ -398,9 +416,13 @@ class gate {
     bool path_known_ = false;
     std::vector<std::string> temporary_;  ///< relations of its temporary schema, asked with path_
     bool temporary_known_ = false;
-    bool path_touched_ = false;     ///< in this transaction: its end may take it back
-    bool path_matters_ = false;     ///< to the frame under decision
-    bool unknown_name_ = false;     ///< in the frame under decision
+    bool path_touched_ = false;   ///< in this transaction: its end may take it back
+    bool path_matters_ = false;   ///< to the frame under decision
+    bool unknown_name_ = false;   ///< in the frame under decision
+    bool runs_at_parse_ = false;  ///< the frame under decision, or it may
+    /// Names of statements whose Parse is left to the decision on their Bind, so far in this plan.
+    std::vector<std::string> left_to_bind_;
+    bool decides_parses_ = false;   ///< in this region, since one of them goes without its Bind
     bool own_ddl_ = false;          ///< in this transaction
     bool catalog_changed_ = false;  ///< by DDL of this session that was committed
     bool catalog_asked_ = false;    ///< for this region

@@ -64,12 +64,27 @@ std::array<std::string_view, 2> fields_of(bytes frame) {
     return out;
 }
 
+bool names_types(const policy::facts& f) noexcept {
+    return std::ranges::any_of(f.statements, [](const auto& s) { return !s.types.empty(); });
+}
+
 }  // namespace
+
+policy::catalog::session_names gate::names_now() const {
+    policy::catalog::session_names names;
+    names.path = path_known_ && !ahead_.path ? &path_ : nullptr;
+    names.temporary = names.path != nullptr && temporary_known_ ? &temporary_ : nullptr;
+    names.own_ddl = own_ddl_;
+    names.own = &own_;
+    names.harmless = &env_->rules->harmless;
+    return names;
+}
 
 // The facts of frame `i` with all that they reach. Waits for a look at the catalog if the last one
 // is too old, or a name is not in it.
 gate::outcome gate::follow(std::size_t i, policy::facts_ptr& facts, actions& out) {
     path_matters_ = unknown_name_ = false;
+    runs_at_parse_ = names_types(*facts);
     if (env_->catalog == nullptr) return outcome::forward;
     const auto known = env_->catalog->look(subject_.target);
     if (!known.configured) return outcome::forward;
@@ -82,19 +97,30 @@ gate::outcome gate::follow(std::size_t i, policy::facts_ptr& facts, actions& out
         catalog_ = known.newest;
         path_known_ = path_asked_ = false;
     }
-    policy::catalog::session_names names;
-    names.path = path_known_ && !ahead_.path ? &path_ : nullptr;
-    names.temporary = names.path != nullptr && temporary_known_ ? &temporary_ : nullptr;
-    names.own_ddl = own_ddl_;
-    names.own = &own_;
-    names.harmless = &env_->rules->harmless;
+    const auto names = names_now();
     auto found = env_->catalog->resolve(facts, catalog_, names);
     if (found.unknown_name && !catalog_asked_) return ask_catalog(out);
     facts = std::move(found.facts);
     path_matters_ = found.path_matters && names.path == nullptr;
     unknown_name_ = found.unknown_name;
+    runs_at_parse_ = found.literals_run_code || own_ddl_;
     region_[i].after = effects_of(*facts);
     return outcome::forward;
+}
+
+bool gate::parsing_may_run() const {
+    if (env_->catalog == nullptr || own_ddl_ || catalog_changed_) return true;
+    const auto known = env_->catalog->look(subject_.target);
+    return !known.configured || !known.fresh || !known.newest || known.newest->literals_run_code();
+}
+
+bool gate::runs_at_parse(const policy::facts_ptr& f) const {
+    if (own_ddl_) return true;
+    if (env_->catalog == nullptr) return names_types(*f);
+    const auto newest = env_->catalog->look(subject_.target).newest;
+    if (!newest) return names_types(*f);
+    const auto found = env_->catalog->resolve(f, newest, names_now());
+    return found.literals_run_code || found.unknown_name;
 }
 
 gate::outcome gate::ask_catalog(actions& out) {
@@ -216,14 +242,14 @@ void gate::question_answered(actions& out) {
 // A name that nobody knows is most often a typing mistake: the server is asked to parse the text,
 // and its error is the client's. What the server does know is held.
 gate::outcome gate::ask_for_relation(std::size_t i, const considered& c, actions& out) {
-    if (!unknown_name_ || replication_) return outcome::forward;
+    if (!unknown_name_ || runs_at_parse_ || replication_) return outcome::forward;
     if (region_[i].tag == 'Q') {
         const bool half_sent = replies_.empty() && replies_.unsynced();
         const bool failed = replies_.status() == protocol::transaction_status::failed;
         if (half_sent || failed || c.sql.empty() || c.facts->statements.size() != 1 ||
             probe_ == probe::accepted)
             return outcome::forward;
-        return probe_syntax(i, c.sql, out);
+        return probe_syntax(i, c.sql, probing::all, out);
     }
     // The client's own Parse is the question, if it stands before this in the batch.
     if (i > 0) return outcome::split;

@@ -363,7 +363,7 @@ void gate::forget_region() {
     record_error_.clear();
     probe_ = probe::none;
     asked_name_.reset();
-    catalog_asked_ = path_asked_ = false;
+    catalog_asked_ = path_asked_ = decides_parses_ = false;
     cursors_.clear();
     logged_frames_ = 0;
 }

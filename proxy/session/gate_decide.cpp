@@ -148,6 +148,9 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
                 if (const auto o = settle(i, u.name, out); o != outcome::forward) return o;
     if (const auto o = ask_for_cursors(i, *c.facts, out); o != outcome::forward) return o;
     auto facts = with_prepared(with_names(c.facts));
+    if (parsing_may_run())
+        facts = policy::with_parsed(
+            facts, [this](const policy::facts_ptr& inner) { return runs_at_parse(inner); });
     f.after = effects_of(*facts);
     policy::note_search_path(subject_, *facts, *env_->rules);
     if (const auto o = follow(i, facts, out); o != outcome::forward) return o;
@@ -192,7 +195,8 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
     region_granted_ = region_granted_ || d.grant != granted_by::nothing;
     if (d.grant == granted_by::nothing) {
         const bool logged = d.log || policy::is_wire_command(*facts);
-        if (logged && f.tag != 'B' && first_record_of(i)) {  // a Bind has its Execute
+        // A Parse or Bind has its Execute.
+        if (logged && f.tag != 'B' && f.tag != 'P' && first_record_of(i)) {
             auto& a = out.add(action::type::record);
             a.record = std::make_unique<audit::record>(
                 make_record("decision.allowed", d, *facts, c.whole_text()));

@@ -81,7 +81,17 @@ gate::outcome gate::refuse(std::size_t i, refusal why) {
 }
 
 gate::outcome gate::plan(bytes data, actions& out) {
+    const auto mark = names_.mark();
+    const auto what = plan_once(data, out);
+    if (what == outcome::wait || left_to_bind_.empty()) return what;
+    decides_parses_ = true;  // the Bind that would have been decided does not go along
+    names_.unstage(mark);
+    return plan_once(data, out);
+}
+
+gate::outcome gate::plan_once(bytes data, actions& out) {
     if (!region_recorded_) grants_.clear();
+    left_to_bind_.clear();
     region_granted_ = false;
     const auto mark = names_.mark();
     auto what = outcome::forward;
@@ -195,7 +205,7 @@ gate::outcome gate::plan_query(std::size_t i, bytes body, actions& out) {
         // The Sync of a probe would commit what the client has not: then it is held unasked.
         const bool half_sent = replies_.empty() && replies_.unsynced();
         if (facts->syntax_error && !replication_ && probe_ != probe::accepted && !half_sent)
-            return probe_syntax(i, q->sql, out);
+            return probe_syntax(i, q->sql, next_probing(), out);
         auto uses = changes_of(*facts);
         if (const auto limit = over_limit(uses, q->sql.size()); !limit.empty())
             return refuse(i, too_many(limit));
@@ -248,8 +258,24 @@ gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
     if (!s.name.empty() && names_.full(s.sql.text->size()) &&
         names_.find_statement(s.name) == nullptr)
         return refuse(i, too_many("prepared statements"));
-    f.reply = {expect::parse, reply_action::forward, names_.stage(std::move(s))};
     f.answers = true;
+    f.reply.what = expect::parse;
+    if (const auto o = consider_parse(i, s.name, s.sql, f.partial, out); o != outcome::forward)
+        return o;
+    f.reply = {expect::parse, reply_action::forward, names_.stage(std::move(s))};
+    return outcome::forward;
+}
+
+// A Parse reads the statement's literals, and what a type of the database does with a literal may
+// be anything: then it is decided as if it were executed, unless it goes along with its Bind.
+gate::outcome gate::consider_parse(std::size_t i, const std::string& name, const bound_sql& sql,
+                                   bool cut, actions& out) {
+    if (!parsing_may_run()) return outcome::forward;
+    auto reached = sql.facts;
+    if (const auto o = follow(i, reached, out); o != outcome::forward) return o;
+    if (!runs_at_parse_ && !cut) return outcome::forward;
+    if (decides_parses_) return consider(i, {sql.facts, sql.text, {}, nullptr, nullptr, cut}, out);
+    left_to_bind_.push_back(name);
     return outcome::forward;
 }
 
@@ -357,7 +383,10 @@ gate::outcome gate::plan_bind(std::size_t i, bytes body, actions& out) {
     f.answers = true;
     f.facts = facts;
     if (found == nullptr && failed_throughout_) return outcome::forward;
-    return consider(i, {facts, text, {}, target, f.partial ? nullptr : &whole, f.partial}, out);
+    const auto o =
+        consider(i, {facts, text, {}, target, f.partial ? nullptr : &whole, f.partial}, out);
+    if (o == outcome::forward) std::erase(left_to_bind_, statement);
+    return o;
 }
 
 gate::outcome gate::plan_execute(std::size_t i, bytes body, actions& out) {

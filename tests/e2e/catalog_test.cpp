@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/e2e/fixture.h"
+#include "tests/e2e/direct.h"
 
 /// The catalog's login in the running proxy.
 namespace sallyport::tests {
@@ -74,6 +74,60 @@ TEST_F(catalog, reload_takes_a_login_that_is_new_and_drops_one_that_is_gone) {
     write_file(proxy->config_path(), before, 0644);
     proxy->signal(SIGHUP);
     EXPECT_TRUE(eventually([&] { return upstream_sessions() == 0; }));
+}
+
+/// A database with a type that reads the protected table as soon as a literal of it is parsed.
+class parsing : public catalog {
+  protected:
+    void SetUp() override {
+        with(good);
+        start();
+        direct(
+            "CREATE FUNCTION tell(p int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN "
+            "RAISE NOTICE '%', (SELECT string_agg(number, ' ') FROM pii.cards); "
+            "RETURN p; END $$; CREATE DOMAIN told AS int CHECK (tell(VALUE) > 0)");
+        ASSERT_TRUE(logs("info catalog of shop: "));
+        auto who = login_as("alice");
+        who.more = {{"options", "-c sallyport.on_hold=refuse"}};
+        client.emplace(proxy->port());
+        client->login(who);
+    }
+    exchange send(const std::string& bytes) {
+        client->send(bytes + wire::sync());
+        return client->read_exchange();
+    }
+    std::optional<wire_client> client;
+    static constexpr const char* telling = "SELECT '{1}'::told[]";
+};
+
+TEST_F(parsing, statement_that_runs_code_then_is_decided_without_its_bind) {
+    const auto alone = send(wire::parse("s", telling));
+    EXPECT_EQ(alone.sqlstate(), "SP001");
+    EXPECT_TRUE(alone.notices.empty());
+    EXPECT_EQ(send(wire::parse("s", telling) + wire::bind("", "t")).sqlstate(), "SP001");
+    EXPECT_EQ(send(wire::once(telling)).sqlstate(), "SP001");
+    EXPECT_EQ(client->ask(std::string("PREPARE p AS ") + telling).sqlstate(), "SP001");
+    EXPECT_EQ(client->ask(std::string("PREPARE p AS SELECT 1")).sqlstate(), "");
+}
+
+TEST_F(parsing, statement_that_runs_nothing_then_is_decided_when_it_is_bound) {
+    EXPECT_EQ(send(wire::parse("s", "SELECT number FROM pii.cards")).sqlstate(), "");
+    EXPECT_EQ(send(wire::bind("", "s") + wire::execute("")).sqlstate(), "SP001");
+    EXPECT_EQ(client->ask("PREPARE p AS SELECT number FROM pii.cards").sqlstate(), "");
+    EXPECT_EQ(client->ask("EXECUTE p").sqlstate(), "SP001");
+}
+
+TEST_F(parsing, syntax_errors_are_the_servers_own) {
+    auto straight = direct_client(server, database);
+    for (const char* sql : {"SELEC 1", "SELECT 1 +", "SELECT 1; SELECT (", "SELECT * FROM nowhere",
+                            "SELECT nothing FROM orders"}) {
+        const auto expected = straight.ask(sql);
+        const auto found = client->ask(sql);
+        ASSERT_EQ(found.errors.size(), 1u) << sql;
+        EXPECT_EQ(found.errors[0].at('M'), expected.errors[0].at('M'));
+        EXPECT_EQ(found.errors[0].at('C'), expected.errors[0].at('C'));
+        EXPECT_EQ(found.status, expected.status);
+    }
 }
 
 }  // namespace

@@ -314,6 +314,38 @@ TEST(Catalog, DotsMayBeCallsAndOperatorsAndTypesAreCode) {
                                     [](const auto& u) { return u.schema == "pii"; }));
 }
 
+TEST(Catalog, TypesWhoseLiteralsRunCodeAreTold) {
+    shop s;
+    s.function(public_schema, "check_it", "plpgsql", "BEGIN RETURN 1; END");
+    const auto type = [&](const std::string& name, char kind, oid base, oid element,
+                          std::vector<std::string> checks) {
+        type_row t;
+        t.id = s.next++;
+        t.schema = public_schema;
+        t.name = name;
+        t.kind = kind;
+        t.base = base;
+        t.element = element;
+        t.expressions = std::move(checks);
+        s.r.types.push_back(t);
+        return t.id;
+    };
+    type("plain", 'd', 25, 0, {"(VALUE ~ '^[a-z]+$'::text) AND lower(VALUE) > ''"});
+    EXPECT_FALSE(about(s).map->literals_run_code());
+    const oid checked = type("checked", 'd', 25, 0, {"(public.check_it(VALUE) > 0)"});
+    const oid array = type("_checked", 'b', 0, checked, {});
+    s.r.relations.back().columns.push_back({"how", array, false});
+    s.view(public_schema, "over", " SELECT o.id FROM public.orders o;", {"id"});
+    const auto q = about(s);
+    EXPECT_TRUE(q.map->literals_run_code());
+    const auto runs = [&](const std::string& sql) { return q.ask(sql).literals_run_code; };
+    EXPECT_TRUE(runs("SELECT '{1}'::public.checked[]"));
+    EXPECT_TRUE(runs("SELECT 1 FROM public.orders WHERE how = '{1}'"));
+    EXPECT_TRUE(runs("SELECT id FROM over"));
+    EXPECT_FALSE(runs("SELECT id FROM crm.customers"));
+    EXPECT_FALSE(runs("SELECT 'x'::public.plain"));
+}
+
 TEST(Catalog, WhatNobodyKnowsIsOpaque) {
     const auto q = about({});
     EXPECT_TRUE(q.ask("SELECT * FROM nothing_here").unknown_name);
