@@ -44,8 +44,9 @@ struct holder {
 /// The second half of a decision: can each holder be got round?
 class grant_finder {
   public:
-    grant_finder(const subject& s, const facts* f, const grants& g, instant now, decide_options o)
-        : s_(s), f_(f), g_(g), now_(now), o_(o) {}
+    grant_finder(const rule_set& p, const subject& s, const facts* f, const grants& g, instant now,
+                 const decide_options& o, bool suspended)
+        : p_(p), s_(s), f_(f), g_(g), now_(now), o_(o), suspended_(suspended) {}
 
     bool passes(const holder& h, decision& d) const {
         for (const auto& x : o_.released_by)
@@ -54,10 +55,11 @@ class grant_finder {
             if (covers(x, h.id, s_, f_, now_)) return by_pass(x, h, d);
         // Opt-outs live only as long as the rule offers them, whatever was stored under older
         // rules.
-        if (h.by == nullptr || !h.by->opt_out) return false;
+        if (suspended_ || h.by == nullptr || !h.by->opt_out) return false;
         for (const auto& x : g_.opt_outs) {
-            if (x.rule != h.id || x.person != s_.principal.name || !x.live_at(now_)) continue;
+            if (x.rule != h.id || !x.lets(s_.principal) || !x.live_at(now_)) continue;
             if (!x.target.empty() && x.target != s_.target) continue;
+            if (!x.scope.wide() && !scope_covers(x, *h.by, p_, s_, f_)) continue;
             d.opt_outs.push_back(x.id);
             d.reasons.push_back("rule " + std::string(h.id) + " lets it pass under opt-out " +
                                 std::to_string(x.id.value));
@@ -74,12 +76,47 @@ class grant_finder {
         return true;
     }
 
+    const rule_set& p_;
     const subject& s_;
     const facts* f_;
     const grants& g_;
     instant now_;
     decide_options o_;
+    bool suspended_;  // by a flag
 };
+
+/// What flags and locks say of the session.
+struct restraint {
+    const flag* flagged = nullptr;
+    const flag* locked = nullptr;
+};
+
+restraint restraint_of(const subject& s, const grants& g, instant now) {
+    restraint r;
+    for (const auto& x : g.flags) {
+        if (!x.live_at(now) || !x.means(s)) continue;
+        auto& slot = x.kind == flag_kind::lock ? r.locked : r.flagged;
+        if (slot == nullptr) slot = &x;
+    }
+    return r;
+}
+
+/// The first rule that holds here and is locked.
+const flag* locked_rule(const std::vector<holder>& all, const grants& g, instant now) {
+    for (const auto& x : g.flags)
+        if (x.kind == flag_kind::lock && x.on == flag_on::rule && x.live_at(now))
+            for (const auto& h : all)
+                if (h.id == x.subject) return &x;
+    return nullptr;
+}
+
+void set_locked(const flag& by, decision& d) {
+    d.effect = effect::deny;
+    d.rule = nullptr;
+    d.rule_id = lock_rule_id;
+    d.reasons.push_back(std::string("locked: ") + to_string(by.on) + " (lock " +
+                        std::to_string(by.id.value) + ")");
+}
 
 void set_denied(const rule_set& p, const verdict& v, decision& d) {
     d.effect = effect::deny;
@@ -141,10 +178,15 @@ decision decide(const rule_set& p, const subject& s, const facts* f, const grant
     const auto& compiled = p.compiled ? *p.compiled : *made;
     auto v = evaluate(p, compiled, s, f, now,
                       o.explain ? with_reasons::and_standings : with_reasons::no);
-    const auto e = strictest(p, v);
+    const auto by_flag = g.flags.empty() ? restraint{} : restraint_of(s, g, now);
+    const auto e = by_flag.flagged ? std::max(strictest(p, v), effect::hold) : strictest(p, v);
 
     decision d;
     d.effect = effect::allow;
+    if (by_flag.locked) {
+        set_locked(*by_flag.locked, d);
+        return d;
+    }
     if (e == effect::allow && !o.explain) {
         d.log = v.log;
         if (v.allowed_by != no_rule) d.rule = &p.rules[v.allowed_by];
@@ -164,7 +206,17 @@ decision decide(const rule_set& p, const subject& s, const facts* f, const grant
     } else if (e == effect::deny) {
         set_denied(p, v, d);
     } else {
-        set_held_or_granted(holders(p, v), grant_finder(s, f, g, now, o), d);
+        auto all = holders(p, v);
+        if (by_flag.flagged) {
+            d.reasons.push_back(std::string("flagged: ") + to_string(by_flag.flagged->on) +
+                                " (flag " + std::to_string(by_flag.flagged->id.value) + ")");
+            all.push_back({nullptr, flag_rule_id, p.flagged_hold ? &*p.flagged_hold : nullptr});
+        }
+        if (const auto* lock = locked_rule(all, g, now))
+            set_locked(*lock, d);
+        else
+            set_held_or_granted(all, grant_finder(p, s, f, g, now, o, by_flag.flagged != nullptr),
+                                d);
     }
     return d;
 }

@@ -66,6 +66,16 @@ fallback load_fallback(loading& l, const YAML::Node& root, const char* key) {
     return f;
 }
 
+/// Who lets a flagged person's session in.
+void load_flagged(loading& l, const YAML::Node& node) {
+    if (!node.IsDefined() || !l.in.keys(node, "'flagged'", {"hold"})) return;
+    const auto hold = yaml_reader::member(node, "hold");
+    if (!hold.IsDefined())
+        l.in.fail(node, "'flagged' lacks 'hold' with the approvers of flagged sessions");
+    else
+        l.out.flagged_hold = load_hold(l, hold, "'flagged'");
+}
+
 void load_fallbacks(loading& l, const YAML::Node& root) {
     auto d = load_fallback(l, root, "default");
     l.out.default_effect = d.effect;
@@ -79,6 +89,8 @@ void load_fallbacks(loading& l, const YAML::Node& root) {
         l.out.opaque_hold = union_of_approvers(l.out);
     if (l.out.default_effect == effect::hold && !l.out.default_hold)
         l.out.default_hold = union_of_approvers(l.out);
+    load_flagged(l, yaml_reader::member(root, "flagged"));
+    if (!l.out.flagged_hold) l.out.flagged_hold = union_of_approvers(l.out);
 }
 
 /// What the catalog cannot follow, and the policy's authors have read themselves.
@@ -114,8 +126,8 @@ void load_harmless(loading& l, const YAML::Node& node) {
 void load_root(loading& l) {
     const auto& root = l.in.root();
     if (!l.in.keys(root, "the policy",
-                   {"version", "default", "opaque", "log", "log_literals", "harmless", "resources",
-                    "rules", "tests"}))
+                   {"version", "default", "opaque", "flagged", "log", "log_literals", "harmless",
+                    "resources", "rules", "tests"}))
         return;
     const auto version = l.in.integer(root, "version", 1, 1);
     if (!version && !yaml_reader::member(root, "version").IsDefined())

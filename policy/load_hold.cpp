@@ -123,6 +123,71 @@ void load_max_live(loading& l, const YAML::Node& map, const std::string& where, 
         l.in.fail(node, "'per_person' is more than 'in_all'");
 }
 
+void load_per_month(loading& l, const YAML::Node& map, const std::string& where, opt_out_spec& o) {
+    const auto node = yaml_reader::member(map, "per_month");
+    if (!node.IsDefined()) return;
+    if (!l.in.keys(node, "'per_month' of " + where, {"per_person", "per_team", "in_all"})) return;
+    const auto read = [&](const char* key, std::optional<int>& out) {
+        if (const auto n = l.in.integer(node, key, 1, quota_max)) out = static_cast<int>(*n);
+    };
+    read("per_person", o.per_month.per_person);
+    read("per_team", o.per_month.per_team);
+    read("in_all", o.per_month.in_all);
+    if (o.per_month.per_team && o.who.groups.empty())
+        l.in.fail(node, "'per_team' counts by the groups of 'who', and 'who' names none");
+}
+
+/// `review:`, and its short form `review_within:`.
+void load_review(loading& l, const YAML::Node& map, const std::string& where, opt_out_spec& o) {
+    o.review_within = duration_up_to(l.in, map, "review_within", review_max);
+    const auto node = yaml_reader::member(map, "review");
+    if (!node.IsDefined()) return;
+    if (!l.in.keys(node, "'review' of " + where, {"within", "approvers", "overdue"})) return;
+    if (yaml_reader::member(map, "review_within").IsDefined())
+        l.in.fail(node, "give either 'review' or 'review_within'");
+    o.review_within = duration_up_to(l.in, node, "within", review_max);
+    if (!yaml_reader::member(node, "within").IsDefined())
+        l.in.fail(node, "'review' of " + where + " lacks 'within', as in 72h");
+    if (yaml_reader::member(node, "approvers").IsDefined())
+        o.reviewers = load_approvers(l, node, "'review' of " + where);
+    if (const auto w = l.in.word(node, "overdue", {"alarm", "block"}))
+        o.overdue_blocks = *w == "block";
+}
+
+void load_break_glass(loading& l, const YAML::Node& map, const std::string& where,
+                      opt_out_spec& o) {
+    const auto node = yaml_reader::member(map, "break_glass");
+    if (!node.IsDefined()) return;
+    const auto here = "'break_glass' of " + where;
+    if (!l.in.keys(node, here, {"who", "max_duration", "max_uses", "announce", "unreviewed"}))
+        return;
+    break_glass_spec b;
+    if (const auto w = yaml_reader::member(node, "who"); w.IsDefined())
+        b.who = load_who(l, w, here, who_fields::only_names);
+    else
+        l.in.fail(node, here + " lacks 'who': name those who may break the glass alone");
+    if (const auto d = duration_up_to(l.in, node, "max_duration", break_glass_max))
+        b.max_duration = *d;
+    else if (!yaml_reader::member(node, "max_duration").IsDefined())
+        l.in.fail(node, here + " lacks 'max_duration', minutes as in 30m");
+    if (const auto n = l.in.integer(node, "max_uses", 1, 1'000'000'000))
+        b.max_uses = static_cast<std::uint64_t>(*n);
+    const auto told = yaml_reader::member(node, "announce");
+    if (!told.IsDefined())
+        l.in.fail(node, here + " lacks 'announce': say who is told of it, users or groups");
+    else if (l.in.keys(told, "'announce' of " + here, {"users", "groups"})) {
+        b.announce.users = l.in.texts(told, "users");
+        b.announce.groups = l.in.texts(told, "groups");
+        if (b.announce.users.empty() && b.announce.groups.empty())
+            l.in.fail(told, "'announce' of " + here + " names nobody");
+    }
+    if (const auto w = l.in.word(node, "unreviewed", {"block", "allow"}))
+        b.unreviewed_blocks = *w == "block";
+    if (!o.review_within)
+        l.in.fail(node, here + " needs a review: give " + where + " 'review' with its 'within'");
+    o.break_glass = std::move(b);
+}
+
 void load_ticket(loading& l, const YAML::Node& map, opt_out_spec& o) {
     const auto pattern = l.in.text(map, "ticket");
     std::string why;
@@ -155,7 +220,8 @@ std::optional<opt_out_spec> load_opt_out(loading& l, const YAML::Node& node,
     const auto here = "'opt_out' of " + where;
     if (!l.in.keys(node, here,
                    {"who", "approvers", "max_duration", "max_uses", "max_live", "ticket", "at_end",
-                    "drain_limit", "review_within", "role"}))
+                    "drain_limit", "review_within", "review", "role", "per_month", "cool_down",
+                    "starts_within", "max_extensions", "break_glass"}))
         return {};
     opt_out_spec o;
     if (const auto w = yaml_reader::member(node, "who"); w.IsDefined())
@@ -173,7 +239,14 @@ std::optional<opt_out_spec> load_opt_out(loading& l, const YAML::Node& node,
     if (const auto w = l.in.word(node, "at_end", {"hold", "drain", "kill"}))
         o.at_end = *w == "hold" ? at_end::hold : *w == "drain" ? at_end::drain : at_end::kill;
     if (const auto d = duration_up_to(l.in, node, "drain_limit", drain_max)) o.drain_limit = *d;
-    o.review_within = duration_up_to(l.in, node, "review_within", review_max);
+    load_review(l, node, here, o);
+    load_per_month(l, node, here, o);
+    o.cool_down = duration_up_to(l.in, node, "cool_down", review_max);
+    if (const auto d = duration_up_to(l.in, node, "starts_within", later_start_max))
+        o.starts_within = *d;
+    if (const auto n = l.in.integer(node, "max_extensions", 0, 1'000))
+        o.max_extensions = static_cast<int>(*n);
+    load_break_glass(l, node, here, o);
     o.role = l.in.text(node, "role").value_or("");
     if (o.role.size() > 63)
         l.in.fail(yaml_reader::member(node, "role"), "'role' must have at most 63 bytes");

@@ -40,6 +40,9 @@ inline constexpr milliseconds pass_max = std::chrono::hours(7 * 24);
 inline constexpr milliseconds opt_out_max = std::chrono::hours(31 * 24);
 inline constexpr milliseconds drain_max = std::chrono::hours(1);
 inline constexpr milliseconds review_max = std::chrono::hours(90 * 24);
+inline constexpr milliseconds break_glass_max = std::chrono::hours(4);
+inline constexpr milliseconds later_start_max = std::chrono::hours(31 * 24);
+inline constexpr int quota_max = 100'000;
 
 /// "rule 'x'" for messages; the text is of the file and may be anything.
 [[nodiscard]] std::string quoted(std::string_view text);

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/flag.h"
 #include "policy/rule.h"
 #include "policy/types.h"
 
@@ -37,7 +38,27 @@ struct vote {
     std::string surface;  ///< "api", "console" …
 };
 
-/// A reviewed, reasoned, time-limited exception from one holding rule for one person.
+/// request: voted on; break_glass: activated alone, reviewed afterwards; file: opt-outs as code.
+enum class opt_out_kind : std::uint8_t { request, break_glass, file };
+[[nodiscard]] const char* to_string(opt_out_kind k) noexcept;
+[[nodiscard]] bool parse_opt_out_kind(std::string_view text, opt_out_kind& out) noexcept;
+
+/// Narrower than the rule; what is empty narrows nothing.
+struct opt_out_scope {
+    std::string application;             ///< exact application_name
+    std::vector<std::string> resources;  ///< of the policy: what the rule holds must lie in them
+    std::vector<kind> kinds;             ///< `do` …
+    std::vector<std::string> commands;   ///< … kinds and commands
+    std::string shape;                   ///< facts::shape of the one statement that is meant
+    [[nodiscard]] bool wide() const noexcept {
+        return application.empty() && resources.empty() && kinds.empty() && commands.empty() &&
+               shape.empty();
+    }
+    friend bool operator==(const opt_out_scope&, const opt_out_scope&) = default;
+};
+
+/// A reviewed, reasoned, time-limited exception from one holding rule for one person, or for the
+/// members of a group.
 struct opt_out {
     opt_out_id id;
     opt_out_state state = opt_out_state::requested;
@@ -59,7 +80,18 @@ struct opt_out {
     std::string ended_reason;
     std::string policy_hash;  ///< of the policy it was requested under
     std::string role;
+    opt_out_kind kind = opt_out_kind::request;
+    std::string group;  ///< "" = `person` alone, else everybody in it
+    opt_out_scope scope;
+    instant starts_at;                       ///< asked for; zero: as soon as it is approved
+    opt_out_id extends;                      ///< the one that it goes on for
+    std::vector<std::string> person_groups;  ///< of the requester, at the request
+    approvers born_with;                     ///< the rule's, at the request
+    instant ended_at;                        ///< zero: it has not
 
+    [[nodiscard]] bool lets(const principal& p) const noexcept {
+        return group.empty() ? p.name == person : p.in_group(group);
+    }
     [[nodiscard]] bool live_at(instant now) const noexcept {
         return state == opt_out_state::active && now >= from && now < until &&
                (max_uses == 0 || uses < max_uses);
@@ -90,6 +122,7 @@ struct pass {
 struct grants {
     std::vector<opt_out> opt_outs;  ///< active ones only
     std::vector<pass> passes;       ///< unexpired ones only
+    std::vector<flag> flags;        ///< flags and locks that are live
 };
 using grants_ptr = std::shared_ptr<const grants>;
 
@@ -102,17 +135,55 @@ struct opt_out_request {
     std::string reason;
     std::string ticket;
     std::string target;
+    opt_out_kind kind = opt_out_kind::request;
+    std::string group{};
+    opt_out_scope scope{};
+    instant starts_at{};  ///< zero: at once
+    opt_out_id extends{};
+};
+
+/// What there is already of a rule, and of the one who asks, when a request is checked.
+struct opt_out_usage {
+    int live_of_person = 0;  ///< requested or active now; the one that is extended is left out
+    int live_in_all = 0;
+    int month_of_person = 0;  ///< activated in this calendar month (UTC)
+    int month_in_all = 0;
+    std::vector<std::pair<std::string, int>> month_of_team;  ///< by group
+    instant last_end;                                        ///< of the person's; zero: none
+    std::string overdue_review;        ///< "opt-out 7", of the person; "" = none
+    std::string unreviewed_glass;      ///< "opt-out 7", broken by the person and not reviewed
+    const opt_out* extends = nullptr;  ///< what `extends` names, if it is active
+    int extensions = 0;                ///< of that, so far
 };
 
 /// "" when the request fits the bounds, else one sentence naming the bound that was hit and the
-/// nearest request that would fit.
-/// `live_of_person`, `live_in_all`: opt-outs of this rule that are requested or active now.
+/// nearest request that would fit. The one place for every road in.
 [[nodiscard]] std::string check_bounds(const rule_set& p, const opt_out_request& r,
-                                       int live_of_person, int live_in_all);
+                                       const opt_out_usage& u, instant now);
+
+/// "" if the rules of now would still let this opt-out live, or be requested; else which bound it
+/// is outside of.
+[[nodiscard]] std::string outside_bounds(const rule_set& p, const opt_out& o);
+
+/// Longest that one of this kind may last, and how often it may be used, by the rule.
+struct opt_out_bounds {
+    milliseconds duration{};
+    std::optional<std::uint64_t> uses;
+};
+[[nodiscard]] opt_out_bounds bounds_of(const opt_out_spec& s, opt_out_kind k);
+
+/// True if what `rule` holds of the statement (null: the opening of a session) lies in the scope.
+[[nodiscard]] bool scope_covers(const opt_out& o, const rule& rule, const rule_set& p,
+                                const subject& s, const facts* f);
 
 /// "" when `voter` may vote on something of `rule` that `subject` asked for, else one sentence why
 /// not. The subject never may, by any surface; service principals never may.
 [[nodiscard]] std::string check_voter(const approvers& a, const principal& voter,
                                       const std::string& subject);
+/// The same for a request; nobody for whose group it is may, either.
+[[nodiscard]] std::string check_voter(const approvers& a, const principal& voter, const opt_out& o);
+/// Who reviews what was used: the rule's reviewers, never the one who used it.
+[[nodiscard]] std::string check_reviewer(const opt_out_spec& s, const principal& reviewer,
+                                         const opt_out& o);
 
 }  // namespace sallyport::policy

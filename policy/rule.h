@@ -84,6 +84,22 @@ struct hold_spec {
     pass_bounds pass;
 };
 
+/// Activated alone and at once, loudly, and reviewed by another person afterwards.
+struct break_glass_spec {
+    policy::who who;
+    milliseconds max_duration{};  ///< > 0, minutes
+    std::optional<std::uint64_t> max_uses;
+    approvers announce;             ///< who is told; `approvals` means nothing here
+    bool unreviewed_blocks = true;  ///< one that nobody reviewed blocks the person's next
+};
+
+/// At most so many activations in a calendar month (UTC).
+struct monthly_quota {
+    std::optional<int> per_person;
+    std::optional<int> per_team;  ///< of each group of `who:` that the person is in
+    std::optional<int> in_all;
+};
+
 struct opt_out_spec {
     policy::who who;
     approvers approved_by;
@@ -97,6 +113,13 @@ struct opt_out_spec {
     milliseconds drain_limit{std::chrono::seconds(30)};
     std::optional<milliseconds> review_within;
     std::string role;  ///< temporary upstream role, "" = none
+    monthly_quota per_month;
+    std::optional<milliseconds> cool_down;  ///< between the end of one and a person's next request
+    milliseconds starts_within{};           ///< a window may begin so much later; 0: at once only
+    std::optional<int> max_extensions;      ///< of one opt-out, one after the other
+    std::optional<approvers> reviewers;     ///< absent: the approvers
+    bool overdue_blocks = false;  ///< a review that is overdue blocks the person's next request
+    std::optional<break_glass_spec> break_glass;
 };
 
 struct rule {
@@ -142,7 +165,10 @@ struct rule_set {
     std::optional<hold_spec>
         opaque_hold;  ///< who approves opaque statements (`opaque: {effect: hold, hold: {…}}`)
     std::optional<hold_spec> default_hold;  ///< likewise for `default: hold`
-    log_mode log = log_mode::none;          ///< plain allows by default
+    /// Who lets in those whom a flag suspends (`flagged: {hold: …}`); absent: whoever approves
+    /// something. Null there as well: nobody, and flagged sessions are refused.
+    std::optional<hold_spec> flagged_hold;
+    log_mode log = log_mode::none;  ///< plain allows by default
     bool log_literals = false;  ///< `log_literals: true`: statements unredacted in the audit log
     /// Code that the catalog cannot follow and the policy answers for, sorted: "language:plperl",
     /// "extension:ip4r", "function:public.f", "server:archive".
@@ -170,5 +196,8 @@ using rule_set_ptr = std::shared_ptr<const rule_set>;
 inline constexpr const char* opaque_rule_id = "opaque";
 /// The rule id of `default:`.
 inline constexpr const char* default_rule_id = "default";
+/// The rule id under which a flagged session waits for a person, and under which a lock refuses.
+inline constexpr const char* flag_rule_id = "flag";
+inline constexpr const char* lock_rule_id = "lock";
 
 }  // namespace sallyport::policy

@@ -25,6 +25,7 @@ using hold_id = strong_id<struct hold_tag>;
 using opt_out_id = strong_id<struct opt_out_tag>;
 using pass_id = strong_id<struct pass_tag>;
 using session_id = strong_id<struct session_tag>;
+using flag_id = strong_id<struct flag_tag>;
 
 /// The authenticated person or service. `name` is the one identity on every surface (psql, HTTP,
 /// CLI, certificate): two surfaces with the same name are the same person.

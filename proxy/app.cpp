@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "protocol/backend.h"
 #include "proxy/admin/console.h"
 #include "proxy/admin/server.h"
 #include "proxy/approval/steward.h"
@@ -219,6 +220,16 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
         for (const auto& w : workers)
             w->opt_out_ended(e);
     });
+    steward->subscribe_nearing([this](const approval::steward::nearing_event& e) {
+        for (const auto& w : workers)
+            w->end_nears(e);
+    });
+    steward->subscribe_locked([this](const policy::flag& f) {
+        spdlog::warn("lock {}: {} {} until {}", f.id.value, policy::to_string(f.on),
+                     protocol::backend::sanitize_text(f.subject, 200), f.set_by);
+        for (const auto& w : workers)
+            w->locked(f);
+    });
     steward->subscribe_change(
         [this](const approval::steward::change_event& e) { events.publish(e); });
     console = std::make_unique<admin::console>(admin_dependencies());
@@ -303,6 +314,7 @@ admin::dependencies app::impl::admin_dependencies() {
     d.time = &time;
     d.roles.admins = {current->config->admins.users, current->config->admins.groups};
     d.roles.auditors = {current->config->auditors.users, current->config->auditors.groups};
+    d.roles.monitors = {current->config->monitors.users, current->config->monitors.groups};
     d.version = version;
     return d;
 }

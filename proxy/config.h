@@ -98,6 +98,7 @@ struct settings {
     std::size_t workers = 1;
     role_settings admins;
     role_settings auditors;
+    role_settings monitors;
     log_level level = log_level::info;
     log_format format = log_format::text;
     policy::milliseconds hold_remind{std::chrono::seconds(60)};

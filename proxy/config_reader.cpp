@@ -286,9 +286,11 @@ void config_reader::read_limits(const YAML::Node& root) {
 
 void config_reader::read_roles(const YAML::Node& root) {
     const auto roles = yaml_reader::member(root, "roles");
-    if (!roles.IsDefined() || !reader_.keys(roles, "roles", {"admin", "auditor"})) return;
+    if (!roles.IsDefined() || !reader_.keys(roles, "roles", {"admin", "auditor", "monitor"}))
+        return;
     settings_.admins = read_role(roles, "admin");
     settings_.auditors = read_role(roles, "auditor");
+    settings_.monitors = read_role(roles, "monitor");
 }
 
 role_settings config_reader::read_role(const YAML::Node& roles, const char* key) {

@@ -7,7 +7,14 @@ namespace sallyport::proxy::admin {
 namespace {
 
 /// Who may try an action. `everyone` still means: an authenticated person.
-enum class audience : std::uint8_t { everyone, admins, auditors, admins_or_auditors };
+enum class audience : std::uint8_t {
+    everyone,
+    admins,
+    auditors,
+    admins_or_auditors,
+    admins_or_monitors,
+    admins_auditors_or_monitors
+};
 
 struct permission {
     action what;
@@ -24,6 +31,13 @@ constexpr std::array permissions{
     permission{action::request_opt_out, audience::everyone, "request-opt-out"},
     permission{action::vote_opt_out, audience::everyone, "vote-opt-out"},
     permission{action::revoke_opt_out, audience::everyone, "revoke-opt-out"},
+    permission{action::withdraw_vote, audience::everyone, "withdraw-vote"},
+    permission{action::see_reviews, audience::everyone, "see-reviews"},
+    permission{action::review, audience::everyone, "review"},
+    permission{action::see_flags, audience::admins_auditors_or_monitors, "see-flags"},
+    permission{action::set_flag, audience::admins_or_monitors, "set-flag"},
+    permission{action::set_lock, audience::admins, "set-lock"},
+    permission{action::lift_flag, audience::admins, "lift-flag"},
     permission{action::see_sessions, audience::admins_or_auditors, "see-sessions"},
     permission{action::kill_session, audience::admins, "kill-session"},
     permission{action::see_audit, audience::auditors, "see-audit"},
@@ -45,6 +59,10 @@ bool allowed(audience who, roles r) {
             return r.auditor;
         case audience::admins_or_auditors:
             return r.admin || r.auditor;
+        case audience::admins_or_monitors:
+            return r.admin || r.monitor;
+        case audience::admins_auditors_or_monitors:
+            return r.admin || r.auditor || r.monitor;
     }
     return false;
 }
@@ -59,6 +77,10 @@ std::string_view describe(audience who) {
             return "auditors";
         case audience::admins_or_auditors:
             return "admins and auditors";
+        case audience::admins_or_monitors:
+            return "admins and monitors";
+        case audience::admins_auditors_or_monitors:
+            return "admins, auditors and monitors";
     }
     return "nobody";
 }
@@ -88,7 +110,9 @@ bool role_members::contains(const policy::principal& p) const {
 }
 
 roles roles_of(const role_config& config, const policy::principal& who) {
-    return {.admin = config.admins.contains(who), .auditor = config.auditors.contains(who)};
+    return {.admin = config.admins.contains(who),
+            .auditor = config.auditors.contains(who),
+            .monitor = config.monitors.contains(who)};
 }
 
 std::string_view to_string(action a) noexcept {
@@ -117,11 +141,31 @@ bool may_read_statement(const actor& a, const policy::hold& h) {
 bool may_see(const actor& a, const policy::opt_out& o, const policy::rule_set* rules) {
     if (a.who.name.empty()) return false;
     if (a.role.admin || a.role.auditor) return true;
-    if (o.person == a.who.name || o.requested_by == a.who.name) return true;
+    if (o.requested_by == a.who.name || o.lets(a.who)) return true;
     if (has_voted(o.votes, a.who.name)) return true;
     const auto* const rule = rules == nullptr ? nullptr : rules->find_rule(o.rule);
     return rule != nullptr && rule->opt_out &&
-           policy::check_voter(rule->opt_out->approved_by, a.who, o.person).empty();
+           (policy::check_voter(rule->opt_out->approved_by, a.who, o.person).empty() ||
+            policy::check_reviewer(*rule->opt_out, a.who, o).empty());
+}
+
+std::string check_review(const actor& a, const policy::review& r, const policy::rule_set* rules) {
+    if (r.state != policy::review_state::open) return "It is closed.";
+    const auto* const rule = rules == nullptr ? nullptr : rules->find_rule(r.rule);
+    policy::opt_out o;
+    o.person = o.requested_by = r.person;
+    if (rule != nullptr && rule->opt_out) return policy::check_reviewer(*rule->opt_out, a.who, o);
+    if (a.who.name == r.person) return "nobody may review what she used herself";
+    return a.role.admin ? "" : "the rule is gone, so that only an admin may review it";
+}
+
+bool may_see(const actor& a, const policy::review& r, const policy::rule_set* rules) {
+    if (a.who.name.empty()) return false;
+    if (a.role.admin || a.role.auditor || r.person == a.who.name || r.reviewer == a.who.name)
+        return true;
+    auto open = r;
+    open.state = policy::review_state::open;
+    return check_review(a, open, rules).empty();
 }
 
 }  // namespace sallyport::proxy::admin

@@ -8,6 +8,7 @@
 
 #include "policy/hold.h"
 #include "policy/opt_out.h"
+#include "policy/review.h"
 #include "policy/rule.h"
 #include "policy/types.h"
 
@@ -25,11 +26,13 @@ struct role_members {
 struct role_config {
     role_members admins;    ///< sessions list and kill, reload, revoke any opt-out, statistics
     role_members auditors;  ///< reads the audit log, and all holds, opt-outs and sessions
+    role_members monitors;  ///< sets flags: people or tools that watch
 };
 
 struct roles {
     bool admin = false;
     bool auditor = false;
+    bool monitor = false;
     friend bool operator==(roles, roles) = default;
 };
 [[nodiscard]] roles roles_of(const role_config& config, const policy::principal& who);
@@ -51,6 +54,13 @@ enum class action : std::uint8_t {
     request_opt_out,
     vote_opt_out,    ///< and may_see(opt_out), and the rule's approvers
     revoke_opt_out,  ///< own, as its approver, or any as admin
+    withdraw_vote,   ///< one's own
+    see_reviews,     ///< those visible to the asker, as opt-outs are
+    review,          ///< and the rule's reviewers
+    see_flags,
+    set_flag,
+    set_lock,
+    lift_flag,  ///< never what one is under oneself
     see_sessions,
     kill_session,
     see_audit,
@@ -77,5 +87,10 @@ inline constexpr std::size_t action_count = static_cast<std::size_t>(action::cou
 [[nodiscard]] bool may_read_statement(const actor& a, const policy::hold& h);
 /// Likewise for an opt-out; its approvers are those of the rule as it is now.
 [[nodiscard]] bool may_see(const actor& a, const policy::opt_out& o, const policy::rule_set* rules);
+/// Likewise for a review: whom it is about, its reviewers, admins, auditors.
+[[nodiscard]] bool may_see(const actor& a, const policy::review& r, const policy::rule_set* rules);
+/// "" if `a` may close the review, else why not.
+[[nodiscard]] std::string check_review(const actor& a, const policy::review& r,
+                                       const policy::rule_set* rules);
 
 }  // namespace sallyport::proxy::admin

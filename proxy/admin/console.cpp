@@ -130,14 +130,64 @@ void vote_opt_out(const job& j, bool approve) {
                      reply(j));
 }
 
-void request_opt_out(const job& j) {
+void request_opt_out(const job& j, policy::opt_out_kind kind) {
     j.business->request(j.who,
                         {.rule = j.what.rule,
                          .duration = j.what.for_.value_or(policy::milliseconds::zero()),
                          .reason = j.what.reason.value_or(""),
                          .ticket = j.what.ticket,
-                         .target = j.what.target},
+                         .target = j.what.target,
+                         .kind = kind,
+                         .group = j.what.group,
+                         .scope = j.what.scope,
+                         .starts_at = j.what.from},
                         reply(j));
+}
+
+void extend_opt_out(const job& j) {
+    j.business->extend(j.who, policy::opt_out_id{j.what.id},
+                       {.duration = j.what.for_.value_or(policy::milliseconds::zero()),
+                        .reason = j.what.reason.value_or(""),
+                        .ticket = j.what.ticket},
+                       reply(j));
+}
+
+void show_reviews(const job& j) {
+    std::optional<policy::review_state> state = policy::review_state::open;
+    if (j.what.all) state.reset();
+    j.business->reviews(
+        j.who, state, [j, rules = j.business->rules()](const listing<policy::review>& all) {
+            if (!good(all.answer)) return j.done(console_error(all.answer));
+            auto r = start(j.what);
+            for (const auto& one : all.items)
+                r.rows.push_back(row_of(one, j.who, rules.get(), j.business->now()));
+            j.done(std::move(r));
+        });
+}
+
+void close_review(const job& j, policy::review_state to) {
+    j.business->review(j.who, policy::opt_out_id{j.what.id}, to, j.what.reason.value_or(""),
+                       reply(j));
+}
+
+void show_flags(const job& j) {
+    j.business->flags(j.who, !j.what.all, [j](const listing<policy::flag>& all) {
+        if (!good(all.answer)) return j.done(console_error(all.answer));
+        auto r = start(j.what);
+        for (const auto& f : all.items)
+            r.rows.push_back(row_of(f, j.business->now()));
+        j.done(std::move(r));
+    });
+}
+
+void restrain(const job& j, policy::flag_kind kind) {
+    j.business->set_flag(j.who,
+                         {.kind = kind,
+                          .on = j.what.about.value_or(policy::flag_on::principal),
+                          .subject = j.what.subject,
+                          .reason = j.what.reason.value_or(""),
+                          .lasts = j.what.for_.value_or(policy::milliseconds::zero())},
+                         reply(j));
 }
 
 void reload(const job& j) {
@@ -182,7 +232,30 @@ void run(const job& j) {
         case verb::show_opt_outs:
             return show_opt_outs(j);
         case verb::request_opt_out:
-            return request_opt_out(j);
+            return request_opt_out(j, policy::opt_out_kind::request);
+        case verb::break_glass:
+            return request_opt_out(j, policy::opt_out_kind::break_glass);
+        case verb::extend_opt_out:
+            return extend_opt_out(j);
+        case verb::withdraw_vote:
+            return j.business->withdraw_vote(j.who, policy::hold_id{j.what.id}, reply(j));
+        case verb::withdraw_opt_out_vote:
+            return j.business->withdraw_vote(j.who, policy::opt_out_id{j.what.id}, reply(j));
+        case verb::show_reviews:
+            return show_reviews(j);
+        case verb::sign_off:
+            return close_review(j, policy::review_state::signed_off);
+        case verb::finding:
+            return close_review(j, policy::review_state::finding);
+        case verb::show_flags:
+            return show_flags(j);
+        case verb::set_flag:
+            return restrain(j, policy::flag_kind::flag);
+        case verb::set_lock:
+            return restrain(j, policy::flag_kind::lock);
+        case verb::lift_flag:
+            return j.business->lift_flag(j.who, policy::flag_id{j.what.id},
+                                         j.what.reason.value_or(""), reply(j));
         case verb::approve_opt_out:
             return vote_opt_out(j, true);
         case verb::deny_opt_out:

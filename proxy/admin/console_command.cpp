@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "proxy/admin/console_chatter.h"
 #include "proxy/admin/console_lexer.h"
+#include "proxy/admin/desk.h"
 #include "proxy/admin/text.h"
 
 namespace sallyport::proxy::admin {
@@ -22,7 +24,16 @@ enum clause : unsigned {
     ticket_ = 1U << 5U,
     target_ = 1U << 6U,
     all_ = 1U << 7U,
+    group_ = 1U << 8U,
+    application_ = 1U << 9U,
+    on_ = 1U << 10U,
+    do_ = 1U << 11U,
+    shape_ = 1U << 12U,
+    from_ = 1U << 13U,
+    with_subject = 1U << 14U,
+    note_ = 1U << 15U,
 };
+constexpr unsigned scope_ = application_ | on_ | do_ | shape_;
 
 struct form {
     verb what;
@@ -46,10 +57,44 @@ constexpr std::array forms{
          "refuses a hold"},
     form{verb::show_opt_outs, "SHOW OPT OUTS", all_, none, "SHOW", "SHOW OPT_OUTS [ALL]",
          "opt-outs that are requested or active; ALL: also what has ended"},
-    form{verb::request_opt_out, "REQUEST OPT OUT", rule_ | for_clause | reason_ | ticket_ | target_,
+    form{verb::request_opt_out, "REQUEST OPT OUT",
+         rule_ | for_clause | reason_ | ticket_ | target_ | group_ | from_ | scope_,
          rule_ | for_clause | reason_, "REQUEST",
-         "REQUEST OPT OUT RULE r FOR '2h' REASON '…' [TICKET '…'] [TARGET t]",
-         "asks for a time-limited exception from a holding rule, for yourself"},
+         "REQUEST OPT OUT RULE r FOR '2h' REASON '…' [TICKET '…'] [TARGET t] [FROM 'time'] "
+         "[GROUP g] [APPLICATION '…'] [ON resource] [DO 'read, write'] [SHAPE '…']",
+         "asks for a time-limited exception from a holding rule, for yourself or a group of yours"},
+    form{verb::break_glass, "BREAK GLASS",
+         rule_ | for_clause | reason_ | ticket_ | target_ | scope_,
+         rule_ | for_clause | reason_ | ticket_, "BREAK GLASS",
+         "BREAK GLASS RULE r FOR '20m' REASON '…' TICKET '…' [TARGET t]",
+         "opts out at once and alone: everybody is told, and it is reviewed afterwards"},
+    form{verb::extend_opt_out, "EXTEND OPT OUT", with_id | for_clause | reason_ | ticket_,
+         with_id | for_clause | reason_, "EXTEND", "EXTEND OPT OUT 3 FOR '1h' REASON '…'",
+         "asks for more time, by a request of its own that is approved like the first"},
+    form{verb::extend_opt_out, "EXTEND", with_id | for_clause | reason_ | ticket_,
+         with_id | for_clause | reason_, "EXTEND", "", ""},
+    form{verb::withdraw_vote, "WITHDRAW VOTE", with_id, with_id, "WITHDRAW", "WITHDRAW VOTE 7",
+         "takes your approval of a hold back, while it has not led to anything"},
+    form{verb::withdraw_opt_out_vote, "WITHDRAW VOTE OPT OUT", with_id, with_id, "WITHDRAW",
+         "WITHDRAW VOTE OPT OUT 3", "the same for an opt-out"},
+    form{verb::show_reviews, "SHOW REVIEWS", all_, none, "SHOW", "SHOW REVIEWS [ALL]",
+         "opt-outs that were used and wait for a look back; ALL: also those that have had it"},
+    form{verb::sign_off, "SIGN OFF", with_id | note_, with_id, "SIGN OFF", "SIGN OFF 3 [NOTE '…']",
+         "closes the review of an opt-out: its uses were right"},
+    form{verb::finding, "FINDING", with_id | note_, with_id | note_, "FINDING",
+         "FINDING 3 NOTE '…'", "closes the review of an opt-out: something was not right"},
+    form{verb::show_flags, "SHOW FLAGS", all_, none, "SHOW", "SHOW FLAGS [ALL]",
+         "flags and locks in force (admins, auditors, monitors); ALL: also past ones"},
+    form{verb::set_flag, "FLAG", with_subject | for_clause | reason_,
+         with_subject | for_clause | reason_, "FLAG",
+         "FLAG principal|application|address|target 'name' FOR '8h' REASON '…'",
+         "nothing passes by itself any more: each session needs a person (admins, monitors)"},
+    form{verb::set_lock, "LOCK", with_subject | for_clause | reason_,
+         with_subject | for_clause | reason_, "LOCK",
+         "LOCK principal|application|address|target|rule 'name' FOR '8h' REASON '…'",
+         "ends live sessions and refuses new ones (admins)"},
+    form{verb::lift_flag, "LIFT", with_id | reason_, with_id | reason_, "LIFT", "LIFT 5 REASON '…'",
+         "ends a flag or a lock (admins, never one's own)"},
     form{verb::approve_opt_out, "APPROVE OPT OUT", with_id | reason_, with_id, "APPROVE",
          "APPROVE OPT OUT 3 [REASON '…']", "approves a requested opt-out"},
     form{verb::deny_opt_out, "DENY OPT OUT", with_id | reason_, with_id | reason_, "DENY",
@@ -129,6 +174,7 @@ class clause_reader {
         out_.what = form_.what;
         out_.tag = form_.tag;
         if ((form_.allowed & with_id) != 0) read_id();
+        if ((form_.allowed & with_subject) != 0) read_subject();
         while (out_.sqlstate.empty() && at_ < tokens_.size())
             read_clause();
         if (!out_.sqlstate.empty()) return std::move(out_);
@@ -136,6 +182,8 @@ class clause_reader {
         if ((missing & reason_) != 0) return wrong("A REASON '…' is needed");
         if ((missing & rule_) != 0) return wrong("RULE and the rule's name are needed");
         if ((missing & for_clause) != 0) return wrong("FOR and a duration are needed");
+        if ((missing & ticket_) != 0) return wrong("A TICKET '…' is needed");
+        if ((missing & note_) != 0) return wrong("A NOTE '…' is needed");
         return std::move(out_);
     }
 
@@ -154,6 +202,36 @@ class clause_reader {
         out_.id = *id;
         seen_ |= with_id;
         ++at_;
+    }
+
+    void read_subject() {
+        policy::flag_on on{};
+        const bool there = at_ < tokens_.size() && tokens_[at_].what == token::kind::word &&
+                           policy::parse_flag_on(lower(tokens_[at_].text), on);
+        if (!there) {
+            out_ = wrong("PRINCIPAL, APPLICATION, ADDRESS, TARGET or RULE is needed after " +
+                         std::string(form_.words));
+            return;
+        }
+        const auto word = upper(tokens_[at_++].text);
+        out_.about = on;
+        out_.subject = value(word);
+        seen_ |= with_subject;
+    }
+
+    void read_actions() {
+        const auto text = lower(value("DO"));
+        std::string word;
+        for (const char c : text + ",") {
+            if (c != ',' && c != ' ') {
+                word += c;
+                continue;
+            }
+            if (word.empty()) continue;
+            if (auto why = add_action(out_.scope, word); !why.empty() && out_.sqlstate.empty())
+                out_ = fail("22023", why, "Write them like DO 'read, write'.");
+            word.clear();
+        }
     }
 
     /// True when this clause stands here, may, and stands here for the first time.
@@ -197,6 +275,20 @@ class clause_reader {
             out_.ticket = value("TICKET");
         } else if (out_.sqlstate.empty() && begins("TARGET", target_)) {
             out_.target = value("TARGET");
+        } else if (out_.sqlstate.empty() && begins("GROUP", group_)) {
+            out_.group = value("GROUP");
+        } else if (out_.sqlstate.empty() && begins("APPLICATION", application_)) {
+            out_.scope.application = value("APPLICATION");
+        } else if (out_.sqlstate.empty() && begins("ON", on_)) {
+            out_.scope.resources.push_back(value("ON"));
+        } else if (out_.sqlstate.empty() && begins("DO", do_)) {
+            read_actions();
+        } else if (out_.sqlstate.empty() && begins("SHAPE", shape_)) {
+            out_.scope.shape = lower(value("SHAPE"));
+        } else if (out_.sqlstate.empty() && begins("FROM", from_)) {
+            read_time();
+        } else if (out_.sqlstate.empty() && begins("NOTE", note_)) {
+            out_.reason = literal("NOTE");
         } else if (out_.sqlstate.empty()) {
             out_ = wrong("Not understood from \"" + tokens_[at_].text.substr(0, 64) + "\" on");
         }
@@ -214,6 +306,14 @@ class clause_reader {
         out_.pass = scope;
     }
 
+    void read_time() {
+        const auto text = literal("FROM");
+        if (!out_.sqlstate.empty()) return;
+        out_.from = parse_iso_time(text);
+        if (!out_.from)
+            out_ = fail("22023", "This is no time.", "Write it like '2026-03-01T09:30:00Z'.");
+    }
+
     void read_duration() {
         const auto text = value("FOR");
         if (!out_.sqlstate.empty()) return;
@@ -228,96 +328,6 @@ class clause_reader {
     unsigned seen_ = 0;
     command out_;
 };
-
-struct answer_row {
-    std::string_view said;  ///< normalised: lower case, tokens with one space between
-    std::string_view column;
-    std::string_view value;
-};
-
-constexpr std::string_view server_version = "15.0";
-
-// What psql, pgjdbc, psycopg, pgx, Npgsql and pool checks ask before anybody has typed a word.
-constexpr std::array selects{
-    answer_row{"select 1", "?column?", "1"},
-    answer_row{"select version ( )", "version", "Sallyport console, PostgreSQL 15.0 protocol"},
-    answer_row{"select pg_catalog.version ( )", "version",
-               "Sallyport console, PostgreSQL 15.0 protocol"},
-    answer_row{"select current_database ( )", "current_database", "sallyport"},
-    answer_row{"select current_schema ( )", "current_schema", "public"},
-    answer_row{"select pg_catalog.current_database ( )", "current_database", "sallyport"},
-    answer_row{"select pg_catalog.pg_is_in_recovery ( )", "pg_is_in_recovery", "f"},
-    answer_row{"select pg_is_in_recovery ( )", "pg_is_in_recovery", "f"},
-};
-
-constexpr std::array settings{
-    answer_row{"server_version", "server_version", server_version},
-    answer_row{"client_encoding", "client_encoding", "UTF8"},
-    answer_row{"server_encoding", "server_encoding", "UTF8"},
-    answer_row{"transaction_read_only", "transaction_read_only", "off"},
-    answer_row{"default_transaction_read_only", "default_transaction_read_only", "off"},
-    answer_row{"standard_conforming_strings", "standard_conforming_strings", "on"},
-    answer_row{"search_path", "search_path", "public"},
-    answer_row{"timezone", "TimeZone", "UTC"},
-    answer_row{"datestyle", "DateStyle", "ISO, MDY"},
-    answer_row{"transaction isolation level", "transaction_isolation", "read committed"},
-    answer_row{"transaction_isolation", "transaction_isolation", "read committed"},
-};
-
-std::string normalised(const tokens& t) {
-    std::string out;
-    for (const auto& one : t) {
-        if (!out.empty()) out += ' ';
-        if (one.what == token::kind::string)
-            out += "'" + one.text + "'";
-        else
-            out += one.what == token::kind::word ? lower(one.text) : one.text;
-    }
-    return out;
-}
-
-std::optional<command> parse_driver_chatter(const tokens& t) {
-    command c;
-    const auto text = normalised(t);
-    const auto first = upper(t.front().text);
-    for (const auto& row : selects) {
-        if (text != row.said) continue;
-        c.what = verb::driver_select;
-        c.word = row.column;
-        c.value = row.value;
-        c.tag = "SELECT 1";
-        return c;
-    }
-    if (first == "SHOW") {
-        for (const auto& row : settings) {
-            if (text != "show " + std::string(row.said)) continue;
-            c.what = verb::driver_show;
-            c.word = row.column;
-            c.value = row.value;
-            c.tag = "SHOW";
-            return c;
-        }
-    }
-    static constexpr std::array<std::pair<std::string_view, std::string_view>, 10> commands{{
-        {"SET", "SET"},
-        {"RESET", "RESET"},
-        {"BEGIN", "BEGIN"},
-        {"START", "START TRANSACTION"},
-        {"COMMIT", "COMMIT"},
-        {"END", "COMMIT"},
-        {"ROLLBACK", "ROLLBACK"},
-        {"ABORT", "ROLLBACK"},
-        {"DISCARD", "DISCARD ALL"},
-        {"DEALLOCATE", "DEALLOCATE"},
-    }};
-    for (const auto& [word, tag] : commands) {
-        if (!is_word(t.front(), word)) continue;
-        c.what = verb::driver_command;
-        c.tag = tag;
-        return c;
-    }
-    return std::nullopt;
-}
 
 command not_understood(const tokens& t) {
     static constexpr std::array queries{"SELECT", "WITH",   "TABLE",   "VALUES",  "INSERT",
@@ -370,7 +380,7 @@ command parse_command(std::string_view text) {
         }
     }
     if (best != nullptr) return clause_reader(*best, t, taken).run();
-    if (auto chatter = parse_driver_chatter(t)) return std::move(*chatter);
+    if (auto chatter = driver_chatter(t)) return std::move(*chatter);
     return not_understood(t);
 }
 
@@ -379,81 +389,6 @@ std::vector<help_line> help_lines() {
     for (const auto& f : forms)
         if (!f.usage.empty()) out.push_back({std::string(f.usage), std::string(f.does)});
     return out;
-}
-
-std::vector<console_column> columns_of(const command& c) {
-    using enum console_type;
-    if (!c.sqlstate.empty()) return {};
-    switch (c.what) {
-        case verb::show_holds:
-            return {{"id", int8},
-                    {"kind", text},
-                    {"state", text},
-                    {"user", text},
-                    {"target", text},
-                    {"rule", text},
-                    {"votes", text},
-                    {"may_vote", boolean},
-                    {"opened_at", timestamptz},
-                    {"expires_at", timestamptz},
-                    {"reason", text},
-                    {"statement", text}};
-        case verb::show_hold:
-            return {{"field", text}, {"value", text}};
-        case verb::approve:
-        case verb::deny:
-        case verb::request_opt_out:
-        case verb::approve_opt_out:
-        case verb::deny_opt_out:
-        case verb::revoke_opt_out:
-        case verb::kill:
-            return {{"id", int8}, {"result", text}, {"message", text}};
-        case verb::show_opt_outs:
-            return {{"id", int8},          {"state", text},       {"rule", text},
-                    {"user", text},        {"target", text},      {"votes", text},
-                    {"may_vote", boolean}, {"from", timestamptz}, {"until", timestamptz},
-                    {"uses", int8},        {"max_uses", int8},    {"ticket", text},
-                    {"reason", text}};
-        case verb::show_sessions:
-            return {{"id", int8},
-                    {"user", text},
-                    {"address", text},
-                    {"application", text},
-                    {"target", text},
-                    {"state", text},
-                    {"started_at", timestamptz},
-                    {"hold", int8},
-                    {"grant", text},
-                    {"server_pid", int8},
-                    {"tls", boolean},
-                    {"statement", text}};
-        case verb::show_rules:
-            return {{"id", text},        {"tier", int8},    {"effect", text},
-                    {"on", text},        {"do", text},      {"approvers", text},
-                    {"approvals", int8}, {"opt_out", text}, {"message", text}};
-        case verb::show_stats:
-            return {{"holds_pending", int8},
-                    {"opt_outs_requested", int8},
-                    {"opt_outs_live", int8},
-                    {"sessions", int8},
-                    {"healthy", boolean}};
-        case verb::show_version:
-            return {{"version", text}};
-        case verb::help:
-            return {{"command", text}, {"does", text}};
-        case verb::driver_select:
-            return {{c.word, c.word == "?column?"            ? int8
-                             : c.word == "pg_is_in_recovery" ? boolean
-                                                             : text}};
-        case verb::driver_show:
-            return {{c.word, text}};
-        case verb::nothing:
-        case verb::reload:
-        case verb::driver_command:
-        case verb::count_:
-            break;
-    }
-    return {};
 }
 
 }  // namespace sallyport::proxy::admin

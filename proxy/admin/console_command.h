@@ -23,6 +23,17 @@ enum class verb : std::uint8_t {
     approve_opt_out,
     deny_opt_out,
     revoke_opt_out,
+    break_glass,
+    extend_opt_out,
+    withdraw_vote,
+    withdraw_opt_out_vote,
+    show_reviews,
+    sign_off,
+    finding,
+    show_flags,
+    set_flag,
+    set_lock,
+    lift_flag,
     show_sessions,
     kill,
     show_rules,
@@ -47,9 +58,14 @@ struct command {
     std::string rule;
     std::string ticket;
     std::string target;
-    std::string word;   ///< driver_*: column name
-    std::string value;  ///< driver_*: its value
-    std::string tag;    ///< CommandComplete
+    policy::opt_out_scope scope;  ///< APPLICATION, ON, DO, SHAPE
+    std::string group;
+    std::optional<policy::instant> from;
+    std::optional<policy::flag_on> about;  ///< PRINCIPAL, APPLICATION, ADDRESS, TARGET, RULE …
+    std::string subject;                   ///< … and what stood behind it
+    std::string word;                      ///< driver_*: column name
+    std::string value;                     ///< driver_*: its value
+    std::string tag;                       ///< CommandComplete
     // An error: sqlstate non-empty, the rest above does not count.
     std::string sqlstate;
     std::string message;

@@ -112,11 +112,28 @@ std::vector<console_row> fields_of(const policy::hold& h, const actor& reader) {
     return out;
 }
 
+/// "group oncall; on customer-pii; do read": in what the opt-out differs from its rule.
+std::string scope_text(const policy::opt_out& o) {
+    std::string text;
+    const auto add = [&](const char* what, const std::string& value) {
+        if (!value.empty()) text += (text.empty() ? "" : "; ") + std::string(what) + " " + value;
+    };
+    std::vector<std::string> actions = o.scope.commands;
+    for (const auto k : o.scope.kinds)
+        actions.emplace_back(policy::to_string(k));
+    add("group", o.group);
+    add("application", o.scope.application);
+    add("on", joined(o.scope.resources));
+    add("do", joined(actions));
+    add("shape", o.scope.shape.substr(0, 12));
+    return text;
+}
+
 console_row row_of(const policy::opt_out& o, const actor& reader, const policy::rule_set* rules) {
     const auto* const rule = rules == nullptr ? nullptr : rules->find_rule(o.rule);
-    const bool votable =
-        o.state == policy::opt_out_state::requested && rule != nullptr && rule->opt_out &&
-        policy::check_voter(rule->opt_out->approved_by, reader.who, o.person).empty();
+    const bool votable = o.state == policy::opt_out_state::requested && rule != nullptr &&
+                         rule->opt_out &&
+                         policy::check_voter(rule->opt_out->approved_by, reader.who, o).empty();
     return {std::to_string(o.id.value),
             policy::to_string(o.state),
             flat(o.rule),
@@ -129,7 +146,36 @@ console_row row_of(const policy::opt_out& o, const actor& reader, const policy::
             std::to_string(o.uses),
             number_or_null(o.max_uses),
             text_or_null(o.ticket),
-            text_or_null(o.reason)};
+            text_or_null(o.reason),
+            policy::to_string(o.kind),
+            text_or_null(scope_text(o))};
+}
+
+console_row row_of(const policy::review& r, const actor& reader, const policy::rule_set* rules,
+                   policy::instant now) {
+    return {std::to_string(r.id.value),
+            policy::to_string(r.state),
+            policy::to_string(r.kind),
+            flat(r.rule),
+            flat(r.person),
+            std::to_string(r.uses),
+            sql_time(r.due_at),
+            boolean(r.overdue(now)),
+            boolean(check_review(reader, r, rules).empty()),
+            text_or_null(r.reviewer),
+            text_or_null(r.note)};
+}
+
+console_row row_of(const policy::flag& f, policy::instant now) {
+    return {std::to_string(f.id.value),
+            policy::to_string(f.kind),
+            policy::to_string(f.on),
+            flat(f.subject),
+            boolean(f.live_at(now)),
+            sql_time(f.until),
+            flat(f.set_by),
+            text_or_null(f.reason),
+            text_or_null(f.lifted_by)};
 }
 
 console_row row_of(const session_info& s) {

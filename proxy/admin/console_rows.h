@@ -17,6 +17,9 @@ using console_row = std::vector<std::optional<std::string>>;
 [[nodiscard]] std::vector<console_row> fields_of(const policy::hold& h, const actor& reader);
 [[nodiscard]] console_row row_of(const policy::opt_out& o, const actor& reader,
                                  const policy::rule_set* rules);
+[[nodiscard]] console_row row_of(const policy::review& r, const actor& reader,
+                                 const policy::rule_set* rules, policy::instant now);
+[[nodiscard]] console_row row_of(const policy::flag& f, policy::instant now);
 [[nodiscard]] console_row row_of(const session_info& s);
 [[nodiscard]] console_row row_of(const policy::rule& r);
 [[nodiscard]] console_row row_of(const statistics& s);

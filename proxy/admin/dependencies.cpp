@@ -35,6 +35,30 @@ approvals approvals_of(approval::steward& s) {
                             approval::steward::on_answer done) {
         s.revoke(std::move(r), std::move(done));
     };
+    a.withdraw_vote = [&s](std::variant<policy::hold_id, policy::opt_out_id> id,
+                           policy::principal who, std::string surface,
+                           approval::steward::on_answer done) {
+        std::visit([&](auto of) { s.withdraw_vote(of, std::move(who), std::move(surface), done); },
+                   id);
+    };
+    a.list_reviews = [&s](std::optional<policy::review_state> state,
+                          std::function<void(std::vector<policy::review>)> done) {
+        s.list_reviews(state, std::move(done));
+    };
+    a.review = [&s](approval::steward::review_verdict v, approval::steward::on_answer done) {
+        s.review(std::move(v), std::move(done));
+    };
+    a.list_flags = [&s](bool live, std::function<void(std::vector<policy::flag>)> done) {
+        s.list_flags(live, std::move(done));
+    };
+    a.set_flag = [&s](policy::flag_request r, policy::principal who, std::string surface,
+                      approval::steward::on_answer done) {
+        s.set_flag(std::move(r), std::move(who), std::move(surface), std::move(done));
+    };
+    a.lift_flag = [&s](policy::flag_id id, policy::principal who, std::string reason,
+                       std::string surface, approval::steward::on_answer done) {
+        s.lift_flag(id, std::move(who), std::move(reason), std::move(surface), std::move(done));
+    };
     a.healthy = [&s] { return s.healthy(); };
     return a;
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "policy/rule.h"
@@ -38,6 +39,20 @@ struct approvals {
     std::function<void(approval::steward::opt_out_vote, approval::steward::on_answer)> vote_opt_out;
     std::function<void(approval::steward::opt_out_revoke, approval::steward::on_answer)>
         revoke_opt_out;
+    std::function<void(std::variant<policy::hold_id, policy::opt_out_id>, policy::principal,
+                       std::string surface, approval::steward::on_answer)>
+        withdraw_vote;
+    std::function<void(std::optional<policy::review_state>,
+                       std::function<void(std::vector<policy::review>)>)>
+        list_reviews;
+    std::function<void(approval::steward::review_verdict, approval::steward::on_answer)> review;
+    std::function<void(bool live, std::function<void(std::vector<policy::flag>)>)> list_flags;
+    std::function<void(policy::flag_request, policy::principal, std::string surface,
+                       approval::steward::on_answer)>
+        set_flag;
+    std::function<void(policy::flag_id, policy::principal, std::string reason, std::string surface,
+                       approval::steward::on_answer)>
+        lift_flag;
     std::function<bool()> healthy;  ///< store and audit could both write when last tried
 };
 /// `s` must outlive the result.

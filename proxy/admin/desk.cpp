@@ -201,7 +201,9 @@ void desk::opt_out(actor a, policy::opt_out_id id,
 }
 
 void desk::request(actor a, opt_out_wish w, on_answer done) {
-    done = recorded(a, "opt_out.request", 0, w.reason, std::move(done));
+    const bool glass = w.kind == policy::opt_out_kind::break_glass;
+    done = recorded(a, glass ? "opt_out.break_glass" : "opt_out.request", 0, w.reason,
+                    std::move(done));
     auto may = permit(action::request_opt_out, a);
     if (may.what == verdict::done) may = check_wish(w);
     if (may.what != verdict::done) return done(std::move(may));
@@ -210,8 +212,37 @@ void desk::request(actor a, opt_out_wish w, on_answer done) {
                                  .duration = w.duration,
                                  .reason = std::move(w.reason),
                                  .ticket = std::move(w.ticket),
-                                 .target = std::move(w.target)},
+                                 .target = std::move(w.target),
+                                 .kind = w.kind,
+                                 .group = std::move(w.group),
+                                 .scope = std::move(w.scope),
+                                 .starts_at = w.starts_at.value_or(policy::instant{}),
+                                 .extends = {}},
                                 a.surface, std::move(done));
+}
+
+void desk::extend(actor a, policy::opt_out_id id, extension_wish w, on_answer done) {
+    done = recorded(a, "opt_out.extend", id.value, w.reason, std::move(done));
+    auto may = permit(action::request_opt_out, a);
+    if (may.what == verdict::done) may = check_reason(w.reason, true);
+    if (may.what != verdict::done) return done(std::move(may));
+    opt_out(a, id,
+            [self = shared_from_this(), a, w = std::move(w), done](listing<policy::opt_out> found) {
+                if (found.answer.what != verdict::done) return done(std::move(found.answer));
+                const auto& o = found.items.front();
+                self->d_.approval.request_opt_out({.person = a.who,
+                                                   .rule = o.rule,
+                                                   .duration = w.duration,
+                                                   .reason = w.reason,
+                                                   .ticket = w.ticket.empty() ? o.ticket : w.ticket,
+                                                   .target = o.target,
+                                                   .kind = policy::opt_out_kind::request,
+                                                   .group = o.group,
+                                                   .scope = o.scope,
+                                                   .starts_at = {},
+                                                   .extends = o.id},
+                                                  a.surface, done);
+            });
 }
 
 void desk::vote(actor a, policy::opt_out_id id, bool approve, std::string reason, on_answer done) {

@@ -33,6 +33,20 @@ struct opt_out_wish {
     std::string reason;
     std::string ticket;
     std::string target;
+    policy::opt_out_kind kind = policy::opt_out_kind::request;
+    std::string group{};
+    policy::opt_out_scope scope{};
+    std::optional<policy::instant> starts_at{};
+};
+
+/// Adds a word of `do:` to a scope; "" or one sentence why not.
+[[nodiscard]] std::string add_action(policy::opt_out_scope& s, const std::string& word);
+
+/// What an extension asks for; the rest is that of the opt-out it goes on for.
+struct extension_wish {
+    policy::milliseconds duration{};
+    std::string reason;
+    std::string ticket;  ///< "" = the same
 };
 
 struct statistics {
@@ -67,6 +81,18 @@ class desk : public std::enable_shared_from_this<desk> {
     void request(actor a, opt_out_wish w, on_answer done);
     void vote(actor a, policy::opt_out_id id, bool approve, std::string reason, on_answer done);
     void revoke(actor a, policy::opt_out_id id, std::string reason, on_answer done);
+    void extend(actor a, policy::opt_out_id id, extension_wish w, on_answer done);
+    void withdraw_vote(actor a, policy::hold_id id, on_answer done);
+    void withdraw_vote(actor a, policy::opt_out_id id, on_answer done);
+
+    void reviews(actor a, std::optional<policy::review_state> state,
+                 std::function<void(listing<policy::review>)> done);
+    void review(actor a, policy::opt_out_id id, policy::review_state to, std::string note,
+                on_answer done);
+    /// `live`: only what is in force.
+    void flags(actor a, bool live, std::function<void(listing<policy::flag>)> done);
+    void set_flag(actor a, policy::flag_request r, on_answer done);
+    void lift_flag(actor a, policy::flag_id id, std::string reason, on_answer done);
 
     void sessions(actor a, std::function<void(listing<session_info>)> done);
     void kill(actor a, policy::session_id id, std::string reason, on_answer done);

@@ -97,6 +97,19 @@ json to_json_value(const policy::hold& h, const actor& reader) {
     return out;
 }
 
+json scope_of(const policy::opt_out_scope& s) {
+    json out = json::object();
+    if (!s.application.empty()) put_text(out, "application", s.application);
+    if (!s.resources.empty()) out["on"] = s.resources;
+    if (!s.kinds.empty() || !s.commands.empty()) {
+        out["do"] = s.commands;
+        for (const auto k : s.kinds)
+            out["do"].push_back(std::string(policy::to_string(k)));
+    }
+    if (!s.shape.empty()) out["shape"] = s.shape;
+    return out;
+}
+
 json to_json_value(const policy::opt_out& o, const actor& reader, const policy::rule_set* rules) {
     json out;
     out["id"] = o.id.value;
@@ -120,7 +133,13 @@ json to_json_value(const policy::opt_out& o, const actor& reader, const policy::
     out["approvals"]["needed"] = o.approvals_needed;
     out["approvals"]["votes"] = votes_of(o.votes);
     out["may_vote"] = known && o.state == policy::opt_out_state::requested &&
-                      policy::check_voter(rule->opt_out->approved_by, reader.who, o.person).empty();
+                      policy::check_voter(rule->opt_out->approved_by, reader.who, o).empty();
+    out["kind"] = policy::to_string(o.kind);
+    out["group"] = o.group.empty() ? json(nullptr) : json(o.group);
+    out["scope"] = scope_of(o.scope);
+    out["starts_at"] = time_or_null(o.starts_at);
+    out["extends"] = number_or_null(o.extends.value);
+    out["ended_at"] = time_or_null(o.ended_at);
     out["ended_reason"] = o.ended_reason;
     out["policy"] = o.policy_hash;
     return out;
@@ -167,6 +186,31 @@ json to_json_value(const policy::rule& r) {
         if (o.max_live_per_person) spec["max_live_per_person"] = *o.max_live_per_person;
         if (o.max_live_in_all) spec["max_live_in_all"] = *o.max_live_in_all;
         if (o.ticket) spec["ticket"] = *o.ticket;
+        if (o.cool_down) spec["cool_down"] = format_duration(*o.cool_down);
+        if (o.starts_within > policy::milliseconds::zero())
+            spec["starts_within"] = format_duration(o.starts_within);
+        if (o.max_extensions) spec["max_extensions"] = *o.max_extensions;
+        json month = json::object();
+        if (o.per_month.per_person) month["per_person"] = *o.per_month.per_person;
+        if (o.per_month.per_team) month["per_team"] = *o.per_month.per_team;
+        if (o.per_month.in_all) month["in_all"] = *o.per_month.in_all;
+        if (!month.empty()) spec["per_month"] = std::move(month);
+        if (o.review_within) {
+            spec["review"] = {
+                {"within", format_duration(*o.review_within)},
+                {"reviewers", approvers_of(o.reviewers ? *o.reviewers : o.approved_by)},
+                {"overdue", o.overdue_blocks ? "block" : "alarm"}};
+            spec["review"]["reviewers"].erase("needed");
+        }
+        if (o.break_glass) {
+            const auto& b = *o.break_glass;
+            json told = approvers_of(b.announce);
+            told.erase("needed");
+            spec["break_glass"] = {{"who", to_json_value(b.who)},
+                                   {"max_duration", format_duration(b.max_duration)},
+                                   {"announce", std::move(told)},
+                                   {"unreviewed", b.unreviewed_blocks ? "block" : "allow"}};
+        }
         out["opt_out"] = std::move(spec);
     }
     return out;
@@ -202,6 +246,56 @@ std::string opt_outs_json(const std::vector<policy::opt_out>& all, const actor& 
 std::string opt_out_json(const policy::opt_out& o, const actor& reader,
                          const policy::rule_set* rules) {
     return dump(to_json_value(o, reader, rules));
+}
+
+std::string reviews_json(const std::vector<policy::review>& all, const actor& reader,
+                         const policy::rule_set* rules, policy::instant now) {
+    json out;
+    out["reviews"] = json::array();
+    for (const auto& r : all) {
+        json one;
+        one["opt_out"] = r.id.value;
+        one["state"] = policy::to_string(r.state);
+        one["kind"] = policy::to_string(r.kind);
+        one["rule"] = r.rule;
+        one["user"] = r.person;
+        one["uses"] = r.uses;
+        one["opened_at"] = time_or_null(r.opened_at);
+        one["due_at"] = time_or_null(r.due_at);
+        one["overdue"] = r.overdue(now);
+        one["closed_at"] = time_or_null(r.closed_at);
+        one["reviewer"] = r.reviewer.empty() ? json(nullptr) : json(r.reviewer);
+        put_text(one, "note", r.note);
+        const auto why = check_review(reader, r, rules);
+        one["may_review"] = why.empty();
+        if (!why.empty()) one["may_not_review_because"] = why;
+        // Where its uses are: the audit log's records of it, newest first.
+        one["bypasses"] = "/api/v1/audit?event=bypass&opt_out=" + std::to_string(r.id.value);
+        out["reviews"].push_back(std::move(one));
+    }
+    return dump(out);
+}
+
+std::string flags_json(const std::vector<policy::flag>& all, policy::instant now) {
+    json out;
+    out["flags"] = json::array();
+    for (const auto& f : all) {
+        json one;
+        one["id"] = f.id.value;
+        one["kind"] = policy::to_string(f.kind);
+        one["about"] = policy::to_string(f.on);
+        put_text(one, "subject", f.subject);
+        put_text(one, "reason", f.reason);
+        one["live"] = f.live_at(now);
+        one["set_by"] = f.set_by;
+        one["set_at"] = time_or_null(f.set_at);
+        one["until"] = time_or_null(f.until);
+        one["lifted_at"] = time_or_null(f.lifted_at);
+        one["lifted_by"] = f.lifted_by.empty() ? json(nullptr) : json(f.lifted_by);
+        put_text(one, "lifted_reason", f.lifted_reason);
+        out["flags"].push_back(std::move(one));
+    }
+    return dump(out);
 }
 
 std::string sessions_json(const std::vector<session_info>& all) {

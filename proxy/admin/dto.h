@@ -37,8 +37,15 @@ struct reason_body {
 /// {reason}; `needed` no: {reason?}
 enum class reason_is : std::uint8_t { optional, needed };
 [[nodiscard]] parsed<reason_body> parse_reason(std::string_view body, reason_is needed);
-/// {rule, for, reason, ticket?, target?}
+/// {rule, for, reason, ticket?, target?, from?, group?, application?, on?, do?, shape?,
+/// break_glass?}
 [[nodiscard]] parsed<opt_out_wish> parse_opt_out(std::string_view body);
+/// {for, reason, ticket?}
+[[nodiscard]] parsed<extension_wish> parse_extension(std::string_view body);
+/// {note?}; `needed`: {note}
+[[nodiscard]] parsed<reason_body> parse_note(std::string_view body, reason_is needed);
+/// {principal | application | address | target | rule, for, reason}: exactly one of the five.
+[[nodiscard]] parsed<policy::flag_request> parse_flag(std::string_view body, policy::flag_kind k);
 /// {as?, groups?, on, sql?, application?, address?}
 [[nodiscard]] parsed<explain_question> parse_explain(std::string_view body);
 /// {}
@@ -51,6 +58,9 @@ enum class reason_is : std::uint8_t { optional, needed };
                                         const actor& reader, const policy::rule_set* rules);
 [[nodiscard]] std::string opt_out_json(const policy::opt_out& o, const actor& reader,
                                        const policy::rule_set* rules);
+[[nodiscard]] std::string reviews_json(const std::vector<policy::review>& all, const actor& reader,
+                                       const policy::rule_set* rules, policy::instant now);
+[[nodiscard]] std::string flags_json(const std::vector<policy::flag>& all, policy::instant now);
 [[nodiscard]] std::string sessions_json(const std::vector<session_info>& all);
 [[nodiscard]] std::string rules_json(const policy::rule_set& rules);
 [[nodiscard]] std::string audit_json(const std::vector<audit::parsed_line>& newest_first);

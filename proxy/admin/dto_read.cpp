@@ -64,6 +64,22 @@ class body_reader {
         return d;
     }
 
+    bool boolean(const char* key) {
+        const auto at = find(key);
+        if (at == nullptr || at->is_null()) return false;
+        if (!at->is_boolean()) fail("\"" + std::string(key) + "\" must be true or false.");
+        return at->is_boolean() && at->get<bool>();
+    }
+
+    std::optional<policy::instant> time(const char* key) {
+        const auto value = text(key, 32);
+        if (value.empty()) return std::nullopt;
+        auto t = parse_iso_time(value);
+        if (!t)
+            fail("\"" + std::string(key) + "\" must be a time such as \"2026-03-01T09:30:00Z\".");
+        return t;
+    }
+
     void fail(std::string why) {
         if (error_.empty()) error_ = std::move(why);
     }
@@ -154,13 +170,66 @@ parsed<reason_body> parse_reason(std::string_view body, reason_is needed) {
 }
 
 parsed<opt_out_wish> parse_opt_out(std::string_view body) {
-    body_reader in(body, {"rule", "for", "reason", "ticket", "target"});
+    body_reader in(body, {"rule", "for", "reason", "ticket", "target", "from", "group",
+                          "application", "on", "do", "shape", "break_glass"});
     parsed<opt_out_wish> out;
-    out.value.rule = in.text("rule", name_bytes_max, true);
+    auto& w = out.value;
+    w.rule = in.text("rule", name_bytes_max, true);
+    w.duration = in.duration("for", true).value_or(policy::milliseconds::zero());
+    w.reason = in.text("reason", reason_bytes_max, true);
+    w.ticket = in.text("ticket", ticket_bytes_max);
+    w.target = in.text("target", name_bytes_max);
+    w.starts_at = in.time("from");
+    w.group = in.text("group", name_bytes_max);
+    w.scope.application = in.text("application", name_bytes_max);
+    w.scope.resources = in.texts("on");
+    w.scope.shape = in.text("shape", 64);
+    for (const auto& word : in.texts("do"))
+        if (auto why = add_action(w.scope, word); !why.empty()) in.fail(std::move(why));
+    if (in.boolean("break_glass")) w.kind = policy::opt_out_kind::break_glass;
+    out.error = in.error();
+    return out;
+}
+
+parsed<extension_wish> parse_extension(std::string_view body) {
+    body_reader in(body, {"for", "reason", "ticket"});
+    parsed<extension_wish> out;
     out.value.duration = in.duration("for", true).value_or(policy::milliseconds::zero());
     out.value.reason = in.text("reason", reason_bytes_max, true);
     out.value.ticket = in.text("ticket", ticket_bytes_max);
-    out.value.target = in.text("target", name_bytes_max);
+    out.error = in.error();
+    return out;
+}
+
+parsed<reason_body> parse_note(std::string_view body, reason_is needed) {
+    body_reader in(body, {"note"});
+    parsed<reason_body> out;
+    out.value.reason = in.text("note", reason_bytes_max, needed == reason_is::needed);
+    out.error = in.error();
+    return out;
+}
+
+parsed<policy::flag_request> parse_flag(std::string_view body, policy::flag_kind k) {
+    static constexpr const char* subjects[] = {"principal", "application", "address", "target",
+                                               "rule"};
+    body_reader in(body,
+                   {"principal", "application", "address", "target", "rule", "for", "reason"});
+    parsed<policy::flag_request> out;
+    out.value.kind = k;
+    int named = 0;
+    for (const auto* key : subjects) {
+        auto subject = in.text(key, name_bytes_max);
+        if (subject.empty()) continue;
+        ++named;
+        (void)policy::parse_flag_on(key, out.value.on);
+        out.value.subject = std::move(subject);
+    }
+    if (named != 1)
+        in.fail(
+            "Name exactly one of \"principal\", \"application\", \"address\", \"target\" and "
+            "\"rule\".");
+    out.value.lasts = in.duration("for", true).value_or(policy::milliseconds::zero());
+    out.value.reason = in.text("reason", reason_bytes_max, true);
     out.error = in.error();
     return out;
 }

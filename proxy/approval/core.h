@@ -81,8 +81,10 @@ class core {
     }
     [[nodiscard]] std::string trouble() const;
 
-    std::vector<steward::on_ended> ended;     ///< filled before start()
-    std::vector<steward::on_change> changed;  ///< filled before start()
+    std::vector<steward::on_ended> ended;      ///< filled before start()
+    std::vector<steward::on_change> changed;   ///< filled before start()
+    std::vector<steward::on_nearing> nearing;  ///< filled before start()
+    std::vector<steward::on_locked> locked;    ///< filled before start()
     void tell_change(const char* what, std::uint64_t id, const char* state) const;
 
   private:

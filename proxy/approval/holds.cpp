@@ -157,6 +157,19 @@ void hold_desk::close() {
 void hold_desk::add_pass(const policy::pass& p) {
     passes_.emplace(p.id, p);
     pass_ends_.emplace(p.until, p.id);
+    for (const policy::milliseconds left : {std::chrono::minutes(5), std::chrono::minutes(1)})
+        if (p.until - left > core_.now()) pass_warnings_.emplace(p.until - left, p.id);
+}
+
+void hold_desk::warn_of_ends(policy::instant now) {
+    while (!pass_warnings_.empty() && pass_warnings_.begin()->first <= now) {
+        const auto found = passes_.find(pass_warnings_.begin()->second);
+        pass_warnings_.erase(pass_warnings_.begin());
+        if (found == passes_.end() || now >= found->second.until) continue;
+        const auto& p = found->second;
+        for (const auto& f : core_.nearing)
+            f({{}, p.session, p.rule, p.person, "", p.until - now});
+    }
 }
 
 void hold_desk::end_transaction_passes(policy::session_id id) {
@@ -205,14 +218,15 @@ std::vector<policy::pass> hold_desk::passes() const {
 std::optional<policy::instant> hold_desk::next_deadline() const {
     std::optional<policy::instant> next;
     if (!deadlines_.empty()) next = deadlines_.begin()->first;
-    if (!pass_ends_.empty() && (!next || pass_ends_.begin()->first < *next))
-        next = pass_ends_.begin()->first;
+    for (const auto* ends : {&pass_ends_, &pass_warnings_})
+        if (!ends->empty() && (!next || ends->begin()->first < *next)) next = ends->begin()->first;
     return next;
 }
 
 void hold_desk::run_due(policy::instant now) {
     while (!deadlines_.empty() && deadlines_.begin()->first <= now)
         end(deadlines_.begin()->second, hold_state::expired, "nobody decided in time");
+    warn_of_ends(now);
     std::vector<policy::pass> ended;
     while (!pass_ends_.empty() && pass_ends_.begin()->first <= now) {
         auto node = passes_.extract(pass_ends_.begin()->second);

@@ -29,6 +29,8 @@ class hold_desk final : public timed {
               steward::on_outcome outcome);
     void vote(const steward::hold_vote& v, const steward::on_answer& done);
     void withdraw(policy::hold_id id, const std::string& why);
+    void withdraw_vote(policy::hold_id id, const policy::principal& who, const std::string& surface,
+                       const steward::on_answer& done);
     void session_ended(policy::session_id id);
     void end_transaction_passes(policy::session_id id);
     void close();  ///< the proxy stops: everything that waits is withdrawn
@@ -72,6 +74,7 @@ class hold_desk final : public timed {
     void end(policy::hold_id id, policy::hold_state to, const std::string& reason);
     void finish(policy::hold_id id, hold_outcome outcome);
     void add_pass(const policy::pass& p);
+    void warn_of_ends(policy::instant now);
     void end_passes_of(policy::session_id id, bool only_transaction);
     void tell_pass_ended(const policy::pass& p) const;
 
@@ -83,6 +86,7 @@ class hold_desk final : public timed {
     std::set<std::pair<policy::instant, policy::hold_id>> deadlines_;
     std::map<policy::pass_id, policy::pass> passes_;
     std::set<std::pair<policy::instant, policy::pass_id>> pass_ends_;
+    std::set<std::pair<policy::instant, policy::pass_id>> pass_warnings_;  ///< before they end
     std::vector<policy::pass>
         unrecorded_;            // live on after a restart, once the log takes their record
     std::size_t resuming_ = 0;  // of these, how many records are on their way

@@ -43,7 +43,10 @@ std::optional<answer> opt_out_desk::objection(const steward::opt_out_vote& v) {
     if (!spec)
         return answer{verdict::conflict, "rule " + l.o.rule + " can no longer be opted out of",
                       v.id.value};
-    auto why = policy::check_voter(spec->approved_by, v.who, l.o.person);
+    auto why = policy::check_voter(spec->approved_by, v.who, l.o);
+    // Whoever was made an approver after the request does not decide it by that change alone.
+    if (why.empty() && !(l.o.born_with.users.empty() && l.o.born_with.groups.empty()))
+        why = policy::check_voter(l.o.born_with, v.who, l.o);
     // Whoever the lists name, these never may: the last line of the four eyes.
     if (why.empty() && (v.who.name.empty() || v.who.service || v.who.name == l.o.person ||
                         v.who.name == l.o.requested_by))
@@ -110,7 +113,7 @@ void opt_out_desk::count_approval(const steward::opt_out_vote& v, const steward:
     const auto ballot = to_vote(v, core_.now());
     const auto needed = std::max(l.o.approvals_needed, spec.approved_by.approvals);
     const auto have = static_cast<int>(l.o.votes.size()) + 1;
-    if (have >= needed) return activate(l, ballot, spec, done);
+    if (have >= needed) return activate(l, &ballot, spec, done);
     if (!core_.stored([&] { core_.db().add_opt_out_vote(v.id, ballot); }))
         return done({verdict::unavailable, "the vote was not counted: the state cannot be written",
                      v.id.value});
@@ -122,16 +125,19 @@ void opt_out_desk::count_approval(const steward::opt_out_vote& v, const steward:
           v.id.value});
 }
 
-void opt_out_desk::activate(live_request& l, const policy::vote& v,
+void opt_out_desk::activate(live_request& l, const policy::vote* v,
                             const policy::opt_out_spec& spec, const steward::on_answer& done) {
     store::store::opt_out_change c;
     c.from = opt_out_state::requested;
     c.to = opt_out_state::active;
     c.at = core_.now();
-    c.live_from = c.at;
-    // The clock starts now; the rule of now may allow less than was asked for.
-    c.live_until = c.at + std::min(l.o.duration, spec.max_duration);
-    c.vote = &v;
+    // The clock starts now, when it was to start, or when what it extends ends.
+    c.live_from = std::max(c.at, l.o.starts_at);
+    if (const auto old = active_.find(l.o.extends); old != active_.end())
+        c.live_from = std::max(c.live_from, old->second.until);
+    // The rule of now may allow less than was asked for.
+    c.live_until = c.live_from + std::min(l.o.duration, policy::bounds_of(spec, l.o.kind).duration);
+    c.vote = v;
     const auto id = l.o.id;
     bool moved = false;
     if (!core_.stored([&] { moved = core_.db().move_opt_out(id, c); }))
@@ -143,7 +149,7 @@ void opt_out_desk::activate(live_request& l, const policy::vote& v,
     l.o.state = opt_out_state::active;
     l.o.from = c.live_from;
     l.o.until = c.live_until;
-    l.o.votes.push_back(v);
+    if (v) l.o.votes.push_back(*v);
     core_.record(opt_out_record("opt_out.activated", l.o, c.at),
                  [this, id, done](std::unique_ptr<audit::receipt> receipt) {
                      activated(id, receipt != nullptr, done);
@@ -156,8 +162,12 @@ void opt_out_desk::activated(policy::opt_out_id id, bool recorded, const steward
     const auto until = audit::format_time(o.until);
     if (!recorded) {
         // Never published: nothing has passed under it.
-        settle(
-            {id, opt_out_state::active, opt_out_state::revoked, "audit not writable", core_.now()});
+        settle({id,
+                opt_out_state::active,
+                opt_out_state::revoked,
+                "audit not writable",
+                core_.now(),
+                {}});
         auto r = opt_out_record("opt_out.revoked", o, core_.now());
         r.with("ended_reason", "audit not writable");
         core_.record(std::move(r));
@@ -165,13 +175,44 @@ void opt_out_desk::activated(policy::opt_out_id id, bool recorded, const steward
         return done({verdict::unavailable,
                      name_of(id) + " is not activated: the audit log cannot be written", id.value});
     }
-    deadlines_.emplace(o.until, id);
+    const bool later = o.from > core_.now();
+    auto text = name_of(id) + " is active ";
+    if (later) text += "from " + audit::format_time(o.from) + " ";
+    text += "until " + until;
+    const bool glass = o.kind == policy::opt_out_kind::break_glass;
+    live_from(o);
     active_.emplace(id, std::move(o));
     publish_();
-    core_.tell_change("opt_out", id.value, policy::to_string(opt_out_state::active));
-    done({verdict::done, name_of(id) + " is active until " + until, id.value});
+    core_.tell_change("opt_out", id.value,
+                      glass ? "broken" : policy::to_string(opt_out_state::active));
+    done({verdict::done, text, id.value});
     // The rules may have changed while the record was written.
     recheck();
+}
+
+void opt_out_desk::withdraw_vote(policy::opt_out_id id, const policy::principal& who,
+                                 const std::string& surface, const steward::on_answer& done) {
+    const auto found = requests_.find(id);
+    if (found == requests_.end()) return done(missing(id));
+    auto& l = found->second;
+    const auto vote = std::find_if(l.o.votes.begin(), l.o.votes.end(), [&](const policy::vote& v) {
+        return v.person == who.name && v.approve;
+    });
+    if (l.at != phase::open || vote == l.o.votes.end())
+        return done({verdict::conflict,
+                     who.name + " has no vote on " + name_of(id) + " that could be taken back",
+                     id.value});
+    bool taken = false;
+    if (!core_.stored([&] { taken = core_.db().withdraw_vote(id, who.name, core_.now()); }))
+        return done(
+            {verdict::unavailable, "the vote stands: the state cannot be written", id.value});
+    auto r = opt_out_record("opt_out.vote_withdrawn", l.o, core_.now());
+    r.with("voter", who.name).with("surface", surface.substr(0, 64));
+    l.o.votes.erase(vote);
+    core_.record(std::move(r));
+    core_.tell_change("opt_out", id.value, policy::to_string(opt_out_state::requested));
+    done({taken ? verdict::done : verdict::conflict,
+          "the vote of " + who.name + " on " + name_of(id) + " is taken back", id.value});
 }
 
 }  // namespace sallyport::proxy::approval

@@ -27,20 +27,23 @@ const policy::opt_out_spec* spec_now(const policy::rule_set_ptr& rules, const st
 
 /// "" if the rules of now would still let this opt-out live, else why not.
 std::string outside_bounds(const policy::rule_set_ptr& rules, const policy::opt_out& o) {
-    const auto* spec = spec_now(rules, o.rule);
-    if (!spec) return "rule " + o.rule + " can no longer be opted out of";
-    if (o.state == opt_out_state::active && o.until - o.from > spec->max_duration)
-        return "rule " + o.rule + " now allows " + policy::format_duration(spec->max_duration) +
-               " at most";
-    if (spec->max_uses && (o.max_uses == 0 || o.max_uses > *spec->max_uses))
-        return "rule " + o.rule + " now allows " + std::to_string(*spec->max_uses) +
-               " uses at most";
-    return {};
+    return rules ? policy::outside_bounds(*rules, o) : "no policy is loaded";
+}
+
+/// When a review of it is due that begins now; used without one being asked for, it has a week.
+policy::instant review_due(const policy::opt_out_spec* spec, policy::instant now) {
+    constexpr policy::milliseconds usual = std::chrono::hours(7 * 24);
+    return now + (spec ? spec->review_within.value_or(usual) : usual);
+}
+
+policy::instant month_of(policy::instant now) {
+    const std::chrono::year_month_day d{std::chrono::floor<std::chrono::days>(now)};
+    return policy::instant(std::chrono::sys_days{d.year() / d.month() / std::chrono::day(1)});
 }
 
 }  // namespace
 
-opt_out_desk::opt_out_desk(core& c) : core_(c) {
+opt_out_desk::opt_out_desk(core& c, review_desk& reviews) : core_(c), reviews_(reviews) {
     c.attach(*this);
 }
 
@@ -65,7 +68,10 @@ void opt_out_desk::recover() {
     for (auto& o : core_.db().list_opt_outs(opt_out_state::requested, active_max)) {
         deadlines_.emplace(o.request_expires_at, o.id);
         const auto id = o.id;
+        const bool glass = o.kind == policy::opt_out_kind::break_glass;
         requests_.emplace(id, live_request{std::move(o), phase::open, {}});
+        // Broken in the instant of a crash: nothing passed under it.
+        if (glass) end_request(id, opt_out_state::withdrawn, "the proxy was restarted", "", {});
     }
     recheck();
     run_due(now);
@@ -90,9 +96,16 @@ void opt_out_desk::take_up(policy::opt_out_id id) {
                                     [&](const policy::opt_out& o) { return o.id == id; });
     // Revoked while its record was written.
     if (found == unrecorded_.end()) return;
-    deadlines_.emplace(found->until, id);
+    live_from(*found);
     active_.emplace(id, std::move(*found));
     unrecorded_.erase(found);
+}
+
+void opt_out_desk::live_from(const policy::opt_out& o) {
+    deadlines_.emplace(o.until, o.id);
+    for (const policy::milliseconds left : {std::chrono::minutes(5), std::chrono::minutes(1)})
+        if (o.until - left > std::max(o.from, core_.now()))
+            warnings_.insert({o.until - left, o.id, left});
 }
 
 void opt_out_desk::recheck() {
@@ -111,28 +124,64 @@ void opt_out_desk::recheck() {
 
 // requests ----------------------------------------------------------------------------------
 
-std::string opt_out_desk::refuse_request(const policy::opt_out_request& r) const {
+std::string opt_out_desk::refuse_request(const policy::opt_out_request& r) {
     if (!core_.rules()) return "no policy is loaded";
     if (requests_.size() >= requests_max) return "too many requests wait already";
-    int of_person = 0;
-    int of_rule_and_person = 0;
-    int of_rule = 0;
+    const auto waiting = std::count_if(requests_.begin(), requests_.end(), [&](const auto& x) {
+        return x.second.o.person == r.person.name;
+    });
+    if (waiting >= requests_per_person_max)
+        return "you have " + std::to_string(waiting) + " undecided requests; withdraw one first";
+    const auto u = usage(r);
+    if (!u) return "the state cannot be read; try again";
+    return policy::check_bounds(*core_.rules(), r, *u, core_.now());
+}
+
+std::optional<policy::opt_out_usage> opt_out_desk::usage(const policy::opt_out_request& r) {
+    policy::opt_out_usage u;
     const auto count = [&](const policy::opt_out& o) {
-        if (o.rule != r.rule) return;
-        ++of_rule;
-        if (o.person == r.person.name) ++of_rule_and_person;
+        if (o.rule != r.rule || (r.extends && o.id == r.extends)) return;
+        ++u.live_in_all;
+        if (o.person == r.person.name) ++u.live_of_person;
     };
-    for (const auto& [id, l] : requests_) {
+    for (const auto& [id, l] : requests_)
         count(l.o);
-        if (l.o.person == r.person.name) ++of_person;
-    }
-    for (const auto& [id, o] : active_)
+    for (const auto& [id, o] : active_) {
         count(o);
+        if (o.kind == policy::opt_out_kind::break_glass && o.person == r.person.name &&
+            o.rule == r.rule)
+            u.unreviewed_glass = "opt-out " + std::to_string(id.value);
+        if (id == r.extends) u.extends = &o;
+    }
     for (const auto& o : unrecorded_)
         count(o);
-    if (of_person >= requests_per_person_max)
-        return "you have " + std::to_string(of_person) + " undecided requests; withdraw one first";
-    return policy::check_bounds(*core_.rules(), r, of_rule_and_person, of_rule);
+    if (const auto* late = reviews_.overdue_of(r.person.name, r.rule))
+        u.overdue_review = "opt-out " + std::to_string(late->id.value);
+    if (const auto* glass = reviews_.glass_of(r.person.name, r.rule))
+        u.unreviewed_glass = "opt-out " + std::to_string(glass->id.value);
+
+    const auto* spec = spec_now(core_.rules(), r.rule);
+    if (!spec) return u;
+    const auto month = month_of(core_.now());
+    auto since = month;
+    if (spec->cool_down) since = std::min(since, core_.now() - *spec->cool_down);
+    std::vector<policy::opt_out> past;
+    if (!core_.stored([&] { past = core_.db().opt_outs_since(r.rule, since); }))
+        return std::nullopt;
+    for (const auto& team : r.person.groups)
+        u.month_of_team.emplace_back(team, 0);
+    for (const auto& o : past) {
+        if (o.person == r.person.name) u.last_end = std::max(u.last_end, o.ended_at);
+        if (r.extends && o.extends == r.extends && o.from != policy::instant{}) ++u.extensions;
+        if (o.from < month) continue;
+        ++u.month_in_all;
+        if (o.person == r.person.name) ++u.month_of_person;
+        for (auto& [team, used] : u.month_of_team)
+            if (std::find(o.person_groups.begin(), o.person_groups.end(), team) !=
+                o.person_groups.end())
+                ++used;
+    }
+    return u;
 }
 
 void opt_out_desk::request(const policy::opt_out_request& r, const std::string& surface,
@@ -150,32 +199,58 @@ void opt_out_desk::request(const policy::opt_out_request& r, const std::string& 
     o.duration = r.duration;
     o.requested_at = core_.now();
     o.request_expires_at = o.requested_at + request_lapses_after;
-    o.max_uses = spec->max_uses.value_or(0);
+    o.max_uses = policy::bounds_of(*spec, r.kind).uses.value_or(0);
     o.approvals_needed = std::max(spec->approved_by.approvals, 1);
     o.policy_hash = core_.rules()->hash;
     o.role = spec->role;
+    o.kind = r.kind;
+    o.group = r.group;
+    o.scope = r.scope;
+    o.starts_at = r.starts_at;
+    o.extends = r.extends;
+    o.person_groups = r.person.groups;
+    o.born_with = spec->approved_by;
     if (!core_.stored([&] { o.id = core_.db().add_opt_out(o); }))
         return done({verdict::unavailable, "the state cannot be written", 0});
+    if (o.kind == policy::opt_out_kind::break_glass)
+        return break_glass(std::move(o), surface, done);
     const auto id = o.id;
     auto record = opt_out_record("opt_out.requested", o, o.requested_at);
     record.with("surface", surface.substr(0, 64));
     requests_.emplace(id, live_request{std::move(o), phase::opening, {}});
     core_.record(std::move(record), [this, id, done](std::unique_ptr<audit::receipt> receipt) {
-        auto& l = requests_.at(id);
-        l.at = phase::open;
-        deadlines_.emplace(l.o.request_expires_at, id);
-        if (!receipt) {
-            end_request(id, opt_out_state::withdrawn, audit_cannot, "", {});
-            return done({verdict::unavailable, "the audit log cannot be written", 0});
-        }
-        core_.tell_change("opt_out", id.value, policy::to_string(opt_out_state::requested));
-        done({verdict::done,
-              "opt-out " + std::to_string(id.value) + " is requested; it needs " +
-                  std::to_string(l.o.approvals_needed) + " approval(s) of others",
-              id.value});
-        // The rules may have changed while the record was written.
-        recheck();
+        requested(id, receipt != nullptr, done);
     });
+}
+
+void opt_out_desk::requested(policy::opt_out_id id, bool recorded, const steward::on_answer& done) {
+    auto& l = requests_.at(id);
+    l.at = phase::open;
+    deadlines_.emplace(l.o.request_expires_at, id);
+    if (!recorded) {
+        end_request(id, opt_out_state::withdrawn, audit_cannot, "", {});
+        return done({verdict::unavailable, "the audit log cannot be written", 0});
+    }
+    core_.tell_change("opt_out", id.value, policy::to_string(opt_out_state::requested));
+    done({verdict::done,
+          "opt-out " + std::to_string(id.value) + " is requested; it needs " +
+              std::to_string(l.o.approvals_needed) + " approval(s) of others",
+          id.value});
+    // The rules may have changed while the record was written.
+    recheck();
+}
+
+/// Nobody is asked; everybody is told, and it lets nothing through before it is on record.
+void opt_out_desk::break_glass(policy::opt_out o, const std::string& surface,
+                               const steward::on_answer& done) {
+    const auto id = o.id;
+    auto record = opt_out_record("break_glass.broken", o, o.requested_at);
+    record.with("surface", surface.substr(0, 64));
+    core_.record(std::move(record));
+    deadlines_.emplace(o.request_expires_at, id);
+    const auto* spec = spec_now(core_.rules(), o.rule);
+    auto& l = requests_.emplace(id, live_request{std::move(o), phase::open, {}}).first->second;
+    activate(l, nullptr, *spec, done);
 }
 
 // ends --------------------------------------------------------------------------------------
@@ -187,6 +262,7 @@ void opt_out_desk::settle(const unsettled_move& m) {
         c.to = m.to;
         c.reason = m.reason;
         c.at = m.at;
+        c.review_due = m.review_due;
         (void)core_.db().move_opt_out(m.id, c);
     };
     if (!core_.stored(move)) unsettled_.push_back(m);
@@ -209,7 +285,7 @@ void opt_out_desk::end_request(policy::opt_out_id id, opt_out_state to, const st
     auto node = requests_.extract(id);
     auto& o = node.mapped().o;
     deadlines_.erase({o.request_expires_at, id});
-    settle({id, opt_out_state::requested, to, reason, core_.now()});
+    settle({id, opt_out_state::requested, to, reason, core_.now(), {}});
     o.state = to;
     const auto name = std::string("opt_out.") + policy::to_string(to);
     record_end(opt_out_record(name.c_str(), o, core_.now()), reason, by,
@@ -223,15 +299,19 @@ void opt_out_desk::end_active(policy::opt_out_id id, opt_out_state to, const std
     auto node = active_.extract(id);
     auto& o = node.mapped();
     deadlines_.erase({o.until, id});
+    std::erase_if(warnings_, [&](const warning& w) { return w.id == id; });
     // Out of the grants first: whatever the disk says, it lets nothing through any more.
     publish_();
-    settle({id, opt_out_state::active, to, reason, core_.now()});
+    const auto* spec = spec_now(core_.rules(), o.rule);
+    const auto now = core_.now();
+    const auto due = review_due(spec, now);
+    settle({id, opt_out_state::active, to, reason, now, due});
     o.state = to;
     const auto name = std::string("opt_out.") + policy::to_string(to);
     record_end(opt_out_record(name.c_str(), o, core_.now()), reason, by,
                "opt-out " + std::to_string(id.value) + " is " + policy::to_string(to), id.value,
                done);
-    const auto* spec = spec_now(core_.rules(), o.rule);
+    if (o.uses > 0 || o.kind == policy::opt_out_kind::break_glass) reviews_.opened(o, now, due);
     for (const auto& f : core_.ended)
         f({id, o.rule, o.person, to, spec ? spec->at_end : policy::at_end::hold,
            spec ? spec->drain_limit : policy::milliseconds(0)});
@@ -254,7 +334,7 @@ void opt_out_desk::revoke(const steward::opt_out_revoke& r, const steward::on_an
     const auto* spec = spec_now(core_.rules(), o.rule);
     const bool own =
         !r.who.name.empty() && (r.who.name == o.person || r.who.name == o.requested_by);
-    const bool approver = spec && policy::check_voter(spec->approved_by, r.who, o.person).empty();
+    const bool approver = spec && policy::check_voter(spec->approved_by, r.who, o).empty();
     if (!own && !approver && !r.is_admin)
         return done({verdict::forbidden,
                      "only " + o.person + ", the rule's approvers and admins may end this opt-out",
@@ -275,14 +355,35 @@ void opt_out_desk::revoke(const steward::opt_out_revoke& r, const steward::on_an
     end_request(r.id, opt_out_state::withdrawn, r.reason, r.who.name, done);
 }
 
+void opt_out_desk::lock_rule(const policy::flag& f) {
+    std::vector<policy::opt_out_id> of_rule;
+    for (const auto& [id, o] : active_)
+        if (o.rule == f.subject) of_rule.push_back(id);
+    for (const auto id : of_rule)
+        end_active(id, opt_out_state::revoked, "the rule was locked: " + f.reason, f.set_by, {});
+}
+
 // time and lists ----------------------------------------------------------------------------
 
 std::optional<policy::instant> opt_out_desk::next_deadline() const {
-    if (deadlines_.empty()) return std::nullopt;
-    return deadlines_.begin()->first;
+    std::optional<policy::instant> next;
+    if (!deadlines_.empty()) next = deadlines_.begin()->first;
+    if (!warnings_.empty() && (!next || warnings_.begin()->at < *next))
+        next = warnings_.begin()->at;
+    return next;
 }
 
 void opt_out_desk::run_due(policy::instant now) {
+    while (!warnings_.empty() && warnings_.begin()->at <= now) {
+        const auto w = *warnings_.begin();
+        warnings_.erase(warnings_.begin());
+        const auto& o = active_.at(w.id);
+        // After a step of the clock the end itself is more to the point.
+        if (now >= o.until) continue;
+        for (const auto& f : core_.nearing)
+            f({w.id, {}, o.rule, o.person, o.group, o.until - now});
+        core_.tell_change("opt_out", w.id.value, "nearing_end");
+    }
     while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
         const auto id = deadlines_.begin()->second;
         if (active_.contains(id))

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "proxy/approval/core.h"
+#include "proxy/approval/reviews.h"
 
 /// The desk for opt-outs and their uses. Internal to this folder; all of it runs on the steward's
 /// thread.
@@ -14,7 +15,7 @@ namespace sallyport::proxy::approval {
 
 class opt_out_desk final : public timed {
   public:
-    explicit opt_out_desk(core& c);
+    opt_out_desk(core& c, review_desk& reviews);
     void on_active_changed(std::function<void()> publish) { publish_ = std::move(publish); }
 
     void recover();
@@ -25,6 +26,10 @@ class opt_out_desk final : public timed {
                  const steward::on_answer& done);
     void vote(const steward::opt_out_vote& v, const steward::on_answer& done);
     void revoke(const steward::opt_out_revoke& r, const steward::on_answer& done);
+    void withdraw_vote(policy::opt_out_id id, const policy::principal& who,
+                       const std::string& surface, const steward::on_answer& done);
+    /// A rule is locked: what lives by it ends.
+    void lock_rule(const policy::flag& f);
     /// Taken up in batches: see run_uses().
     void use(bypass_request r, steward::on_bypass done);
     [[nodiscard]] std::vector<policy::opt_out> list(std::optional<policy::opt_out_state> s);
@@ -55,15 +60,21 @@ class opt_out_desk final : public timed {
         policy::opt_out_state to;
         std::string reason;
         policy::instant at;
+        policy::instant review_due{};
     };
 
-    [[nodiscard]] std::string refuse_request(const policy::opt_out_request& r) const;
+    [[nodiscard]] std::string refuse_request(const policy::opt_out_request& r);
+    /// nullopt: the state cannot be read.
+    [[nodiscard]] std::optional<policy::opt_out_usage> usage(const policy::opt_out_request& r);
+    void requested(policy::opt_out_id id, bool recorded, const steward::on_answer& done);
+    void break_glass(policy::opt_out o, const std::string& surface, const steward::on_answer& done);
     [[nodiscard]] answer missing(policy::opt_out_id id);
     [[nodiscard]] std::optional<answer> objection(const steward::opt_out_vote& v);
     void deny(live_request& l, const steward::opt_out_vote& v, const steward::on_answer& done);
     void count_approval(const steward::opt_out_vote& v, const steward::on_answer& done);
-    void activate(live_request& l, const policy::vote& v, const policy::opt_out_spec& spec,
+    void activate(live_request& l, const policy::vote* v, const policy::opt_out_spec& spec,
                   const steward::on_answer& done);
+    void live_from(const policy::opt_out& o);  ///< its deadlines
     void activated(policy::opt_out_id id, bool recorded, const steward::on_answer& done);
     void take_up(policy::opt_out_id id);  ///< recorded again after a restart: live
     void run_uses();
@@ -78,8 +89,18 @@ class opt_out_desk final : public timed {
     void record_end(audit::record r, const std::string& reason, const std::string& by,
                     const std::string& text, std::uint64_t id, const steward::on_answer& done);
 
+    /// About one that is live: its end comes near.
+    struct warning {
+        policy::instant at;
+        policy::opt_out_id id;
+        policy::milliseconds left;
+        friend auto operator<=>(const warning&, const warning&) = default;
+    };
+
     core& core_;
+    review_desk& reviews_;
     std::function<void()> publish_;
+    std::set<warning> warnings_;
     std::map<policy::opt_out_id, live_request> requests_;
     std::map<policy::opt_out_id, policy::opt_out> active_;
     std::set<std::pair<policy::instant, policy::opt_out_id>> deadlines_;  // of both

@@ -50,6 +50,18 @@ audit::record opt_out_record(const char* event, const policy::opt_out& o, policy
     r.with("reason", o.reason);
     r.with("ticket", o.ticket);
     r.with("duration_ms", std::to_string(o.duration.count()));
+    if (o.kind != policy::opt_out_kind::request) r.with("kind", policy::to_string(o.kind));
+    if (!o.group.empty()) r.with("group", o.group);
+    if (o.extends) r.with("extends", std::to_string(o.extends.value));
+    if (!o.scope.wide()) {
+        std::vector<std::string> actions = o.scope.commands;
+        for (const auto k : o.scope.kinds)
+            actions.emplace_back(policy::to_string(k));
+        r.with("application", o.scope.application)
+            .with("resources", joined(o.scope.resources))
+            .with("do", joined(actions))
+            .with("shape", o.scope.shape);
+    }
     if (o.until != policy::instant{}) {
         r.with("from", audit::format_time(o.from));
         r.with("until", audit::format_time(o.until));
@@ -73,6 +85,31 @@ audit::record pass_record(const char* event, const policy::pass& p, policy::inst
     r.with("shape", p.shape);
     r.with("approved_by", p.approved_by);
     r.with("until", audit::format_time(p.until));
+    return r;
+}
+
+audit::record review_record(const char* event, const policy::review& v, policy::instant at) {
+    audit::record r;
+    r.event = event;
+    r.at = at;
+    r.with("opt_out", std::to_string(v.id.value));
+    r.with("user", v.person);
+    r.with("rule", v.rule);
+    r.with("kind", policy::to_string(v.kind));
+    r.with("uses", std::to_string(v.uses));
+    r.with("due_at", audit::format_time(v.due_at));
+    return r;
+}
+
+audit::record flag_record(const char* event, const policy::flag& f, policy::instant at) {
+    audit::record r;
+    r.event = event;
+    r.at = at;
+    r.with(policy::to_string(f.kind), std::to_string(f.id.value));
+    r.with(policy::to_string(f.on), f.subject);
+    r.with("reason", f.reason);
+    r.with("set_by", f.set_by);
+    r.with("until", audit::format_time(f.until));
     return r;
 }
 

@@ -5,6 +5,7 @@
 
 #include "policy/hold.h"
 #include "policy/opt_out.h"
+#include "policy/review.h"
 #include "proxy/audit/record.h"
 
 /// The audit records of holds and opt-outs, in one place so that their fields agree.
@@ -15,6 +16,10 @@ namespace sallyport::proxy::approval {
 [[nodiscard]] audit::record opt_out_record(const char* event, const policy::opt_out& o,
                                            policy::instant at);
 [[nodiscard]] audit::record pass_record(const char* event, const policy::pass& p,
+                                        policy::instant at);
+[[nodiscard]] audit::record review_record(const char* event, const policy::review& v,
+                                          policy::instant at);
+[[nodiscard]] audit::record flag_record(const char* event, const policy::flag& f,
                                         policy::instant at);
 /// voter, vote, vote_reason, surface.
 void add_vote(audit::record& r, const policy::vote& v);

@@ -4,28 +4,39 @@
 #include <utility>
 
 #include "proxy/approval/core.h"
+#include "proxy/approval/flags.h"
 #include "proxy/approval/holds.h"
 #include "proxy/approval/opt_outs.h"
+#include "proxy/approval/reviews.h"
 
 namespace sallyport::proxy::approval {
 
 /// Puts every call on the thread; the desks do the rest.
 struct steward::impl {
     impl(dependencies d, policy::rule_set_ptr rules)
-        : base(d, std::move(rules)), holds(base), opt_outs(base) {
+        : base(d, std::move(rules)),
+          holds(base),
+          reviews(base),
+          opt_outs(base, reviews),
+          flags(base) {
         const auto publish = [this] {
             auto g = std::make_shared<policy::grants>();
             g->opt_outs = opt_outs.active();
             g->passes = holds.passes();
+            g->flags = flags.live();
             base.publish(std::move(g));
         };
         holds.on_passes_changed(publish);
         opt_outs.on_active_changed(publish);
+        flags.on_changed(publish);
+        flags.on_rule_locked([this](const policy::flag& f) { opt_outs.lock_rule(f); });
     }
 
     core base;
     hold_desk holds;
+    review_desk reviews;
     opt_out_desk opt_outs;
+    flag_desk flags;
 };
 
 steward::steward(dependencies d, policy::rule_set_ptr rules)
@@ -37,7 +48,9 @@ steward::~steward() {
 
 void steward::start() {
     auto& i = *impl_;
+    i.flags.recover();
     i.holds.recover();
+    i.reviews.recover();
     i.opt_outs.recover();
     i.base.start();
     std::promise<void> holds_done;
@@ -62,6 +75,13 @@ void steward::subscribe_ended(on_ended f) {
 }
 void steward::subscribe_change(on_change f) {
     impl_->base.changed.push_back(std::move(f));
+}
+
+void steward::subscribe_nearing(on_nearing f) {
+    impl_->base.nearing.push_back(std::move(f));
+}
+void steward::subscribe_locked(on_locked f) {
+    impl_->base.locked.push_back(std::move(f));
 }
 
 policy::grants_ptr steward::grants() const noexcept {
@@ -122,6 +142,47 @@ void steward::revoke(opt_out_revoke r, on_answer done) {
     impl_->base.post([i = impl_.get(), r = std::move(r), done = std::move(done)] {
         i->opt_outs.revoke(r, done);
     });
+}
+
+void steward::withdraw_vote(policy::hold_id id, policy::principal who, std::string surface,
+                            on_answer done) {
+    impl_->base.post([i = impl_.get(), id, who = std::move(who), surface = std::move(surface),
+                      done = std::move(done)] { i->holds.withdraw_vote(id, who, surface, done); });
+}
+
+void steward::withdraw_vote(policy::opt_out_id id, policy::principal who, std::string surface,
+                            on_answer done) {
+    impl_->base.post(
+        [i = impl_.get(), id, who = std::move(who), surface = std::move(surface),
+         done = std::move(done)] { i->opt_outs.withdraw_vote(id, who, surface, done); });
+}
+
+void steward::review(review_verdict v, on_answer done) {
+    impl_->base.post(
+        [i = impl_.get(), v = std::move(v), done = std::move(done)] { i->reviews.close(v, done); });
+}
+
+void steward::set_flag(policy::flag_request r, policy::principal who, std::string surface,
+                       on_answer done) {
+    impl_->base.post([i = impl_.get(), r = std::move(r), who = std::move(who),
+                      surface = std::move(surface),
+                      done = std::move(done)] { i->flags.set(r, who, surface, done); });
+}
+
+void steward::lift_flag(policy::flag_id id, policy::principal who, std::string reason,
+                        std::string surface, on_answer done) {
+    impl_->base.post([i = impl_.get(), id, who = std::move(who), reason = std::move(reason),
+                      surface = std::move(surface),
+                      done = std::move(done)] { i->flags.lift(id, who, reason, surface, done); });
+}
+
+void steward::list_reviews(std::optional<policy::review_state> s,
+                           std::function<void(std::vector<policy::review>)> f) {
+    impl_->base.post([i = impl_.get(), s, f = std::move(f)] { f(i->reviews.list(s)); });
+}
+
+void steward::list_flags(bool live, std::function<void(std::vector<policy::flag>)> f) {
+    impl_->base.post([i = impl_.get(), live, f = std::move(f)] { f(i->flags.list(live)); });
 }
 
 void steward::list_holds(std::optional<policy::hold_state> s,

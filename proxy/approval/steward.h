@@ -10,6 +10,7 @@
 #include "policy/decide.h"
 #include "policy/hold.h"
 #include "policy/opt_out.h"
+#include "policy/review.h"
 #include "policy/rule.h"
 #include "proxy/audit/log.h"
 #include "proxy/clock.h"
@@ -49,7 +50,8 @@ struct answer {
 /// Asked by `use`: every opt-out named must let this pass, all or none.
 struct bypass_request {
     std::vector<policy::opt_out_id> opt_outs;
-    audit::record record;  ///< event "bypass"; the steward appends one such record per opt-out
+    audit::record record;   ///< event "bypass"; the steward appends one such record per opt-out
+    policy::principal who{};  ///< whose session it is
 };
 
 class steward {
@@ -72,9 +74,21 @@ class steward {
         policy::milliseconds drain_limit;
     };
     using on_ended = std::function<void(const ended_event&)>;
+    /// An opt-out or a session's pass ends soon; for live sessions of whom it lets through.
+    struct nearing_event {
+        policy::opt_out_id opt_out;  ///< zero: it is a pass
+        policy::session_id session;  ///< of a pass that is bound to one
+        std::string rule;
+        std::string person;
+        std::string group;
+        policy::milliseconds left;
+    };
+    using on_nearing = std::function<void(const nearing_event&)>;
+    /// A lock was set: live sessions that it means end.
+    using on_locked = std::function<void(const policy::flag&)>;
     /// Anything changed; for event streams: "hold 7 approved".
     struct change_event {
-        std::string what;  ///< "hold" or "opt_out"
+        std::string what;  ///< "hold", "opt_out", "review" or "flag"
         std::uint64_t id;
         std::string state;
     };
@@ -93,8 +107,10 @@ class steward {
     /// later. Errors: store_error when the state cannot be read or written.
     void start();
     void set_rules(policy::rule_set_ptr rules);
-    void subscribe_ended(on_ended f);    ///< before start()
-    void subscribe_change(on_change f);  ///< before start()
+    void subscribe_ended(on_ended f);      ///< before start()
+    void subscribe_change(on_change f);    ///< before start()
+    void subscribe_nearing(on_nearing f);  ///< before start()
+    void subscribe_locked(on_locked f);    ///< before start()
 
     /// The newest grants; a short lock for the copy of one pointer, see grants_version(). Any
     /// thread. Passes of scope statement are not in it: they travel only in hold_outcome::pass, to
@@ -160,6 +176,27 @@ class steward {
         bool is_admin = false;
     };
     void revoke(opt_out_revoke r, on_answer done);
+    /// An approval is taken back, while it has not led to anything.
+    void withdraw_vote(policy::hold_id id, policy::principal who, std::string surface,
+                       on_answer done);
+    void withdraw_vote(policy::opt_out_id id, policy::principal who, std::string surface,
+                       on_answer done);
+    /// `to`: signed_off or finding; a finding needs a note. By the rule's reviewers or, where the
+    /// rule is gone, an admin; never by whom the opt-out let through.
+    struct review_verdict {
+        policy::opt_out_id id;
+        policy::principal who;
+        policy::review_state to = policy::review_state::signed_off;
+        std::string note;
+        std::string surface;
+        bool is_admin = false;
+    };
+    void review(review_verdict v, on_answer done);
+    /// What may flag and lock is decided by the surface's table of roles.
+    void set_flag(policy::flag_request r, policy::principal who, std::string surface,
+                  on_answer done);
+    void lift_flag(policy::flag_id id, policy::principal who, std::string reason,
+                   std::string surface, on_answer done);
 
     /// Snapshots for lists; callback on the steward's thread.
     void list_holds(std::optional<policy::hold_state> s,
@@ -168,6 +205,10 @@ class steward {
                        std::function<void(std::vector<policy::opt_out>)> f);
     void get_hold(policy::hold_id id, std::function<void(std::optional<policy::hold>)> f);
     void get_opt_out(policy::opt_out_id id, std::function<void(std::optional<policy::opt_out>)> f);
+    void list_reviews(std::optional<policy::review_state> s,
+                      std::function<void(std::vector<policy::review>)> f);
+    /// `live`: only those in force.
+    void list_flags(bool live, std::function<void(std::vector<policy::flag>)> f);
     /// Live passes of every scope but statement.
     void list_passes(std::function<void(std::vector<policy::pass>)> f);
 

@@ -55,9 +55,7 @@ std::string opt_out_desk::refuse_use(const bypass_request& r) const {
         const auto found = active_.find(id);
         if (found == active_.end() || !found->second.live_at(now))
             return name_of(id) + " is not active (any more)";
-        for (const auto& [name, value] : r.record.fields)
-            if (name == "user" && value != found->second.person)
-                return name_of(id) + " belongs to another person";
+        if (!found->second.lets(r.who)) return name_of(id) + " belongs to another person";
     }
     return {};
 }

@@ -22,7 +22,10 @@ std::string name_of(policy::hold_id id) {
 /// The hold part of the rule as it is now; null if the rule is gone or holds no longer.
 const policy::hold_spec* spec_now(const policy::rule_set_ptr& rules, const std::string& rule) {
     if (!rules) return nullptr;
-    if (rule == policy::opaque_rule_id) return rules->opaque_hold ? &*rules->opaque_hold : nullptr;
+    const auto of = [](const std::optional<policy::hold_spec>& s) { return s ? &*s : nullptr; };
+    if (rule == policy::opaque_rule_id) return of(rules->opaque_hold);
+    if (rule == policy::default_rule_id) return of(rules->default_hold);
+    if (rule == policy::flag_rule_id) return of(rules->flagged_hold);
     const auto* r = rules->find_rule(rule);
     return r && r->hold ? &*r->hold : nullptr;
 }
@@ -216,6 +219,33 @@ void hold_desk::approved(policy::hold_id id, policy::pass p, bool recorded,
     if (p.scope != policy::pass_scope::statement) text += " until " + audit::format_time(p.until);
     finish(id, {id, hold_state::approved, "", p.approved_by, p});
     done({verdict::done, text, id.value});
+}
+
+void hold_desk::withdraw_vote(policy::hold_id id, const policy::principal& who,
+                              const std::string& surface, const steward::on_answer& done) {
+    const auto found = live_.find(id);
+    if (found == live_.end()) return done(missing(id));
+    auto& l = found->second;
+    const auto vote = std::find_if(l.h.votes.begin(), l.h.votes.end(), [&](const policy::vote& v) {
+        return v.person == who.name && v.approve;
+    });
+    if (l.at != phase::open || vote == l.h.votes.end())
+        return done({verdict::conflict,
+                     who.name + " has no vote on " + name_of(id) + " that could be taken back",
+                     id.value});
+    bool taken = false;
+    if (!core_.stored([&] { taken = core_.db().withdraw_vote(id, who.name, core_.now()); }))
+        return done(
+            {verdict::unavailable, "the vote stands: the state cannot be written", id.value});
+    auto r = hold_record("hold.vote_withdrawn", l.h, core_.now());
+    r.with("voter", who.name).with("surface", surface.substr(0, surface_bytes_max));
+    l.h.votes.erase(vote);
+    // What is agreed stays the narrower: what the others would grant without it is not kept.
+    if (l.h.votes.empty()) l.agreed.reset();
+    core_.record(std::move(r));
+    core_.tell_change("hold", id.value, policy::to_string(hold_state::pending));
+    done({taken ? verdict::done : verdict::conflict,
+          "the vote of " + who.name + " on " + name_of(id) + " is taken back", id.value});
 }
 
 }  // namespace sallyport::proxy::approval

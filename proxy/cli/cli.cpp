@@ -49,6 +49,7 @@ struct http_cli::impl {
         connection(app);
         add_holds(app);
         add_opt_outs(app);
+        add_oversight(app);
         add_rest(app);
     }
 
@@ -113,18 +114,26 @@ struct http_cli::impl {
         auto* const group =
             app.add_subcommand("opt-out", "Time-limited, reviewed exceptions from a rule");
         group->require_subcommand(1);
-        auto& request = add(*group, "request", "Ask for one, for yourself", [this] {
-            post("/api/v1/opt-outs", body({{"rule", rule},
-                                           {"for", duration},
-                                           {"reason", reason},
-                                           {"ticket", ticket},
-                                           {"target", target}}));
+        auto& request = add(*group, "request", "Ask for one, for yourself or a group of yours",
+                            [this] { ask_for_opt_out({}); });
+        with_wish(request);
+        request.add_option("--from", from, "when it begins, like 2026-03-01T22:00:00Z");
+        request.add_option("--group", for_group, "for everybody in this group of yours");
+        auto& glass = add(*group, "break-glass",
+                          "Opt out at once and alone; it is announced and "
+                          "reviewed",
+                          [this] { ask_for_opt_out({"break_glass"}); });
+        with_wish(glass);
+        auto& extend = add(*group, "extend", "Ask for more time, approved like the first", [this] {
+            post("/api/v1/opt-outs/" + number() + "/extend",
+                 body({{"for", duration}, {"reason", reason}, {"ticket", ticket}}));
         });
-        request.add_option("--rule", rule, "the holding rule")->required();
-        request.add_option("--for", duration, "how long, like 2h")->required();
-        with_reason(request, true);
-        request.add_option("--ticket", ticket, "the ticket that it belongs to");
-        request.add_option("--target", target, "only on this target");
+        with_id(extend);
+        extend.add_option("--for", duration, "how long, like 1h")->required();
+        with_reason(extend, true);
+        extend.add_option("--ticket", ticket, "another ticket than the first");
+        with_id(add(*group, "withdraw-vote", "Take your approval back, while nothing came of it",
+                    [this] { post("/api/v1/opt-outs/" + number() + "/withdraw-vote", "{}"); }));
         auto& list = add(*group, "list", "Those that you can see", [this] {
             get(state.empty() ? "/api/v1/opt-outs" : "/api/v1/opt-outs?state=" + state,
                 show_opt_outs);
@@ -144,6 +153,80 @@ struct http_cli::impl {
             with_id(sub);
             with_reason(sub, needed);
         }
+    }
+
+    void with_wish(CLI::App& sub) {
+        sub.add_option("--rule", rule, "the holding rule")->required();
+        sub.add_option("--for", duration, "how long, like 2h")->required();
+        with_reason(sub, true);
+        sub.add_option("--ticket", ticket, "the ticket that it belongs to");
+        sub.add_option("--target", target, "only on this target");
+        sub.add_option("--application", application, "only with this application_name");
+        sub.add_option("--on", resources, "only this resource of the policy");
+        sub.add_option("--do", actions, "only these kinds or commands: read, select …")
+            ->delimiter(',');
+        sub.add_option("--shape", shape, "only statements of this shape (explain shows it)");
+    }
+
+    void ask_for_opt_out(const std::vector<std::string>& flags) {
+        post("/api/v1/opt-outs", body({{"rule", rule},
+                                       {"for", duration},
+                                       {"reason", reason},
+                                       {"ticket", ticket},
+                                       {"target", target},
+                                       {"from", from},
+                                       {"group", for_group},
+                                       {"application", application},
+                                       {"shape", shape}},
+                                      {{{"on", resources}, {"do", actions}}, flags}));
+    }
+
+    void add_oversight(CLI::App& app) {
+        with_id(add(app, "withdraw-vote", "Take your approval of a hold back",
+                    [this] { post("/api/v1/holds/" + number() + "/withdraw-vote", "{}"); }));
+        auto& reviews = add(
+            app, "reviews", "Opt-outs that were used and wait for a look back",
+            [this] { get(all ? "/api/v1/reviews" : "/api/v1/reviews?state=open", show_reviews); });
+        reviews.add_flag("--all", all, "also those that have had it");
+        auto* const review = app.add_subcommand("review", "Close the review of an opt-out");
+        review->require_subcommand(1);
+        auto& sign = add(*review, "sign-off", "Its uses were right", [this] {
+            post("/api/v1/reviews/" + number() + "/sign-off", body({{"note", reason}}));
+        });
+        with_id(sign);
+        sign.add_option("--note", reason, "what you looked at");
+        auto& finding = add(*review, "finding", "Something was not right", [this] {
+            post("/api/v1/reviews/" + number() + "/finding", body({{"note", reason}}));
+        });
+        with_id(finding);
+        finding.add_option("--note", reason, "what was not right")->required();
+        auto& flags = add(app, "flags", "Flags and locks in force", [this] {
+            get(all ? "/api/v1/flags?state=all" : "/api/v1/flags", show_flags);
+        });
+        flags.add_flag("--all", all, "also past ones");
+        restrain(add(app, "flag", "Nothing passes by itself any more: each session needs a person",
+                     [this] { set("/api/v1/flags"); }),
+                 {"principal", "application", "address", "target"});
+        restrain(add(app, "lock", "End live sessions and refuse new ones (admins)",
+                     [this] { set("/api/v1/locks"); }),
+                 {"principal", "application", "address", "target", "rule"});
+        auto& lift = add(app, "lift", "End a flag or lock (admins, never one's own)", [this] {
+            post("/api/v1/flags/" + number() + "/lift", body({{"reason", reason}}));
+        });
+        with_id(lift);
+        with_reason(lift, true);
+    }
+
+    void restrain(CLI::App& sub, const std::vector<std::string>& subjects) {
+        sub.add_option("about", about, "what it is about")
+            ->required()
+            ->check(CLI::IsMember(subjects));
+        sub.add_option("subject", subject, "its name, or an address like 10.0.0.0/8")->required();
+        sub.add_option("--for", duration, "how long, like 8h")->required();
+        with_reason(sub, true);
+    }
+    void set(const std::string& path) {
+        post(path, body({{about, subject}, {"for", duration}, {"reason", reason}}));
     }
 
     void add_rest(CLI::App& app) {
@@ -203,6 +286,14 @@ struct http_cli::impl {
     std::string ticket;
     std::string target;
     std::string state;
+    std::string from;
+    std::string for_group;
+    std::string application;
+    std::string shape;
+    std::vector<std::string> resources;
+    std::vector<std::string> actions;
+    std::string about;
+    std::string subject;
 };
 
 http_cli::http_cli(CLI::App& app) : impl_(std::make_unique<impl>(app)) {}

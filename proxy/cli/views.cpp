@@ -176,7 +176,7 @@ std::string show_opt_outs(const std::string& body, const screen& s) {
         t.add({text(o, "id"), text(o, "state"), text(o, "user"), text(o, "rule"),
                at(o, "target").is_null() ? "all" : text(o, "target"), text(o, "for"), ends,
                text(o, "uses") + (most.empty() ? "" : "/" + most), tally(o), text(o, "ticket"),
-               text(o, "reason")});
+               (text(o, "kind") == "break_glass" ? "BREAK-GLASS: " : "") + text(o, "reason")});
     }
     if (t.empty()) return "No opt-outs that you can see.\n";
     return t.print(s.width);
@@ -191,6 +191,15 @@ std::string show_opt_out(const std::string& body, const screen& s) {
     out.add("user", text(j, "user"));
     out.add("rule", text(j, "rule"));
     out.add("target", at(j, "target").is_null() ? "every one of the rule" : text(j, "target"));
+    if (text(j, "kind") != "request") out.add("kind", text(j, "kind"));
+    out.add("group", text(j, "group"));
+    const auto& scope = at(j, "scope");
+    out.add("application", text(scope, "application"));
+    out.add("on", joined(list(scope, "on")));
+    out.add("do", joined(list(scope, "do")));
+    out.add("shape", text(scope, "shape"));
+    out.add("extends", text(j, "extends"));
+    out.add("begins", time(j, "starts_at", s));
     out.add("for", text(j, "for"));
     out.add("reason", text(j, "reason"));
     out.add("ticket", text(j, "ticket"));
@@ -237,6 +246,31 @@ std::string show_rules(const std::string& body, const screen& s) {
     return t.print(s.width) + "default: " + text(j, "default") +
            ", what cannot be analysed: " + text(j, "opaque") + ", policy " + text(j, "policy") +
            "\n";
+}
+
+std::string show_reviews(const std::string& body, const screen& s) {
+    const auto j = parse(body);
+    if (!at(j, "reviews").is_array()) return not_json;
+    table t({"OPT-OUT", "STATE", "USER", "RULE", "KIND", "USES", "DUE", "REVIEWER", "NOTE"});
+    for (const auto& r : list(j, "reviews")) {
+        const bool overdue = at(r, "overdue") == true;
+        t.add({text(r, "opt_out"), overdue ? "OVERDUE" : text(r, "state"), text(r, "user"),
+               text(r, "rule"), text(r, "kind"), text(r, "uses"), time(r, "due_at", s),
+               text(r, "reviewer"), text(r, "note")});
+    }
+    if (t.empty()) return "No reviews that you can see.\n";
+    return t.print(s.width);
+}
+
+std::string show_flags(const std::string& body, const screen& s) {
+    const auto j = parse(body);
+    if (!at(j, "flags").is_array()) return not_json;
+    table t({"ID", "KIND", "ABOUT", "SUBJECT", "UNTIL", "SET BY", "REASON", "LIFTED BY"});
+    for (const auto& f : list(j, "flags"))
+        t.add({text(f, "id"), text(f, "kind"), text(f, "about"), text(f, "subject"),
+               time(f, "until", s), text(f, "set_by"), text(f, "reason"), text(f, "lifted_by")});
+    if (t.empty()) return "No flags and no locks.\n";
+    return t.print(s.width);
 }
 
 std::string show_me(const std::string& body, const screen& s) {
@@ -287,9 +321,18 @@ std::string login_body(const std::string& user, const std::string& password) {
 }
 
 std::string body(const std::vector<std::pair<std::string, std::string>>& members) {
+    return body(members, {});
+}
+
+std::string body(const std::vector<std::pair<std::string, std::string>>& members,
+                 const more_members& more) {
     json j = json::object();
     for (const auto& [name, value] : members)
         if (!value.empty()) j[name] = value;
+    for (const auto& [name, values] : more.lists)
+        if (!values.empty()) j[name] = values;
+    for (const auto& name : more.true_ones)
+        j[name] = true;
     return j.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 

@@ -20,6 +20,8 @@ struct screen {
 [[nodiscard]] std::string show_opt_out(const std::string& json, const screen& s);
 [[nodiscard]] std::string show_sessions(const std::string& json, const screen& s);
 [[nodiscard]] std::string show_rules(const std::string& json, const screen& s);
+[[nodiscard]] std::string show_reviews(const std::string& json, const screen& s);
+[[nodiscard]] std::string show_flags(const std::string& json, const screen& s);
 [[nodiscard]] std::string show_me(const std::string& json, const screen& s);
 /// The sentence of an answer: "Hold 7 is approved."
 [[nodiscard]] std::string show_answer(const std::string& json, const screen& s);
@@ -40,5 +42,12 @@ struct problem_text {
 [[nodiscard]] std::string login_body(const std::string& user, const std::string& password);
 /// Members with an empty value are left out.
 [[nodiscard]] std::string body(const std::vector<std::pair<std::string, std::string>>& members);
+/// … and with these lists and flags.
+struct more_members {
+    std::vector<std::pair<std::string, std::vector<std::string>>> lists;
+    std::vector<std::string> true_ones;
+};
+[[nodiscard]] std::string body(const std::vector<std::pair<std::string, std::string>>& members,
+                               const more_members& more);
 
 }  // namespace sallyport::proxy::cli

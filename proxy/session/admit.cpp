@@ -193,7 +193,7 @@ asio::awaitable<bool> session::record_admission(const policy::decision& d) {
                 done(proof != nullptr, ec ? ec.message() : std::string());
             });
     else
-        home_.shared.steward->use({d.opt_outs, std::move(r)},
+        home_.shared.steward->use({d.opt_outs, std::move(r), subject_.principal},
                                   [done](std::unique_ptr<audit::receipt> proof, std::string why) {
                                       done(proof != nullptr, std::move(why));
                                   });

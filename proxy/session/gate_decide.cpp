@@ -352,6 +352,7 @@ void gate::request_records(actions& out) {
             a.ticket = ticket;
             a.bypass = std::make_unique<approval::bypass_request>();
             a.bypass->opt_outs = g.opt_outs;
+            a.bypass->who = subject_.principal;
             a.bypass->record = make_record("bypass", g.decision, *g.facts, g.text);
             continue;
         }

@@ -34,6 +34,10 @@ class session : public std::enable_shared_from_this<session> {
     void cancel_requested(std::function<void()> done);
     void kill(const std::string& by, const std::string& reason);
     void opt_out_ended(const approval::steward::ended_event& e);
+    /// What this session passes by ends soon: its client is told, between two replies.
+    void end_nears(const approval::steward::nearing_event& e);
+    /// A lock was set; it ends the sessions that it means.
+    void locked(const policy::flag& f);
     void drain();
     void shut_down();
 
@@ -100,6 +104,7 @@ class session : public std::enable_shared_from_this<session> {
     /// Makes the server stop what it does for this session, and all that was sent behind it.
     void stop_upstream();
     void probe_client();
+    void write_notices();
     /// Tells the client why (if `fatal` is not empty), then closes both sides.
     void end(const std::string& reason, const std::string& fatal_frame_bytes);
     void linger();
@@ -125,6 +130,7 @@ class session : public std::enable_shared_from_this<session> {
 
     std::string client_in_;   // read, not consumed by the gate
     std::string client_out_;  // owed to the client
+    std::string notices_;     // for the client, when nothing else is under way to it
     std::string server_in_;
     std::string server_out_;
     bool client_reading_ = false;

@@ -122,6 +122,7 @@ void session::tick(policy::instant now) {
                 if (phase_ == phase::running) arm_client_read();
             }
             if (phase_ != phase::running) break;
+            write_notices();
             if (gate_->current() == gate::state::held) {
                 if (!client_reading_ && client_.peer_closed()) {
                     end("client closed", {});
@@ -255,6 +256,38 @@ void session::opt_out_ended(const approval::steward::ended_event& e) {
         gate_->drain(e.id, e.rule, home_.shared.time->now() + e.drain_limit);
         drain_deadline_ = steady_clock::now() + e.drain_limit;
     }
+}
+
+void session::end_nears(const approval::steward::nearing_event& e) {
+    if (phase_ != phase::running) return;
+    const auto& who = subject_.principal;
+    const bool ours = e.session ? e.session == id_
+                                : (e.group.empty() ? e.person == who.name : who.in_group(e.group));
+    if (!ours) return;
+    const auto& used = gate_->used_opt_outs();
+    const bool uses_it =
+        !e.opt_out || std::find(used.begin(), used.end(), e.opt_out) != used.end() ||
+        std::find(admitted_by_.begin(), admitted_by_.end(), e.opt_out) != admitted_by_.end();
+    // One who has not used it hears of it from the surfaces; a pass of a shape is nobody's session.
+    if (!uses_it || (!e.opt_out && !e.session)) return;
+    notices_ += nearing_notice(e);
+    write_notices();
+}
+
+void session::locked(const policy::flag& f) {
+    if (phase_ == phase::login || phase_ == phase::ending || phase_ == phase::over) return;
+    if (!f.means(gate_ ? gate_->subject() : subject_)) return;
+    killed_ = true;
+    auto why =
+        access_ended(std::string("the ") + policy::to_string(f.on) + " is locked: " + f.reason);
+    why.detail = "lock=" + std::to_string(f.id.value);
+    why.hint = "Until " + format_instant(f.until) + ", unless an admin lifts it.";
+    end("locked", fatal_frame(why));
+}
+
+void session::write_notices() {
+    if (notices_.empty() || !client_out_.empty() || !gate_->between_replies()) return;
+    write_client(std::exchange(notices_, {}));
 }
 
 void session::drain() {

@@ -64,6 +64,10 @@ std::string format_instant(policy::instant at) {
 }
 
 refusal denied_by_rule(const policy::decision& d, const std::string& policy_hash) {
+    if (d.rule_id == policy::lock_rule_id)
+        return {std::string(sqlstate::access_ended), first_reason(d),
+                detail({}, d.rule_id, policy_hash),
+                "A lock ends by itself, or an admin lifts it: sallyport flags shows until when."};
     refusal r{std::string(sqlstate::insufficient_privilege), "", "", ""};
     const bool own = d.rule != nullptr && !d.rule->message.empty();
     r.message = own ? d.rule->message : "denied by rule " + d.rule_id;
@@ -191,6 +195,21 @@ std::string reminder_notice(policy::hold_id id, const std::string& rule, policy:
                   ", " + policy::format_duration(whole) + " left",
               "", ""});
     return out;
+}
+
+std::string nearing_notice(const approval::steward::nearing_event& e) {
+    const auto left = policy::format_duration(std::chrono::round<std::chrono::seconds>(e.left));
+    const auto number = std::to_string(e.opt_out.value);
+    refusal r{std::string(sqlstate::warning), "", "rule=" + e.rule, ""};
+    if (e.opt_out) {
+        r.message = "opt-out " + number + " of rule " + e.rule + " ends in " + left;
+        r.detail = "opt_out=" + number + " rule=" + e.rule;
+        r.hint = "Go on with: sallyport opt-out extend " + number + " --for 1h --reason '…'";
+    } else {
+        r.message = "the approval by which this session passes rule " + e.rule + " ends in " + left;
+        r.hint = "What the rule holds afterwards is asked for again.";
+    }
+    return frame(severity::notice, r);
 }
 
 std::string released_notice(policy::hold_id id, const std::string& by,

@@ -35,6 +35,7 @@ struct refusal {
 [[nodiscard]] refusal cancelled(policy::hold_id id);
 /// Audit or store cannot write: 58030.
 [[nodiscard]] refusal not_recorded(const std::string& why);
+[[nodiscard]] std::string nearing_notice(const approval::steward::nearing_event& e);
 [[nodiscard]] refusal access_ended(const std::string& why);
 
 /// The NOTICE a held client gets at once, and again while it waits.

@@ -231,6 +231,25 @@ void worker::opt_out_ended(const approval::steward::ended_event& e) {
     });
 }
 
+void worker::end_nears(const approval::steward::nearing_event& e) {
+    asio::post(impl_->io, [this, e] {
+        for (const auto& [id, s] : impl_->sessions) {
+            const auto keep = s;
+            keep->end_nears(e);
+        }
+    });
+}
+
+void worker::locked(const policy::flag& f) {
+    asio::post(impl_->io, [this, f] {
+        impl_->refresh();
+        for (const auto& [id, s] : impl_->sessions) {
+            const auto keep = s;
+            keep->locked(f);
+        }
+    });
+}
+
 void worker::count(std::function<void(std::size_t)> done) {
     asio::post(impl_->io,
                [this, done = std::move(done)] { done(impl_->sessions.size() + impl_->farewells); });

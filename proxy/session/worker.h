@@ -32,6 +32,8 @@ class worker {
     void kill(policy::session_id id, const std::string& by, const std::string& reason,
               std::function<void(bool)> done);
     void opt_out_ended(const approval::steward::ended_event& e);
+    void end_nears(const approval::steward::nearing_event& e);
+    void locked(const policy::flag& f);
     void count(std::function<void(std::size_t)> done);
 
     struct impl;

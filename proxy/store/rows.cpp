@@ -37,7 +37,15 @@ const char* const hold_select =
 const char* const opt_out_select =
     "SELECT id, state, rule, person, requested_by, reason, ticket, target, duration, requested_at, "
     "request_expires_at, live_from, live_until, uses, max_uses, approvals_needed, ended_reason, "
-    "policy_hash, role FROM opt_outs ";
+    "policy_hash, role, kind, starts_at, extends, for_group, details, ended_at "
+    "FROM opt_outs ";
+const char* const review_select =
+    "SELECT r.opt_out_id, r.state, o.rule, o.person, r.opened_at, r.due_at, r.closed_at, "
+    "r.reviewer, r.note, r.overdue_at, o.kind, o.uses FROM reviews r "
+    "JOIN opt_outs o ON o.id = r.opt_out_id ";
+const char* const flag_select =
+    "SELECT id, kind, about, subject, reason, set_by, set_at, until, lifted_at, lifted_by, "
+    "lifted_reason FROM flags ";
 const char* const pass_select =
     "SELECT id, hold_id, scope, rule, person, target, shape, session_id, until, approved_by "
     "FROM passes ";
@@ -63,6 +71,25 @@ std::string hold_details(const policy::hold& h) {
     // Bytes that are not UTF-8 (a client in LATIN1) become U+FFFD; the statement itself is kept
     // exactly.
     return j.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string opt_out_details(const policy::opt_out& o) {
+    json j;
+    const auto put = [&](const char* key, const auto& value) {
+        if (!value.empty()) j[key] = value;
+    };
+    put("person_groups", o.person_groups);
+    put("approver_users", o.born_with.users);
+    put("approver_groups", o.born_with.groups);
+    put("application", o.scope.application);
+    put("resources", o.scope.resources);
+    put("commands", o.scope.commands);
+    put("shape", o.scope.shape);
+    std::vector<std::string> kinds;
+    for (const auto k : o.scope.kinds)
+        kinds.emplace_back(policy::to_string(k));
+    put("kinds", kinds);
+    return j.is_null() ? "{}" : j.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 policy::hold read_hold(const statement& row) {
@@ -130,7 +157,67 @@ policy::opt_out read_opt_out(const statement& row) {
     o.ended_reason = row.text(16);
     o.policy_hash = row.text(17);
     o.role = row.text(18);
+    o.kind = parsed<policy::opt_out_kind>(row.text(19), policy::parse_opt_out_kind);
+    o.starts_at = to_instant(row.integer(20));
+    o.extends.value = to_number(row.integer(21));
+    o.group = row.text(22);
+    o.ended_at = to_instant(row.integer(24));
+    try {
+        const auto j = json::parse(row.text(23));
+        const auto get = [&](const char* key, auto& into) {
+            if (const auto at = j.find(key); at != j.end()) at->get_to(into);
+        };
+        get("person_groups", o.person_groups);
+        get("approver_users", o.born_with.users);
+        get("approver_groups", o.born_with.groups);
+        get("application", o.scope.application);
+        get("resources", o.scope.resources);
+        get("commands", o.scope.commands);
+        get("shape", o.scope.shape);
+        std::vector<std::string> kinds;
+        get("kinds", kinds);
+        for (const auto& word : kinds)
+            o.scope.kinds.push_back(parsed<policy::kind>(word, policy::parse_kind));
+    } catch (const json::exception& e) {
+        throw store_error("state: the details of opt-out " + std::to_string(o.id.value) +
+                          " cannot be read (" + e.what() +
+                          "); the file was changed by another program");
+    }
     return o;
+}
+
+policy::review read_review(const statement& row) {
+    policy::review r;
+    r.id.value = to_number(row.integer(0));
+    r.state = parsed<policy::review_state>(row.text(1), policy::parse_review_state);
+    r.rule = row.text(2);
+    r.person = row.text(3);
+    r.opened_at = to_instant(row.integer(4));
+    r.due_at = to_instant(row.integer(5));
+    r.closed_at = to_instant(row.integer(6));
+    r.reviewer = row.text(7);
+    r.note = row.text(8);
+    r.overdue_at = to_instant(row.integer(9));
+    r.kind = parsed<policy::opt_out_kind>(row.text(10), policy::parse_opt_out_kind);
+    r.uses = to_number(row.integer(11));
+    return r;
+}
+
+policy::flag read_flag(const statement& row) {
+    policy::flag f;
+    f.id.value = to_number(row.integer(0));
+    f.kind = parsed<policy::flag_kind>(row.text(1), policy::parse_flag_kind);
+    f.on = parsed<policy::flag_on>(row.text(2), policy::parse_flag_on);
+    f.subject = row.text(3);
+    f.reason = row.text(4);
+    f.set_by = row.text(5);
+    f.set_at = to_instant(row.integer(6));
+    f.until = to_instant(row.integer(7));
+    f.lifted_at = to_instant(row.integer(8));
+    f.lifted_by = row.text(9);
+    f.lifted_reason = row.text(10);
+    if (f.on == policy::flag_on::address) f.range = policy::parse_network(f.subject);
+    return f;
 }
 
 policy::pass read_pass(const statement& row) {

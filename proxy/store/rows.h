@@ -5,6 +5,7 @@
 
 #include "policy/hold.h"
 #include "policy/opt_out.h"
+#include "policy/review.h"
 #include "proxy/store/connection.h"
 
 /// Between rows and values. Internal to this folder.
@@ -14,15 +15,20 @@ namespace sallyport::proxy::store {
 extern const char* const hold_select;
 extern const char* const opt_out_select;
 extern const char* const pass_select;
+extern const char* const review_select;
+extern const char* const flag_select;
 
 [[nodiscard]] policy::hold read_hold(const statement& row);        ///< without votes
 [[nodiscard]] policy::opt_out read_opt_out(const statement& row);  ///< without votes
 [[nodiscard]] policy::pass read_pass(const statement& row);
+[[nodiscard]] policy::review read_review(const statement& row);
+[[nodiscard]] policy::flag read_flag(const statement& row);
 /// person, approve, reason, at, surface.
 [[nodiscard]] policy::vote read_vote(const statement& row);
 
 /// JSON of the hold's fields that have no column of their own.
 [[nodiscard]] std::string hold_details(const policy::hold& h);
+[[nodiscard]] std::string opt_out_details(const policy::opt_out& o);
 
 [[nodiscard]] inline std::int64_t to_column(policy::instant t) {
     return t.time_since_epoch().count();

@@ -226,7 +226,143 @@ CREATE TRIGGER opt_out_transitions_are_fixed BEFORE UPDATE ON opt_out_transition
 BEGIN SELECT RAISE(ABORT, 'the transitions are part of the schema'); END;
 )sql";
 
+/// Scopes, later starts, break-glass, withdrawn votes, reviews, flags and locks.
+inline constexpr const char* version_2 = R"sql(
+ALTER TABLE opt_outs ADD COLUMN kind TEXT NOT NULL DEFAULT 'request'
+    CHECK (kind IN ('request', 'break_glass', 'file'));
+ALTER TABLE opt_outs ADD COLUMN starts_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE opt_outs ADD COLUMN extends INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE opt_outs ADD COLUMN for_group TEXT NOT NULL DEFAULT '';
+ALTER TABLE opt_outs ADD COLUMN details TEXT NOT NULL DEFAULT '{}';  -- JSON: scope, groups …
+CREATE INDEX opt_outs_by_rule ON opt_outs (rule, live_from);
+
+CREATE TRIGGER break_glass_is_short BEFORE INSERT ON opt_outs
+WHEN NEW.kind = 'break_glass' AND NEW.duration > 4 * 3600 * 1000
+BEGIN SELECT RAISE(ABORT, 'a broken glass lasts 4 hours at most'); END;
+
+DROP TRIGGER opt_out_is_activated_by_votes;
+CREATE TRIGGER opt_out_is_activated_by_votes BEFORE UPDATE OF state ON opt_outs
+WHEN NEW.state = 'active'
+     AND ((OLD.kind <> 'break_glass'
+           AND (SELECT count(*) FROM opt_out_votes WHERE opt_out_id = OLD.id AND approve = 1)
+               < OLD.approvals_needed)
+          OR EXISTS (SELECT 1 FROM opt_out_votes WHERE opt_out_id = OLD.id AND approve = 0))
+BEGIN SELECT RAISE(ABORT, 'an opt-out is activated by the votes it needs and no deny'); END;
+
+DROP TRIGGER opt_out_facts_do_not_change;
+CREATE TRIGGER opt_out_facts_do_not_change
+BEFORE UPDATE OF id, rule, person, requested_by, reason, ticket, target, duration, requested_at,
+                 request_expires_at, max_uses, approvals_needed, policy_hash, role, kind, starts_at,
+                 extends, for_group, details ON opt_outs
+BEGIN SELECT RAISE(ABORT, 'what an opt-out is about does not change'); END;
+
+-- votes taken back ------------------------------------------------------------------------------
+CREATE TABLE withdrawn_votes (
+    about TEXT NOT NULL CHECK (about IN ('hold', 'opt_out')),
+    subject_id INTEGER NOT NULL,
+    person TEXT NOT NULL,
+    reason TEXT NOT NULL,  -- of the vote
+    at INTEGER NOT NULL,   -- when it was cast
+    withdrawn_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX withdrawn_votes_by_subject ON withdrawn_votes (about, subject_id);
+
+DROP TRIGGER hold_vote_stays;
+CREATE TRIGGER hold_vote_stays BEFORE DELETE ON hold_votes
+WHEN EXISTS (SELECT 1 FROM holds WHERE id = OLD.hold_id)
+     AND NOT (OLD.approve = 1
+              AND (SELECT state FROM holds WHERE id = OLD.hold_id) = 'pending'
+              AND EXISTS (SELECT 1 FROM withdrawn_votes
+                          WHERE about = 'hold' AND subject_id = OLD.hold_id
+                            AND person = OLD.person AND at = OLD.at))
+BEGIN SELECT RAISE(ABORT, 'a vote stays as long as its hold, unless it is withdrawn'); END;
+
+DROP TRIGGER opt_out_vote_stays;
+CREATE TRIGGER opt_out_vote_stays BEFORE DELETE ON opt_out_votes
+WHEN NOT (OLD.approve = 1
+          AND (SELECT state FROM opt_outs WHERE id = OLD.opt_out_id) = 'requested'
+          AND EXISTS (SELECT 1 FROM withdrawn_votes
+                      WHERE about = 'opt_out' AND subject_id = OLD.opt_out_id
+                        AND person = OLD.person AND at = OLD.at))
+BEGIN SELECT RAISE(ABORT, 'a vote stays, unless it is withdrawn'); END;
+
+-- reviews ---------------------------------------------------------------------------------------
+CREATE TABLE review_transition (
+    from_state TEXT NOT NULL, to_state TEXT NOT NULL, PRIMARY KEY (from_state, to_state)
+) STRICT, WITHOUT ROWID;
+INSERT INTO review_transition VALUES ('open', 'signed_off'), ('open', 'finding');
+CREATE TRIGGER review_transitions_do_not_change BEFORE DELETE ON review_transition
+BEGIN SELECT RAISE(ABORT, 'the transitions are part of the schema'); END;
+CREATE TRIGGER review_transitions_do_not_grow BEFORE INSERT ON review_transition
+BEGIN SELECT RAISE(ABORT, 'the transitions are part of the schema'); END;
+CREATE TRIGGER review_transitions_are_fixed BEFORE UPDATE ON review_transition
+BEGIN SELECT RAISE(ABORT, 'the transitions are part of the schema'); END;
+
+CREATE TABLE reviews (
+    opt_out_id INTEGER PRIMARY KEY REFERENCES opt_outs (id),
+    state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'signed_off', 'finding')),
+    opened_at INTEGER NOT NULL,
+    due_at INTEGER NOT NULL CHECK (due_at >= opened_at),
+    closed_at INTEGER NOT NULL DEFAULT 0,
+    reviewer TEXT NOT NULL DEFAULT '',
+    note TEXT NOT NULL DEFAULT '',
+    overdue_at INTEGER NOT NULL DEFAULT 0,
+    CHECK ((state = 'open') = (closed_at = 0)),
+    CHECK ((state = 'open') = (reviewer = ''))
+) STRICT;
+CREATE INDEX reviews_by_state ON reviews (state, due_at);
+
+CREATE TRIGGER review_is_born_open BEFORE INSERT ON reviews
+WHEN NEW.state <> 'open'
+     OR (SELECT state FROM opt_outs WHERE id = NEW.opt_out_id)
+        NOT IN ('expired', 'revoked', 'used_up')
+BEGIN SELECT RAISE(ABORT, 'a review begins as open, when its opt-out has ended'); END;
+
+CREATE TRIGGER review_moves_by_the_table BEFORE UPDATE OF state ON reviews
+WHEN NOT EXISTS (SELECT 1 FROM review_transition
+                 WHERE from_state = OLD.state AND to_state = NEW.state)
+BEGIN SELECT RAISE(ABORT, 'illegal transition of a review'); END;
+
+CREATE TRIGGER review_is_anothers BEFORE UPDATE OF reviewer ON reviews
+WHEN EXISTS (SELECT 1 FROM opt_outs WHERE id = OLD.opt_out_id
+                                      AND NEW.reviewer IN (person, requested_by))
+BEGIN SELECT RAISE(ABORT, 'nobody reviews what she used herself'); END;
+
+CREATE TRIGGER review_facts_do_not_change BEFORE UPDATE OF opt_out_id, opened_at, due_at ON reviews
+BEGIN SELECT RAISE(ABORT, 'what a review is about does not change'); END;
+CREATE TRIGGER review_is_not_deleted BEFORE DELETE ON reviews
+BEGIN SELECT RAISE(ABORT, 'a review is kept'); END;
+
+-- flags and locks -------------------------------------------------------------------------------
+CREATE TABLE flags (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('flag', 'lock')),
+    about TEXT NOT NULL CHECK (about IN ('principal', 'application', 'address', 'target', 'rule')),
+    subject TEXT NOT NULL CHECK (subject <> ''),
+    reason TEXT NOT NULL CHECK (reason <> ''),
+    set_by TEXT NOT NULL CHECK (set_by <> ''),
+    set_at INTEGER NOT NULL,
+    until INTEGER NOT NULL CHECK (until > set_at),
+    lifted_at INTEGER NOT NULL DEFAULT 0,
+    lifted_by TEXT NOT NULL DEFAULT '',
+    lifted_reason TEXT NOT NULL DEFAULT '',
+    CHECK ((lifted_at = 0) = (lifted_by = '')),
+    CHECK (about <> 'principal' OR lifted_by <> subject)
+) STRICT;
+CREATE INDEX flags_by_until ON flags (until);
+
+CREATE TRIGGER flag_is_born_unlifted BEFORE INSERT ON flags WHEN NEW.lifted_at <> 0
+BEGIN SELECT RAISE(ABORT, 'a flag begins unlifted'); END;
+CREATE TRIGGER flag_is_lifted_once BEFORE UPDATE ON flags
+WHEN OLD.lifted_at <> 0 OR NEW.id <> OLD.id OR NEW.kind <> OLD.kind OR NEW.about <> OLD.about
+     OR NEW.subject <> OLD.subject OR NEW.reason <> OLD.reason OR NEW.set_by <> OLD.set_by
+     OR NEW.set_at <> OLD.set_at OR NEW.until <> OLD.until
+BEGIN SELECT RAISE(ABORT, 'a flag is lifted once, and does not change otherwise'); END;
+CREATE TRIGGER flag_is_not_deleted BEFORE DELETE ON flags
+BEGIN SELECT RAISE(ABORT, 'a flag is kept'); END;
+)sql";
+
 /// steps[i] leads from version i to version i + 1.
-inline constexpr std::array steps{version_1};
+inline constexpr std::array steps{version_1, version_2};
 
 }  // namespace sallyport::proxy::store::schema

@@ -1,3 +1,5 @@
+#include "proxy/store/sqlite.h"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -6,91 +8,14 @@
 
 #include <sys/random.h>
 
-#include "proxy/store/connection.h"
-#include "proxy/store/rows.h"
-#include "proxy/store/store.h"
-
 namespace sallyport::proxy::store {
 
 namespace {
 
-constexpr std::size_t holds_listed_max = 1000;  // each may carry a statement of megabytes
-constexpr std::size_t opt_outs_listed_max = 10'000;
 constexpr std::size_t passes_listed_max = 100'000;
 constexpr std::int64_t trimmed_max = 1000;
 
-class sqlite_store final : public store {
-  public:
-    explicit sqlite_store(const std::string& path) : db_(path) {}
-
-    policy::hold_id add_hold(const policy::hold& h) override;
-    void add_hold_vote(policy::hold_id id, const policy::vote& v) override;
-    bool move_hold(policy::hold_id id, policy::hold_state from, policy::hold_state to,
-                   const std::string& reason, policy::instant at, const policy::vote* v,
-                   policy::pass* granted) override;
-    std::optional<policy::hold> get_hold(policy::hold_id id) override;
-    std::vector<policy::hold> list_holds(std::optional<policy::hold_state> state,
-                                         std::size_t limit) override;
-    std::vector<policy::hold> withdraw_orphans(policy::instant at,
-                                               const std::string& reason) override;
-
-    policy::opt_out_id add_opt_out(const policy::opt_out& o) override;
-    void add_opt_out_vote(policy::opt_out_id id, const policy::vote& v) override;
-    bool move_opt_out(policy::opt_out_id id, const opt_out_change& c) override;
-    std::optional<std::uint64_t> use_opt_out(policy::opt_out_id id, policy::instant now) override;
-    std::vector<std::optional<std::vector<std::uint64_t>>> use_opt_outs(
-        const std::vector<std::vector<policy::opt_out_id>>& requests, policy::instant now) override;
-    std::optional<policy::opt_out> get_opt_out(policy::opt_out_id id) override;
-    std::vector<policy::opt_out> list_opt_outs(std::optional<policy::opt_out_state> state,
-                                               std::size_t limit) override;
-
-    std::vector<policy::pass> list_passes(policy::instant now) override;
-    void end_session_passes(policy::session_id session, policy::instant at) override;
-    void end_transaction_passes(policy::session_id session, policy::instant at) override;
-    void end_pass(policy::pass_id id, policy::instant at) override;
-    void end_bound_passes(policy::instant at) override;
-
-    std::size_t trim(policy::instant before) override;
-    void probe() override;
-    std::uint64_t next_boot_number() override;
-    std::string mock_secret() override;
-
-  private:
-    /// Runs `f` on a connection that works; whatever it throws leaves no transaction open.
-    template <class F>
-    auto guarded(F f) -> decltype(f()) {
-        db_.reopen_if_broken();
-        try {
-            return f();
-        } catch (...) {
-            db_.note_error();
-            throw;
-        }
-    }
-    template <class F>
-    auto in_transaction(F f) -> decltype(f()) {
-        return guarded([&] {
-            transaction t(db_);
-            if constexpr (std::is_void_v<decltype(f())>) {
-                f();
-                t.commit();
-            } else {
-                auto result = f();
-                t.commit();
-                return result;
-            }
-        });
-    }
-    void insert_hold_vote(policy::hold_id id, const policy::vote& v);
-    void insert_opt_out_vote(policy::opt_out_id id, const policy::vote& v);
-    void insert_pass(policy::pass& p);
-    std::vector<policy::vote> hold_votes(policy::hold_id id);
-    std::vector<policy::vote> opt_out_votes(policy::opt_out_id id);
-    std::vector<policy::hold> holds_in(std::optional<policy::hold_state> state, std::int64_t limit);
-    std::optional<std::uint64_t> count_use(policy::opt_out_id id, policy::instant now);
-
-    connection db_;
-};
+}  // namespace
 
 // holds -------------------------------------------------------------------------------------
 
@@ -256,7 +181,8 @@ policy::opt_out_id sqlite_store::add_opt_out(const policy::opt_out& o) {
         db_.prepare(
                "INSERT INTO opt_outs (state, rule, person, requested_by, reason, ticket, target, "
                "duration, requested_at, request_expires_at, max_uses, approvals_needed, "
-               "policy_hash, role) VALUES ('requested', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+               "policy_hash, role, kind, starts_at, extends, for_group, details) "
+               "VALUES ('requested', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
             .bind(o.rule)
             .bind(o.person)
             .bind(o.requested_by)
@@ -270,6 +196,11 @@ policy::opt_out_id sqlite_store::add_opt_out(const policy::opt_out& o) {
             .bind(std::int64_t{o.approvals_needed})
             .bind(o.policy_hash)
             .bind(o.role)
+            .bind(std::string_view(policy::to_string(o.kind)))
+            .bind(to_column(o.starts_at))
+            .bind(to_column(o.extends.value))
+            .bind(o.group)
+            .bind(opt_out_details(o))
             .run();
         return policy::opt_out_id{to_number(db_.last_id())};
     });
@@ -320,6 +251,14 @@ bool sqlite_store::move_opt_out(policy::opt_out_id id, const opt_out_change& c) 
                 .bind(std::string_view(policy::to_string(c.from)))
                 .run();
         }
+        if (c.from == policy::opt_out_state::active && c.review_due != policy::instant{})
+            db_.prepare(
+                   "INSERT INTO reviews (opt_out_id, opened_at, due_at) SELECT id, ?, ? "
+                   "FROM opt_outs WHERE id = ? AND (uses > 0 OR kind = 'break_glass')")
+                .bind(to_column(c.at))
+                .bind(to_column(c.review_due))
+                .bind(to_column(id.value))
+                .run();
         return true;
     });
 }
@@ -404,6 +343,21 @@ std::vector<policy::opt_out> sqlite_store::list_opt_outs(std::optional<policy::o
         }
         for (auto& o : result)
             o.votes = opt_out_votes(o.id);
+        return result;
+    });
+}
+
+std::vector<policy::opt_out> sqlite_store::opt_outs_since(const std::string& rule,
+                                                          policy::instant since) {
+    static const std::string sql =
+        std::string(opt_out_select) +
+        "WHERE rule = ?1 AND (live_from >= ?2 OR ended_at >= ?2) ORDER BY id LIMIT ?3";
+    return guarded([&] {
+        std::vector<policy::opt_out> result;
+        auto s = db_.prepare(sql.c_str());
+        s.bind(rule).bind(to_column(since)).bind(static_cast<std::int64_t>(opt_outs_listed_max));
+        while (s.step())
+            result.push_back(read_opt_out(s));
         return result;
     });
 }
@@ -532,8 +486,6 @@ std::string sqlite_store::mock_secret() {
         return secret;
     });
 }
-
-}  // namespace
 
 std::unique_ptr<store> open_sqlite(const std::string& path) {
     return std::make_unique<sqlite_store>(path);

@@ -9,6 +9,7 @@
 
 #include "policy/hold.h"
 #include "policy/opt_out.h"
+#include "policy/review.h"
 #include "policy/types.h"
 
 /// State that outlives the process, behind one interface. Transitions are compare-and-set, and the
@@ -57,6 +58,8 @@ class store {
         policy::instant live_from{};
         policy::instant live_until{};
         const policy::vote* vote = nullptr;
+        /// An active one ends: the review of it, if it was used, is due then; zero: none.
+        policy::instant review_due{};
     };
     virtual bool move_opt_out(policy::opt_out_id id, const opt_out_change& c) = 0;
     /// Counts one use if the opt-out is active, now < until, and uses < max_uses; returns the new
@@ -71,6 +74,35 @@ class store {
     virtual std::optional<policy::opt_out> get_opt_out(policy::opt_out_id id) = 0;
     virtual std::vector<policy::opt_out> list_opt_outs(std::optional<policy::opt_out_state> state,
                                                        std::size_t limit) = 0;
+
+    /// Opt-outs of a rule that began at `since` or later, or ended then; without votes.
+    virtual std::vector<policy::opt_out> opt_outs_since(const std::string& rule,
+                                                        policy::instant since) = 0;
+    /// Takes an approving vote back, while nothing is decided; false: there is none.
+    virtual bool withdraw_vote(policy::hold_id id, const std::string& person,
+                               policy::instant at) = 0;
+    virtual bool withdraw_vote(policy::opt_out_id id, const std::string& person,
+                               policy::instant at) = 0;
+
+    // reviews ----------------------------------------------------------------------------------
+    /// The ones that are due first come first. No state: all.
+    virtual std::vector<policy::review> list_reviews(std::optional<policy::review_state> state,
+                                                     std::size_t limit) = 0;
+    virtual std::optional<policy::review> get_review(policy::opt_out_id id) = 0;
+    /// Compare-and-set from open; false if it was closed already.
+    virtual bool close_review(policy::opt_out_id id, policy::review_state to,
+                              const std::string& reviewer, const std::string& note,
+                              policy::instant at) = 0;
+    virtual void note_overdue(policy::opt_out_id id, policy::instant at) = 0;
+
+    // flags and locks --------------------------------------------------------------------------
+    virtual policy::flag_id add_flag(const policy::flag& f) = 0;
+    /// False if it was lifted already.
+    virtual bool lift_flag(policy::flag_id id, const std::string& by, const std::string& reason,
+                           policy::instant at) = 0;
+    /// Newest first. `live_at`: only those that are in force then.
+    virtual std::vector<policy::flag> list_flags(std::optional<policy::instant> live_at,
+                                                 std::size_t limit) = 0;
 
     // passes -----------------------------------------------------------------------------------
     /// Passes that end after `now`.

@@ -17,7 +17,14 @@ std::string body_for(const route& r) {
     if (pattern.ends_with("/opt-outs"))
         return R"({"rule":"pii-needs-approval","for":"2h","reason":"incident"})";
     if (pattern.ends_with("/decisions")) return R"({"on":"shop","sql":"select 1"})";
-    if (pattern.ends_with("/reload") || pattern.ends_with("/logout")) return "{}";
+    if (pattern.ends_with("/reload") || pattern.ends_with("/logout") ||
+        pattern.ends_with("/withdraw-vote"))
+        return "{}";
+    if (pattern.ends_with("/extend")) return R"({"for":"1h","reason":"it goes on"})";
+    if (pattern.ends_with("/sign-off") || pattern.ends_with("/finding"))
+        return R"({"note":"looked at"})";
+    if (pattern.ends_with("/flags") || pattern.ends_with("/locks"))
+        return R"({"principal":"eve","for":"8h","reason":"odd hours"})";
     return R"({"reason":"because"})";
 }
 
@@ -25,7 +32,9 @@ std::string path_for(const route& r) {
     std::string path(r.pattern);
     const auto at = path.find("{}");
     if (at == std::string::npos) return path;
-    const char* const id = path.find("/opt-outs/") != std::string::npos   ? "3"
+    const bool of_opt_out =
+        path.find("/opt-outs/") != std::string::npos || path.find("/reviews/") != std::string::npos;
+    const char* const id = of_opt_out                                     ? "3"
                            : path.find("/sessions/") != std::string::npos ? "12"
                                                                           : "7";
     return path.replace(at, 2, id);
@@ -51,6 +60,16 @@ const std::vector<expectation> expected{
     {"POST", "/api/v1/opt-outs/{}/approve", "abcd"},
     {"POST", "/api/v1/opt-outs/{}/deny", "abcd"},
     {"POST", "/api/v1/opt-outs/{}/revoke", "abcd"},
+    {"POST", "/api/v1/opt-outs/{}/extend", "abcd"},
+    {"POST", "/api/v1/opt-outs/{}/withdraw-vote", "abcd"},
+    {"POST", "/api/v1/holds/{}/withdraw-vote", "abcd"},
+    {"GET", "/api/v1/reviews", "abcde"},
+    {"POST", "/api/v1/reviews/{}/sign-off", "abcd"},
+    {"POST", "/api/v1/reviews/{}/finding", "abcd"},
+    {"GET", "/api/v1/flags", "cd"},
+    {"POST", "/api/v1/flags", "c"},
+    {"POST", "/api/v1/locks", "c"},
+    {"POST", "/api/v1/flags/{}/lift", "c"},
     {"GET", "/api/v1/sessions", "cd"},
     {"POST", "/api/v1/sessions/{}/kill", "c"},
     {"GET", "/api/v1/audit", "d"},

@@ -113,6 +113,36 @@ dependencies world::make() {
                                 std::to_string(r.id.value) + ": " + r.reason);
         done(steward_says);
     };
+    a.withdraw_vote = [this](const auto& id, const policy::principal& who, const std::string&,
+                             const auto& done) {
+        const auto of = std::visit([](auto x) { return x.value; }, id);
+        steward_heard.push_back(who.name + " takes the vote on " +
+                                (id.index() == 0 ? "hold " : "opt-out ") + std::to_string(of) +
+                                " back");
+        done(steward_says);
+    };
+    a.list_reviews = [this](auto state, auto done) {
+        auto some = reviews;
+        std::erase_if(some, [&](const auto& r) { return state && r.state != *state; });
+        done(std::move(some));
+    };
+    a.review = [this](const approval::steward::review_verdict& v, const auto& done) {
+        steward_heard.push_back(v.who.name + " reviews opt-out " + std::to_string(v.id.value) +
+                                ": " + policy::to_string(v.to) + " " + v.note);
+        done(steward_says);
+    };
+    a.list_flags = [this](bool, auto done) { done(flags); };
+    a.set_flag = [this](const policy::flag_request& r, const policy::principal& who,
+                        const std::string&, const auto& done) {
+        steward_heard.push_back(who.name + " sets a " + policy::to_string(r.kind) + " on " +
+                                policy::to_string(r.on) + " " + r.subject + ": " + r.reason);
+        done(steward_says);
+    };
+    a.lift_flag = [this](policy::flag_id id, const policy::principal& who,
+                         const std::string& reason, const std::string&, const auto& done) {
+        steward_heard.push_back(who.name + " lifts " + std::to_string(id.value) + ": " + reason);
+        done(steward_says);
+    };
     a.healthy = [this] { return healthy; };
     d.sessions = &sessions;
     d.rules = [this] { return rules; };

@@ -52,6 +52,8 @@ struct world {
     std::map<std::string, policy::principal> people;
     std::vector<policy::hold> holds{alices_hold()};
     std::vector<policy::opt_out> opt_outs{alices_opt_out()};
+    std::vector<policy::review> reviews;
+    std::vector<policy::flag> flags;
     std::shared_ptr<policy::rule_set> rules;
     role_config roles;
     bool healthy = true;

@@ -163,7 +163,7 @@ TEST_F(opt_outs, a_thousand_parallel_uses_never_exceed_the_bound) {
     for (int t = 0; t < threads; ++t)
         users.emplace_back([&] {
             for (int i = 0; i < each; ++i)
-                s->use({{id}, bypass_by("alice")},
+                s->use({{id}, bypass_by("alice"), alice()},
                        [&](std::unique_ptr<audit::receipt> r, const std::string&) {
                            ++(r ? passed : refused);
                        });

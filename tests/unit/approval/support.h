@@ -104,6 +104,35 @@ class failing_store final : public store::store {
                                                std::size_t n) override {
         return ok().list_opt_outs(s, n);
     }
+    std::vector<policy::opt_out> opt_outs_since(const std::string& rule, instant since) override {
+        return ok().opt_outs_since(rule, since);
+    }
+    bool withdraw_vote(policy::hold_id id, const std::string& person, instant at) override {
+        return ok().withdraw_vote(id, person, at);
+    }
+    bool withdraw_vote(policy::opt_out_id id, const std::string& person, instant at) override {
+        return ok().withdraw_vote(id, person, at);
+    }
+    std::vector<policy::review> list_reviews(std::optional<policy::review_state> s,
+                                             std::size_t n) override {
+        return ok().list_reviews(s, n);
+    }
+    std::optional<policy::review> get_review(policy::opt_out_id id) override {
+        return ok().get_review(id);
+    }
+    bool close_review(policy::opt_out_id id, policy::review_state to, const std::string& by,
+                      const std::string& note, instant at) override {
+        return ok().close_review(id, to, by, note, at);
+    }
+    void note_overdue(policy::opt_out_id id, instant at) override { ok().note_overdue(id, at); }
+    policy::flag_id add_flag(const policy::flag& f) override { return ok().add_flag(f); }
+    bool lift_flag(policy::flag_id id, const std::string& by, const std::string& reason,
+                   instant at) override {
+        return ok().lift_flag(id, by, reason, at);
+    }
+    std::vector<policy::flag> list_flags(std::optional<instant> live, std::size_t n) override {
+        return ok().list_flags(live, n);
+    }
     std::vector<policy::pass> list_passes(instant now) override { return ok().list_passes(now); }
     void end_session_passes(policy::session_id id, instant at) override {
         ok().end_session_passes(id, at);
@@ -292,7 +321,7 @@ class steward_test : public ::testing::Test {
     };
     used use(std::vector<policy::opt_out_id> ids, const std::string& user = "alice") {
         std::promise<used> p;
-        s->use({std::move(ids), bypass_by(user)},
+        s->use({std::move(ids), bypass_by(user), person(user)},
                [&](std::unique_ptr<audit::receipt> r, std::string error) {
                    p.set_value({r ? r->sequence() : 0, std::move(error)});
                });

@@ -1,0 +1,126 @@
+#include <utility>
+
+#include "policy/commands.h"
+#include "proxy/admin/desk.h"
+#include "proxy/admin/text.h"
+
+/// Votes taken back, reviews, flags and locks.
+namespace sallyport::proxy::admin {
+
+using approval::answer;
+using approval::verdict;
+
+namespace {
+
+answer refuse(verdict what, std::string text) {
+    return {.what = what, .text = std::move(text), .id = 0};
+}
+
+answer permit(action what, const actor& a) {
+    auto why = check_action(what, a.role);
+    if (why.empty()) return {.what = verdict::done, .text = {}, .id = 0};
+    return refuse(verdict::forbidden, std::move(why));
+}
+
+std::string shown(const policy::flag_request& r) {
+    return std::string(policy::to_string(r.on)) + " " + r.subject + ": " + r.reason;
+}
+
+}  // namespace
+
+std::string add_action(policy::opt_out_scope& s, const std::string& word) {
+    policy::kind k{};
+    if (policy::parse_kind(word, k))
+        s.kinds.push_back(k);
+    else if (policy::find_command(word) != nullptr)
+        s.commands.push_back(word);
+    else
+        return "What may be done is a kind (read, write, ddl …) or a command (select, truncate …).";
+    return {};
+}
+
+void desk::withdraw_vote(actor a, policy::hold_id id, on_answer done) {
+    done = recorded(a, "hold.withdraw_vote", id.value, {}, std::move(done));
+    if (auto may = permit(action::withdraw_vote, a); may.what != verdict::done)
+        return done(std::move(may));
+    hold(a, id, [self = shared_from_this(), a, id, done](listing<policy::hold> found) {
+        if (found.answer.what != verdict::done) return done(std::move(found.answer));
+        self->d_.approval.withdraw_vote(id, a.who, a.surface, done);
+    });
+}
+
+void desk::withdraw_vote(actor a, policy::opt_out_id id, on_answer done) {
+    done = recorded(a, "opt_out.withdraw_vote", id.value, {}, std::move(done));
+    if (auto may = permit(action::withdraw_vote, a); may.what != verdict::done)
+        return done(std::move(may));
+    opt_out(a, id, [self = shared_from_this(), a, id, done](listing<policy::opt_out> found) {
+        if (found.answer.what != verdict::done) return done(std::move(found.answer));
+        self->d_.approval.withdraw_vote(id, a.who, a.surface, done);
+    });
+}
+
+void desk::reviews(actor a, std::optional<policy::review_state> state,
+                   std::function<void(listing<policy::review>)> done) {
+    if (auto may = permit(action::see_reviews, a); may.what != verdict::done)
+        return done({std::move(may), {}});
+    d_.approval.list_reviews(state, [a = std::move(a), rules = rules(),
+                                     done = std::move(done)](std::vector<policy::review> all) {
+        std::erase_if(all, [&](const policy::review& r) { return !may_see(a, r, rules.get()); });
+        done({{.what = verdict::done, .text = {}, .id = 0}, std::move(all)});
+    });
+}
+
+void desk::review(actor a, policy::opt_out_id id, policy::review_state to, std::string note,
+                  on_answer done) {
+    done = recorded(a, to == policy::review_state::finding ? "review.finding" : "review.sign_off",
+                    id.value, note, std::move(done));
+    auto may = permit(action::review, a);
+    if (may.what == verdict::done)
+        if (auto why = check_text("note", note, reason_bytes_max); !why.empty())
+            may = refuse(verdict::invalid, std::move(why));
+    if (may.what != verdict::done) return done(std::move(may));
+    opt_out(a, id,
+            [self = shared_from_this(), a, to, note = std::move(note),
+             done](listing<policy::opt_out> found) {
+                if (found.answer.what != verdict::done) return done(std::move(found.answer));
+                self->d_.approval.review({.id = found.items.front().id,
+                                          .who = a.who,
+                                          .to = to,
+                                          .note = note,
+                                          .surface = a.surface,
+                                          .is_admin = a.role.admin},
+                                         done);
+            });
+}
+
+void desk::flags(actor a, bool live, std::function<void(listing<policy::flag>)> done) {
+    if (auto may = permit(action::see_flags, a); may.what != verdict::done)
+        return done({std::move(may), {}});
+    d_.approval.list_flags(live, [done = std::move(done)](std::vector<policy::flag> all) {
+        done({{.what = verdict::done, .text = {}, .id = 0}, std::move(all)});
+    });
+}
+
+void desk::set_flag(actor a, policy::flag_request r, on_answer done) {
+    const bool lock = r.kind == policy::flag_kind::lock;
+    done = recorded(a, lock ? "lock.set" : "flag.set", 0, shown(r), std::move(done));
+    auto may = permit(lock ? action::set_lock : action::set_flag, a);
+    for (const auto& [what, text] : {std::pair{"subject", &r.subject}, {"reason", &r.reason}})
+        if (may.what == verdict::done)
+            if (auto why = check_text(what, *text, reason_bytes_max); !why.empty())
+                may = refuse(verdict::invalid, std::move(why));
+    if (may.what != verdict::done) return done(std::move(may));
+    d_.approval.set_flag(std::move(r), a.who, a.surface, std::move(done));
+}
+
+void desk::lift_flag(actor a, policy::flag_id id, std::string reason, on_answer done) {
+    done = recorded(a, "flag.lift", id.value, reason, std::move(done));
+    auto may = permit(action::lift_flag, a);
+    if (may.what == verdict::done)
+        if (auto why = check_text("reason", reason, reason_bytes_max); !why.empty())
+            may = refuse(verdict::invalid, std::move(why));
+    if (may.what != verdict::done) return done(std::move(may));
+    d_.approval.lift_flag(id, a.who, std::move(reason), a.surface, std::move(done));
+}
+
+}  // namespace sallyport::proxy::admin

@@ -1,0 +1,293 @@
+#include <gmock/gmock.h>
+
+#include "tests/unit/approval/support.h"
+
+/// Break-glass, reviews, flags and locks, scopes and windows: what bounds an exception.
+namespace sallyport::proxy::approval::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::shared_ptr<policy::rule_set> strict_rules() {
+    auto rules = pii_rules();
+    auto& o = *rules->rules[0].opt_out;
+    o.max_uses.reset();
+    o.review_within = 72h;
+    o.overdue_blocks = true;
+    o.starts_within = 24h;
+    o.cool_down = 2h;
+    o.per_month.per_person = 3;
+    o.max_extensions = 1;
+    o.break_glass.emplace();
+    o.break_glass->who.groups = {"oncall"};
+    o.break_glass->max_duration = 30min;
+    o.break_glass->announce.groups = {"security"};
+    return rules;
+}
+
+class oversight : public steward_test {
+  protected:
+    oversight() { restart(strict_rules()); }
+
+    policy::opt_out_request plain(milliseconds lasts = 1h) const {
+        return {alice(), "pii", lasts, "incident", "INC-1", "shop"};
+    }
+    answer ask(policy::opt_out_request r) {
+        std::promise<answer> p;
+        s->request_opt_out(std::move(r), "api", [&](answer a) { p.set_value(std::move(a)); });
+        return p.get_future().get();
+    }
+    answer break_glass(milliseconds lasts = 20min) {
+        auto r = plain(lasts);
+        r.kind = policy::opt_out_kind::break_glass;
+        return ask(r);
+    }
+    answer review(policy::opt_out_id id, const policy::principal& who,
+                  policy::review_state to = policy::review_state::signed_off,
+                  const std::string& note = "looked at") {
+        std::promise<answer> p;
+        s->review({id, who, to, note, "api", false}, [&](answer a) { p.set_value(std::move(a)); });
+        return p.get_future().get();
+    }
+    answer restrain(policy::flag_kind kind, policy::flag_on on, const std::string& subject,
+                    milliseconds lasts = 1h) {
+        std::promise<answer> p;
+        s->set_flag({kind, on, subject, "odd hours", lasts}, carol(), "api",
+                    [&](answer a) { p.set_value(std::move(a)); });
+        return p.get_future().get();
+    }
+    answer lift(policy::flag_id id, const policy::principal& who) {
+        std::promise<answer> p;
+        s->lift_flag(id, who, "it was nothing", "api",
+                     [&](answer a) { p.set_value(std::move(a)); });
+        return p.get_future().get();
+    }
+    std::vector<policy::review> reviews() {
+        std::promise<std::vector<policy::review>> p;
+        s->list_reviews(std::nullopt, [&](auto all) { p.set_value(std::move(all)); });
+        return p.get_future().get();
+    }
+    /// Used once, and over.
+    policy::opt_out_id used_one() {
+        const policy::opt_out_id id{ask(plain()).id};
+        EXPECT_EQ(vote(id, bob()).what, verdict::done);
+        EXPECT_EQ(use({id}).error, "");
+        advance(1h);
+        return id;
+    }
+};
+
+TEST_F(oversight, glass_is_broken_alone_and_at_once_and_must_be_reviewed) {
+    const auto a = break_glass();
+    ASSERT_EQ(a.what, verdict::done) << a.text;
+    const policy::opt_out_id id{a.id};
+    ASSERT_EQ(s->grants()->opt_outs.size(), 1u);
+    EXPECT_EQ(use({id}).error, "");
+    EXPECT_THAT(break_glass().text, HasSubstr("not been reviewed"));
+    advance(20min);
+    EXPECT_TRUE(s->grants()->opt_outs.empty());
+    ASSERT_EQ(reviews().size(), 1u);
+    EXPECT_EQ(reviews()[0].kind, policy::opt_out_kind::break_glass);
+    restart(strict_rules());
+    EXPECT_THAT(break_glass().text, HasSubstr("not been reviewed"));
+
+    EXPECT_EQ(review(id, alice()).what, verdict::forbidden);
+    EXPECT_EQ(review(id, person("dave", {"dev"})).what, verdict::forbidden);
+    EXPECT_EQ(review(id, bob()).what, verdict::done);
+    EXPECT_EQ(review(id, carol()).what, verdict::conflict);
+
+    EXPECT_EQ(break_glass().what, verdict::done);
+}
+
+TEST_F(oversight, glass_has_its_own_bounds) {
+    EXPECT_THAT(break_glass(31min).text, HasSubstr("30m at most"));
+    auto r = plain(10min);
+    r.kind = policy::opt_out_kind::break_glass;
+    r.ticket = " ";
+    EXPECT_THAT(ask(r).text, HasSubstr("needs a ticket"));
+    r = plain(10min);
+    r.kind = policy::opt_out_kind::break_glass;
+    r.person = person("dave", {"dev"});
+    EXPECT_THAT(ask(r).text, HasSubstr("not among those who may break the glass"));
+    EXPECT_TRUE(s->grants()->opt_outs.empty());
+}
+
+TEST_F(oversight, glass_whose_record_fails_lets_nothing_pass) {
+    fault.fail_on("opt_out.activated");
+    EXPECT_EQ(break_glass().what, verdict::unavailable);
+    fault.clear();
+    EXPECT_TRUE(s->grants()->opt_outs.empty());
+}
+
+TEST_F(oversight, only_what_was_used_is_reviewed) {
+    const policy::opt_out_id id{ask(plain()).id};
+    EXPECT_EQ(vote(id, bob()).what, verdict::done);
+    advance(1h);
+    EXPECT_TRUE(reviews().empty());
+}
+
+TEST_F(oversight, overdue_review_alarms_once_and_blocks_the_next_request) {
+    const auto id = used_one();
+    advance(71h);
+    EXPECT_EQ(reviews().at(0).overdue_at, instant{});
+    advance(1h);
+    EXPECT_EQ(reviews().at(0).overdue_at, time.now());
+    restart(strict_rules());
+    advance(1h);
+    EXPECT_THAT(ask(plain()).text, HasSubstr("overdue"));
+
+    EXPECT_EQ(review(id, bob(), policy::review_state::finding, " ").what, verdict::invalid);
+    EXPECT_EQ(review(id, bob(), policy::review_state::finding, "too wide").what, verdict::done);
+
+    EXPECT_EQ(ask(plain()).what, verdict::done);
+    EXPECT_EQ(events()["review.overdue"], 1);
+}
+
+TEST_F(oversight, pause_and_quota_bound_how_often_one_opts_out) {
+    const auto first = used_one();
+    EXPECT_THAT(ask(plain()).text, HasSubstr("a pause of 2h"));
+    EXPECT_EQ(review(first, bob()).what, verdict::done);
+    for (int i = 0; i < 2; ++i) {
+        advance(2h);
+        EXPECT_EQ(review(used_one(), bob()).what, verdict::done);
+    }
+    advance(2h);
+    EXPECT_THAT(ask(plain()).text, HasSubstr("limited to 3 a month per person"));
+    advance(31 * 24h);
+    EXPECT_EQ(ask(plain()).what, verdict::done);
+}
+
+TEST_F(oversight, window_may_begin_later_but_not_too_late) {
+    auto r = plain();
+    r.starts_at = time.now() + 25h;
+    EXPECT_THAT(ask(r).text, HasSubstr("1d from now"));
+    r.starts_at = time.now() + 5h;
+    const policy::opt_out_id id{ask(r).id};
+    EXPECT_EQ(vote(id, bob()).what, verdict::done);
+    EXPECT_NE(use({id}).error, "");
+    advance(5h);
+    EXPECT_EQ(use({id}).error, "");
+    advance(1h);
+    EXPECT_NE(use({id}).error, "");
+}
+
+TEST_F(oversight, extension_begins_where_the_first_ends_and_is_approved_anew) {
+    const policy::opt_out_id id{ask(plain()).id};
+    EXPECT_EQ(vote(id, bob()).what, verdict::done);
+    auto more = plain();
+    more.extends = id;
+    const policy::opt_out_id next{ask(more).id};
+    ASSERT_TRUE(next);
+    EXPECT_EQ(vote(next, alice()).what, verdict::forbidden);
+    EXPECT_EQ(vote(next, carol()).what, verdict::done);
+    EXPECT_EQ(get(next)->from, get(id)->until);
+    EXPECT_EQ(get(next)->until, get(id)->until + 1h);
+    EXPECT_THAT(ask(more).text, HasSubstr("1 extension"));
+    advance(1h);
+    EXPECT_NE(use({id}).error, "");
+    EXPECT_EQ(use({next}).error, "");
+}
+
+TEST_F(oversight, approver_of_today_alone_does_not_decide_a_request_of_yesterday) {
+    const policy::opt_out_id id{ask(plain()).id};
+    auto changed = strict_rules();
+    changed->rules[0].opt_out->approved_by.groups = {"security", "friends"};
+    s->set_rules(changed);
+    EXPECT_EQ(vote(id, person("dave", {"friends"})).what, verdict::forbidden);
+    EXPECT_EQ(vote(id, bob()).what, verdict::done);
+}
+
+TEST_F(oversight, group_opt_out_lets_its_members_pass_and_none_of_them_vote) {
+    auto r = plain();
+    r.group = "oncall";
+    const policy::opt_out_id id{ask(r).id};
+    EXPECT_EQ(vote(id, person("erin", {"oncall", "security"})).what, verdict::forbidden);
+    EXPECT_EQ(vote(id, bob()).what, verdict::done);
+    std::promise<std::string> p;
+    s->use({{id}, bypass_by("erin"), person("erin", {"oncall"})},
+           [&](const auto&, std::string error) { p.set_value(std::move(error)); });
+    EXPECT_EQ(p.get_future().get(), "");
+    EXPECT_NE(use({id}, "dave").error, "");
+    r.group = "admins";
+    EXPECT_THAT(ask(r).text, HasSubstr("no group of yours"));
+}
+
+TEST_F(oversight, vote_is_taken_back_until_it_has_led_to_something) {
+    restart(pii_rules(2));
+    const policy::opt_out_id id{request().id};
+    const auto back = [&](const policy::principal& who) {
+        std::promise<answer> p;
+        s->withdraw_vote(id, who, "api", [&](answer a) { p.set_value(std::move(a)); });
+        return p.get_future().get();
+    };
+    EXPECT_EQ(vote(id, bob()).what, verdict::counted);
+    EXPECT_EQ(back(carol()).what, verdict::conflict);
+    EXPECT_EQ(back(bob()).what, verdict::done);
+    EXPECT_EQ(vote(id, carol()).what, verdict::counted);
+    EXPECT_EQ(vote(id, bob()).what, verdict::done);
+    EXPECT_EQ(back(bob()).what, verdict::conflict);
+    EXPECT_EQ(events()["opt_out.vote_withdrawn"], 1);
+}
+
+TEST_F(oversight, flag_is_in_force_at_once_lifted_by_others_and_ends_by_itself) {
+    const auto a = restrain(policy::flag_kind::flag, policy::flag_on::principal, "alice");
+    ASSERT_EQ(a.what, verdict::done) << a.text;
+    ASSERT_EQ(s->grants()->flags.size(), 1u);
+    restart(strict_rules());
+    ASSERT_EQ(s->grants()->flags.size(), 1u);
+    EXPECT_EQ(lift(policy::flag_id{a.id}, alice()).what, verdict::forbidden);
+    EXPECT_EQ(lift(policy::flag_id{a.id}, bob()).what, verdict::done);
+    EXPECT_TRUE(s->grants()->flags.empty());
+
+    restrain(policy::flag_kind::flag, policy::flag_on::address, "10.0.0.0/8", 30min);
+    advance(30min);
+    EXPECT_TRUE(s->grants()->flags.empty());
+    EXPECT_EQ(events()["flag.ended"], 1);
+}
+
+TEST_F(oversight, flag_restrains_even_when_it_cannot_be_recorded_and_is_not_lifted_then) {
+    fault.fail_on("");
+    const auto a = restrain(policy::flag_kind::lock, policy::flag_on::principal, "alice");
+    EXPECT_EQ(a.what, verdict::done);
+    EXPECT_THAT(a.text, HasSubstr("cannot be written"));
+    ASSERT_EQ(s->grants()->flags.size(), 1u);
+    EXPECT_EQ(lift(policy::flag_id{a.id}, bob()).what, verdict::unavailable);
+    EXPECT_EQ(s->grants()->flags.size(), 1u);
+    fault.clear();
+}
+
+TEST_F(oversight, flag_needs_a_reason_an_end_and_a_subject) {
+    for (const auto& [on, subject, lasts] :
+         {std::tuple{policy::flag_on::principal, "", milliseconds(1h)},
+          std::tuple{policy::flag_on::principal, "alice", milliseconds(0)},
+          std::tuple{policy::flag_on::principal, "alice", milliseconds(400 * 24h)},
+          std::tuple{policy::flag_on::address, "10.1.2.3/8", milliseconds(1h)},
+          std::tuple{policy::flag_on::rule, "pii", milliseconds(1h)}})
+        EXPECT_EQ(restrain(policy::flag_kind::flag, on, subject, lasts).what, verdict::invalid)
+            << subject;
+}
+
+TEST_F(oversight, locked_rule_ends_its_opt_outs) {
+    const policy::opt_out_id id{ask(plain()).id};
+    EXPECT_EQ(vote(id, bob()).what, verdict::done);
+    restrain(policy::flag_kind::lock, policy::flag_on::rule, "pii");
+    EXPECT_EQ(get(id)->state, opt_out_state::revoked);
+    EXPECT_TRUE(s->grants()->opt_outs.empty());
+}
+
+TEST_F(oversight, narrower_policy_ends_what_no_longer_fits) {
+    const policy::opt_out_id id{ask(plain(3h)).id};
+    EXPECT_EQ(vote(id, bob()).what, verdict::done);
+    const auto glass = break_glass();
+    ASSERT_EQ(glass.what, verdict::done);
+    auto narrow = strict_rules();
+    narrow->rules[0].opt_out->max_duration = 2h;
+    narrow->rules[0].opt_out->break_glass.reset();
+    s->set_rules(narrow);
+    settle();
+    EXPECT_EQ(get(id)->state, opt_out_state::revoked);
+    EXPECT_EQ(get(policy::opt_out_id{glass.id})->state, opt_out_state::revoked);
+}
+
+}  // namespace
+}  // namespace sallyport::proxy::approval::testing
