@@ -50,6 +50,16 @@ struct hold {
     pass_scope granted = pass_scope::statement;  ///< approved: what the last approver chose
     milliseconds granted_for{};
     std::string policy_hash;
+    /// Sessions that wait for it: those that ask the same share one hold, and are released
+    /// together.
+    std::size_t waiters = 0;
+    /// What the others of them would run, if it differs (in its literals or values); at most 100.
+    struct variant {
+        std::string statement;
+        std::vector<std::string> parameters;
+        friend bool operator==(const variant&, const variant&) = default;
+    };
+    std::vector<variant> variants;
 };
 
 }  // namespace sallyport::policy

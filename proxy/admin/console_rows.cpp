@@ -104,10 +104,17 @@ std::vector<console_row> fields_of(const policy::hold& h, const actor& reader) {
                          ? std::string("no: it has ended")
                          : policy::check_voter(h.who, reader.who, h.person);
     add("you may vote", why.empty() ? "yes" : why);
+    if (h.waiters > 1) add("waiting sessions", std::to_string(h.waiters) + ", released together");
     add("statement sha256", h.statement_sha256);
     if (!may_read_statement(reader, h)) return out;
     for (std::size_t i = 0; i < h.parameters.size(); ++i)
         add("parameter $" + std::to_string(i + 1), visible(h.parameters[i], line_breaks::keep));
+    for (const auto& v : h.variants) {
+        for (std::size_t i = 0; i < v.parameters.size(); ++i)
+            add("waiting besides, $" + std::to_string(i + 1),
+                visible(v.parameters[i], line_breaks::keep));
+        add("waiting besides", visible(v.statement, line_breaks::keep));
+    }
     add("statement", visible(h.statement, line_breaks::keep));
     return out;
 }

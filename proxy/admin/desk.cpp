@@ -47,6 +47,7 @@ void hide_unreadable(const actor& a, policy::hold& h) {
     if (may_read_statement(a, h)) return;
     h.statement.clear();
     h.parameters.clear();
+    h.variants.clear();
 }
 
 const char* name(verdict v) {

@@ -75,6 +75,15 @@ json to_json_value(const policy::hold& h, const actor& reader) {
     out["address"] = h.address;
     put_text(out, "application", h.application);
     out["session"] = number_or_null(h.session.value);
+    out["waiters"] = h.waiters;
+    out["variants"] = json::array();
+    if (may_read_statement(reader, h))
+        for (const auto& v : h.variants) {
+            json one;
+            put_text(one, "statement", v.statement);
+            one["parameters"] = v.parameters;
+            out["variants"].push_back(std::move(one));
+        }
     out["in_transaction"] = h.in_transaction;
     out["opened_at"] = time_or_null(h.opened_at);
     out["expires_at"] = time_or_null(h.expires_at);

@@ -14,8 +14,27 @@ using policy::hold_state;
 constexpr std::size_t pending_max = 10'000;
 constexpr int pending_per_person_max = 250;  // a pool of 200 connections fits
 constexpr std::size_t listed_max = 500;
+constexpr std::size_t variants_max = 100;
 constexpr const char* store_cannot = "the state cannot be written";
 constexpr const char* audit_cannot = "audit not writable";
+
+/// Equal exactly for holds that ask the same.
+std::string request_key(const policy::hold& h) {
+    std::string key = policy::to_string(h.kind);
+    const auto add = [&](const std::string& text) {
+        key += std::to_string(text.size()) + ":" + text;
+    };
+    for (const auto* text : {&h.person, &h.target, &h.application, &h.rule, &h.policy_hash})
+        add(*text);
+    if (!h.shape.empty()) {
+        add(h.shape);
+        return key;
+    }
+    add(h.statement_sha256);
+    for (const auto& p : h.parameters)
+        add(p);
+    return key;
+}
 
 }  // namespace
 
@@ -69,33 +88,82 @@ std::string hold_desk::refuse_to_open(const policy::hold& h) const {
 
 void hold_desk::open(policy::hold h, policy::milliseconds wait, const steward::on_opened& opened_f,
                      steward::on_outcome outcome) {
-    if (const auto why = refuse_to_open(h); !why.empty()) return opened_f({}, why);
+    if (const auto why = refuse_to_open(h); !why.empty()) return opened_f({}, why, {});
+    if (auto* l = same_request(h, wait))
+        return join(*l, std::move(h), wait, opened_f, std::move(outcome));
     h.state = hold_state::pending;
     h.opened_at = core_.now();
     h.expires_at = h.opened_at + std::max(wait, policy::milliseconds(0));
     h.ended_at = {};
     h.votes.clear();
     h.who.approvals = std::max(h.who.approvals, 1);
-    if (!core_.stored([&] { h.id = core_.db().add_hold(h); })) return opened_f({}, store_cannot);
+    if (!core_.stored([&] { h.id = core_.db().add_hold(h); }))
+        return opened_f({}, store_cannot, {});
     const auto id = h.id;
     auto r = hold_record("hold.opened", h, h.opened_at);
-    ++pending_of_person_[h.person];
-    live_.emplace(id, live_hold{std::move(h), std::move(outcome), phase::opening, {}, {}});
+    count_waiters(h.person, 1);
+    by_request_[request_key(h)] = id;
+    std::vector<waiter> waiters{{h.session, std::move(outcome)}};
+    live_.emplace(id, live_hold{std::move(h), std::move(waiters), phase::opening, {}, {}});
     core_.record(std::move(r), [this, id, opened_f](std::unique_ptr<audit::receipt> receipt) {
         opened(id, receipt != nullptr, opened_f);
     });
 }
 
+hold_desk::live_hold* hold_desk::same_request(const policy::hold& h, policy::milliseconds wait) {
+    const auto found = by_request_.find(request_key(h));
+    if (found == by_request_.end()) return nullptr;
+    auto& l = live_.at(found->second);
+    // One that is about to expire would be no chance.
+    const bool time_enough = l.h.expires_at - core_.now() >= wait / 2;
+    return l.at != phase::deciding && time_enough ? &l : nullptr;
+}
+
+/// On record before it is counted: each statement that an approval releases is in the log.
+void hold_desk::join(live_hold& l, policy::hold h, policy::milliseconds wait,
+                     const steward::on_opened& opened_f, steward::on_outcome outcome) {
+    h.id = l.h.id;
+    h.expires_at = l.h.expires_at;
+    auto r = hold_record("hold.joined", h, core_.now());
+    r.with("statement", h.redacted);
+    core_.record(std::move(r), [this, h = std::move(h), wait, opened_f,
+                                outcome = std::move(outcome)](
+                                   std::unique_ptr<audit::receipt> receipt) mutable {
+        if (!receipt) return opened_f({}, audit_cannot, {});
+        const auto found = live_.find(h.id);
+        if (found == live_.end() || found->second.at == phase::deciding)
+            return open(std::move(h), wait, opened_f, std::move(outcome));
+        auto& joined = found->second;
+        const policy::hold::variant text{h.statement, h.parameters};
+        auto& known = joined.h.variants;
+        const bool same = text == policy::hold::variant{joined.h.statement, joined.h.parameters};
+        if (!same && known.size() < variants_max &&
+            std::find(known.begin(), known.end(), text) == known.end())
+            known.push_back(text);
+        joined.waiters.push_back({h.session, std::move(outcome)});
+        count_waiters(h.person, 1);
+        opened_f(h.id, {}, joined.h.expires_at);
+        core_.tell_change("hold", h.id.value, policy::to_string(hold_state::pending));
+    });
+}
+
+void hold_desk::count_waiters(const std::string& person, std::ptrdiff_t more) {
+    auto& n = pending_of_person_[person];
+    n += more;
+    if (n <= 0) pending_of_person_.erase(person);
+}
+
 void hold_desk::opened(policy::hold_id id, bool recorded, const steward::on_opened& tell) {
     auto& l = live_.at(id);
     if (!recorded) {
-        l.outcome = nullptr;  // who was told that it could not be opened waits for nothing
+        // Who was told that it could not be opened waits for nothing.
+        l.waiters.front().outcome = nullptr;
         end(id, hold_state::withdrawn, audit_cannot);
-        return tell({}, audit_cannot);
+        return tell({}, audit_cannot, {});
     }
     l.at = phase::open;
     deadlines_.emplace(l.h.expires_at, id);
-    tell(id, {});
+    tell(id, {}, l.h.expires_at);
     core_.tell_change("hold", id.value, policy::to_string(hold_state::pending));
     if (closed_) end(id, hold_state::withdrawn, "the proxy is stopping");
 }
@@ -106,11 +174,22 @@ void hold_desk::finish(policy::hold_id id, hold_outcome outcome) {
     auto node = live_.extract(id);
     auto& l = node.mapped();
     deadlines_.erase({l.h.expires_at, id});
-    if (const auto p = pending_of_person_.find(l.h.person); --p->second == 0)
-        pending_of_person_.erase(p);
-    const auto state = outcome.state;
-    if (l.outcome) l.outcome(std::move(outcome));
-    core_.tell_change("hold", id.value, policy::to_string(state));
+    count_waiters(l.h.person, -static_cast<std::ptrdiff_t>(l.waiters.size()));
+    if (const auto at = by_request_.find(request_key(l.h));
+        at != by_request_.end() && at->second == id)
+        by_request_.erase(at);
+    for (const auto& w : l.waiters) {
+        if (!w.outcome) continue;
+        auto told = outcome;
+        if (told.pass && told.pass->session != w.session) {
+            // The others have what they asked for, and no more.
+            if (told.pass->scope != policy::pass_scope::shape)
+                told.pass->scope = policy::pass_scope::statement;
+            told.pass->session = w.session;
+        }
+        w.outcome(std::move(told));
+    }
+    core_.tell_change("hold", id.value, policy::to_string(outcome.state));
 }
 
 /// Expired or withdrawn: never waits for the disk, since it releases nothing.
@@ -128,18 +207,39 @@ void hold_desk::end(policy::hold_id id, hold_state to, const std::string& reason
     finish(id, {id, to, reason, "", std::nullopt});
 }
 
-void hold_desk::withdraw(policy::hold_id id, const std::string& why) {
+void hold_desk::withdraw(policy::hold_id id, policy::session_id session, const std::string& why) {
     const auto found = live_.find(id);
-    if (found != live_.end() && found->second.at == phase::open)
-        end(id, hold_state::withdrawn, why);
+    if (found != live_.end() && found->second.at == phase::open) leave(id, session, why);
+}
+
+/// One session waits no longer; the hold ends with the last one.
+void hold_desk::leave(policy::hold_id id, policy::session_id session, const std::string& why) {
+    auto& l = live_.at(id);
+    const auto gone = std::partition(l.waiters.begin(), l.waiters.end(), [&](const waiter& w) {
+        return session && w.session != session;
+    });
+    if (gone == l.waiters.begin()) return end(id, hold_state::withdrawn, why);
+    const std::vector<waiter> left(gone, l.waiters.end());
+    l.waiters.erase(gone, l.waiters.end());
+    if (left.empty()) return;
+    count_waiters(l.h.person, -static_cast<std::ptrdiff_t>(left.size()));
+    auto r = hold_record("hold.left", l.h, core_.now());
+    set_field(r, "session", std::to_string(session.value));
+    r.with("ended_reason", why);
+    core_.record(std::move(r));
+    for (const auto& w : left)
+        if (w.outcome) w.outcome({id, hold_state::withdrawn, why, "", std::nullopt});
+    core_.tell_change("hold", id.value, policy::to_string(hold_state::pending));
 }
 
 void hold_desk::session_ended(policy::session_id id) {
     std::vector<policy::hold_id> left;
     for (const auto& [hold, l] : live_)
-        if (l.h.session == id && l.at == phase::open) left.push_back(hold);
+        if (l.at == phase::open && std::any_of(l.waiters.begin(), l.waiters.end(),
+                                               [&](const waiter& w) { return w.session == id; }))
+            left.push_back(hold);
     for (const auto hold : left)
-        end(hold, hold_state::withdrawn, "the session ended");
+        leave(hold, id, "the session ended");
     end_passes_of(id, false);
 }
 
@@ -259,6 +359,13 @@ void hold_desk::retry() {
 
 // lists -------------------------------------------------------------------------------------
 
+void hold_desk::add_live(policy::hold& h) const {
+    const auto found = live_.find(h.id);
+    if (found == live_.end()) return;
+    h.waiters = found->second.waiters.size();
+    h.variants = found->second.h.variants;
+}
+
 std::vector<policy::hold> hold_desk::list(std::optional<hold_state> s) {
     std::vector<policy::hold> all;
     if (!core_.stored([&] { all = core_.db().list_holds(s, listed_max); })) return {};
@@ -266,12 +373,15 @@ std::vector<policy::hold> hold_desk::list(std::optional<hold_state> s) {
         const auto found = live_.find(h.id);
         return found != live_.end() && found->second.at == phase::opening;
     });
+    for (auto& h : all)
+        add_live(h);
     return all;
 }
 
 std::optional<policy::hold> hold_desk::get(policy::hold_id id) {
     std::optional<policy::hold> h;
     if (!core_.stored([&] { h = core_.db().get_hold(id); })) return std::nullopt;
+    if (h) add_live(*h);
     return h;
 }
 

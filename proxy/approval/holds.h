@@ -28,7 +28,7 @@ class hold_desk final : public timed {
     void open(policy::hold h, policy::milliseconds wait, const steward::on_opened& opened,
               steward::on_outcome outcome);
     void vote(const steward::hold_vote& v, const steward::on_answer& done);
-    void withdraw(policy::hold_id id, const std::string& why);
+    void withdraw(policy::hold_id id, policy::session_id session, const std::string& why);
     void withdraw_vote(policy::hold_id id, const policy::principal& who, const std::string& surface,
                        const steward::on_answer& done);
     void session_ended(policy::session_id id);
@@ -45,9 +45,13 @@ class hold_desk final : public timed {
 
   private:
     enum class phase : std::uint8_t { opening, open, deciding };
+    struct waiter {
+        policy::session_id session;
+        steward::on_outcome outcome;
+    };
     struct live_hold {
         policy::hold h;
-        steward::on_outcome outcome;
+        std::vector<waiter> waiters;
         phase at = phase::opening;
         std::set<std::string> voting;       // whose approval is being recorded
         std::optional<pass_choice> agreed;  // what all approvers so far agreed to
@@ -62,6 +66,12 @@ class hold_desk final : public timed {
 
     [[nodiscard]] std::string refuse_to_open(const policy::hold& h) const;
     void opened(policy::hold_id id, bool recorded, const steward::on_opened& tell);
+    /// The hold that asks the same and has time enough; null: there is none.
+    [[nodiscard]] live_hold* same_request(const policy::hold& h, policy::milliseconds wait);
+    void join(live_hold& l, policy::hold h, policy::milliseconds wait,
+              const steward::on_opened& opened, steward::on_outcome outcome);
+    void leave(policy::hold_id id, policy::session_id session, const std::string& why);
+    void count_waiters(const std::string& person, std::ptrdiff_t more);
     [[nodiscard]] answer missing(policy::hold_id id);
     /// An answer if this vote cannot be counted now, nullopt if it can.
     [[nodiscard]] std::optional<answer> objection(const steward::hold_vote& v, chosen& choice);
@@ -73,6 +83,7 @@ class hold_desk final : public timed {
                   const steward::on_answer& done);
     void end(policy::hold_id id, policy::hold_state to, const std::string& reason);
     void finish(policy::hold_id id, hold_outcome outcome);
+    void add_live(policy::hold& h) const;  ///< who waits for it
     void add_pass(const policy::pass& p);
     void warn_of_ends(policy::instant now);
     void end_passes_of(policy::session_id id, bool only_transaction);
@@ -82,7 +93,8 @@ class hold_desk final : public timed {
     std::function<void()> publish_;
     bool closed_ = false;
     std::map<policy::hold_id, live_hold> live_;
-    std::map<std::string, int> pending_of_person_;
+    std::map<std::string, policy::hold_id> by_request_;
+    std::map<std::string, std::ptrdiff_t> pending_of_person_;  ///< waiters
     std::set<std::pair<policy::instant, policy::hold_id>> deadlines_;
     std::map<policy::pass_id, policy::pass> passes_;
     std::set<std::pair<policy::instant, policy::pass_id>> pass_ends_;

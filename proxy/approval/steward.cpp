@@ -106,8 +106,10 @@ void steward::open_hold(policy::hold h, policy::milliseconds wait, on_opened ope
                       outcome = std::move(outcome)] { i->holds.open(h, wait, opened, outcome); });
 }
 
-void steward::withdraw(policy::hold_id id, std::string why) {
-    impl_->base.post([i = impl_.get(), id, why = std::move(why)] { i->holds.withdraw(id, why); });
+void steward::withdraw(policy::hold_id id, std::string why, policy::session_id session) {
+    impl_->base.post([i = impl_.get(), id, session, why = std::move(why)] {
+        i->holds.withdraw(id, session, why);
+    });
 }
 
 void steward::use(bypass_request r, on_bypass done) {

@@ -50,7 +50,7 @@ struct answer {
 /// Asked by `use`: every opt-out named must let this pass, all or none.
 struct bypass_request {
     std::vector<policy::opt_out_id> opt_outs;
-    audit::record record;   ///< event "bypass"; the steward appends one such record per opt-out
+    audit::record record;     ///< event "bypass"; the steward appends one such record per opt-out
     policy::principal who{};  ///< whose session it is
 };
 
@@ -61,8 +61,10 @@ class steward {
     using on_answer = std::function<void(answer)>;
     /// Receipt of the last record, or null and why: the bypass may not pass then.
     using on_bypass = std::function<void(std::unique_ptr<audit::receipt>, std::string error)>;
-    /// A hold was stored and recorded; id 0 and an error text: it could not be.
-    using on_opened = std::function<void(policy::hold_id, std::string error)>;
+    /// A hold was stored and recorded, or one that asks the same was joined; it ends at `until`
+    /// unless somebody decides. id 0 and an error text: it could not be.
+    using on_opened =
+        std::function<void(policy::hold_id, std::string error, policy::instant until)>;
     /// An opt-out or a pass ended (expired, revoked, used up): live sessions of that person look
     /// again.
     struct ended_event {
@@ -131,9 +133,15 @@ class steward {
     /// Stores the hold (id, times are filled in), records hold.opened, then `opened`; later
     /// `outcome` exactly once, unless withdraw() came first (then also once, with state withdrawn).
     /// After `opened` with id 0 there is no outcome.
+    ///
+    /// Who asks the same (person, application, target, rule, and the statement's shape; without a
+    /// shape, the very statement) as a hold that waits joins that: one request, all of whose
+    /// waiters are released by one approval. A pass for a session or a transaction is for the
+    /// session that asked first; the others get their statement.
     void open_hold(policy::hold h, policy::milliseconds wait, on_opened opened, on_outcome outcome);
-    /// The client left, cancelled or terminated. No-op when it has ended.
-    void withdraw(policy::hold_id id, std::string why);
+    /// The client of that session left, cancelled or terminated; without a session, all of them.
+    /// The hold is withdrawn when nobody waits for it any more. No-op when it has ended.
+    void withdraw(policy::hold_id id, std::string why, policy::session_id session = {});
     /// Counts and records uses; the receipt is for the caller to forward with.
     void use(bypass_request r, on_bypass done);
     /// The session is gone: its passes end, holds it still has are withdrawn.

@@ -169,7 +169,10 @@ void hold_desk::approve(live_hold& l, const policy::vote& v, const pass_choice& 
     p.person = l.h.person;
     p.target = l.h.target;
     if (p.scope == policy::pass_scope::shape) p.shape = l.h.shape;
-    p.session = l.h.session;
+    // Who asked first may have left, while others wait on.
+    const bool there = std::any_of(l.waiters.begin(), l.waiters.end(),
+                                   [&](const waiter& w) { return w.session == l.h.session; });
+    p.session = there || l.waiters.empty() ? l.h.session : l.waiters.front().session;
     p.until = at + choice.lasts;
     auto votes = l.h.votes;
     votes.push_back(v);
@@ -217,6 +220,8 @@ void hold_desk::approved(policy::hold_id id, policy::pass p, bool recorded,
     }
     auto text = name_of(id) + " is approved for this " + policy::to_string(p.scope);
     if (p.scope != policy::pass_scope::statement) text += " until " + audit::format_time(p.until);
+    if (const auto n = live_.at(id).waiters.size(); n > 1)
+        text += "; " + std::to_string(n) + " sessions that waited are released";
     finish(id, {id, hold_state::approved, "", p.approved_by, p});
     done({verdict::done, text, id.value});
 }

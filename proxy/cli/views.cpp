@@ -149,6 +149,8 @@ std::string show_hold(const std::string& body, const screen& s) {
     out.add("pass", passes);
     out.add("granted", text(j, "granted") + " " + text(j, "granted_for"));
     out.add("you may vote", at(j, "may_vote") == true ? "yes" : text(j, "may_not_vote_because"));
+    if (at(j, "waiters").is_number() && at(j, "waiters") > 1)
+        out.add("waiting sessions", text(j, "waiters") + ", released together");
     std::size_t number = 0;
     for (const auto& p : list(j, "parameters"))
         out.add("parameter $" + std::to_string(++number), scalar(p, line_breaks::keep));
@@ -158,6 +160,15 @@ std::string show_hold(const std::string& body, const screen& s) {
         out.raw("statement, whole:\n");
         for (const auto& line : wrap(statement, s.width > 24 ? s.width - 4 : 20))
             out.raw("    " + line + "\n");
+    }
+    number = 0;
+    for (const auto& v : list(j, "variants")) {
+        out.raw("waiting besides (" + std::to_string(++number) + "):\n");
+        for (const auto& line :
+             wrap(text(v, "statement", line_breaks::keep), s.width > 24 ? s.width - 4 : 20))
+            out.raw("    " + line + "\n");
+        const auto values = joined(list(v, "parameters"));
+        if (!values.empty()) out.raw("    with " + values + "\n");
     }
     if (at(j, "statement_base64").is_string())
         out.raw("(It has bytes that are not UTF-8, shown as U+FFFD; --json has them as base64.)\n");

@@ -109,13 +109,14 @@ asio::awaitable<bool> session::hold_session(const policy::decision& d) {
     if (!waker_) waker_.emplace(home_.io);
     home_.shared.steward->open_hold(
         std::move(h), d.hold->wait,
-        [self](policy::hold_id id, std::string error) {
-            asio::post(self->home_.io, [self, id, error = std::move(error)] {
+        [self](policy::hold_id id, std::string error, policy::instant until) {
+            asio::post(self->home_.io, [self, id, error = std::move(error), until] {
                 if (self->phase_ != phase::held && id) {
-                    self->home_.shared.steward->withdraw(id, "client left");
+                    self->home_.shared.steward->withdraw(id, "client left", self->id_);
                     return;
                 }
                 self->session_hold_ = id;
+                if (id) self->session_hold_until_ = until;
                 self->open_error_ = error;
                 self->opened_ = true;
                 self->waker_->cancel();
@@ -138,6 +139,7 @@ asio::awaitable<bool> session::hold_session(const policy::decision& d) {
         co_return false;
     }
     shown.id = session_hold_;
+    shown.expires_at = session_hold_until_;
     next_reminder_ = steady_clock::now() + configuration_->config->hold_remind;
     co_await send(hold_notice(shown, home_.environment.approve_url));
     while (!outcome_ && phase_ == phase::held) {

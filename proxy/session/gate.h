@@ -119,7 +119,9 @@ class gate {
     void on_facts(policy::facts_ptr facts, actions& out);
     /// The check that action::type::refresh_catalog asked for has ended, well or not.
     void on_catalog(actions& out);
-    void on_hold_opened(policy::hold_id id, const std::string& error, actions& out);
+    /// `until`: when it expires; zero: after the wait that was asked for.
+    void on_hold_opened(policy::hold_id id, const std::string& error, actions& out,
+                        policy::instant until = {});
     void on_hold_outcome(const approval::hold_outcome& outcome, actions& out);
     void on_recorded(std::uint32_t ticket, std::unique_ptr<audit::receipt> proof,
                      const std::string& error, actions& out);

@@ -407,7 +407,8 @@ void gate::on_recorded(std::uint32_t ticket, std::unique_ptr<audit::receipt> pro
     unusable_.insert(unusable_.end(), without.begin(), without.end());
 }
 
-void gate::on_hold_opened(policy::hold_id id, const std::string& error, actions& out) {
+void gate::on_hold_opened(policy::hold_id id, const std::string& error, actions& out,
+                          policy::instant until) {
     if (state_ == state::closed || cancel_when_opened_) {
         if (id) {
             auto& a = out.add(action::type::withdraw_hold);
@@ -428,6 +429,7 @@ void gate::on_hold_opened(policy::hold_id id, const std::string& error, actions&
     }
     hold_ = id;
     notice_->id = id;
+    if (until != policy::instant{}) notice_->expires_at = hold_until_ = until;
     state_ = state::held;
     out.send_owned(action::type::to_client, hold_notice(*notice_, env_->approve_url));
 }

@@ -247,7 +247,7 @@ void session::interpret() {
                 interpret_record(a);
                 break;
             case action::type::withdraw_hold:
-                home_.shared.steward->withdraw(a.hold_number, a.text);
+                home_.shared.steward->withdraw(a.hold_number, a.text, id_);
                 break;
             case action::type::end_transaction:
                 home_.shared.steward->end_transaction_passes(id_);
@@ -294,14 +294,15 @@ void session::interpret() {
 void session::interpret_hold(action& a) {
     auto self = shared_from_this();
     next_reminder_ = steady_clock::now() + configuration_->config->hold_remind;
-    const auto opened = [self](policy::hold_id id, std::string error) {
-        asio::post(self->home_.io, [self, id, error = std::move(error)] {
-            self->gate_->on_hold_opened(id, error, self->home_.scratch);
+    const auto opened = [self](policy::hold_id id, std::string error, policy::instant until) {
+        asio::post(self->home_.io, [self, id, error = std::move(error), until] {
+            self->gate_->on_hold_opened(id, error, self->home_.scratch, until);
             if (self->phase_ != phase::running) {
                 // The client left in between: what was opened is taken back.
                 for (auto& late : self->home_.scratch.list())
                     if (late.what == action::type::withdraw_hold)
-                        self->home_.shared.steward->withdraw(late.hold_number, late.text);
+                        self->home_.shared.steward->withdraw(late.hold_number, late.text,
+                                                             self->id_);
                 self->home_.scratch.clear();
                 return;
             }

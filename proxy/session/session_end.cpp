@@ -38,7 +38,7 @@ void session::end(const std::string& reason, const std::string& fatal) {
         gate_->on_client_gone(reason, home_.scratch);
         for (auto& a : home_.scratch.list())
             if (a.what == action::type::withdraw_hold)
-                home_.shared.steward->withdraw(a.hold_number, a.text);
+                home_.shared.steward->withdraw(a.hold_number, a.text, id_);
         home_.scratch.clear();
         if (server_ && server_->is_open()) {
             if (busy && reason != "client terminated")
@@ -52,7 +52,7 @@ void session::end(const std::string& reason, const std::string& fatal) {
     }
     phase_ = phase::ending;
     if (server_) server_->close();
-    if (session_hold_) home_.shared.steward->withdraw(session_hold_, reason);
+    if (session_hold_) home_.shared.steward->withdraw(session_hold_, reason, id_);
     client_out_.append(fatal);
     end_deadline_ = steady_clock::now() + linger_time;
     client_.cancel_waits();

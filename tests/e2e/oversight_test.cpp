@@ -143,5 +143,28 @@ TEST_F(oversight, narrow_opt_out_lets_only_its_own_shape_of_statement_through) {
     EXPECT_EQ(c.ask(held_sql).rows.at(0).at(0), held_value);
 }
 
+TEST_F(oversight, connections_that_ask_the_same_are_one_hold_and_one_approval_releases_all) {
+    std::vector<wire_client> pool;
+    for (int i = 0; i < 5; ++i) {
+        pool.push_back(client_as("alice"));
+        pool.back().send(
+            wire::once("SELECT ssn FROM customers WHERE id = " + std::to_string(1 + i % 2)) +
+            wire::sync());
+        EXPECT_THAT(held(pool.back()), HasSubstr("hold 1,"));
+    }
+    const auto shown = get("bob", "/api/v1/holds/1");
+    EXPECT_EQ(shown.at("waiters"), 5);
+    ASSERT_EQ(shown.at("variants").size(), 1u);
+    EXPECT_EQ(shown.at("variants")[0].at("statement"), "SELECT ssn FROM customers WHERE id = 2");
+    EXPECT_THAT(cli("bob", {"hold", "1"}), HasSubstr("waiting besides (1):"));
+    pool.pop_back();
+    EXPECT_TRUE(eventually([&] { return get("bob", "/api/v1/holds/1").at("waiters") == 4; }));
+
+    approve(1);
+
+    for (auto& c : pool)
+        EXPECT_EQ(c.read_exchange().rows.size(), 1u);
+}
+
 }  // namespace
 }  // namespace sallyport::tests

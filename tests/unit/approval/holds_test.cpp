@@ -218,7 +218,7 @@ TEST_F(holds, a_deny_holds_even_when_the_audit_log_cannot_write) {
 TEST_F(holds, a_failing_store_releases_nothing_and_recovers) {
     const auto h = open(wish());
     state->broken = true;
-    EXPECT_FALSE(open(wish()).id);
+    EXPECT_FALSE(open(wish("erin")).id);
     EXPECT_FALSE(s->healthy());
     EXPECT_NE(s->trouble().find("disk is full"), std::string::npos);
     EXPECT_EQ(vote(h.id, bob()).what, verdict::unavailable);
@@ -302,6 +302,109 @@ TEST_F(holds, a_race_of_all_ends_ends_each_hold_once) {
     auto e = events();
     EXPECT_EQ(e["hold.approved"] + e["hold.denied"] + e["hold.withdrawn"] + e["hold.expired"],
               rounds);
+}
+
+class same_request : public holds {
+  protected:
+    opened_hold open_for(std::uint64_t session, const std::string& statement = "",
+                         const std::string& who = "alice") {
+        auto h = wish(who);
+        h.session.value = session;
+        if (!statement.empty()) h.statement = statement;
+        return open(h);
+    }
+};
+
+TEST_F(same_request, is_one_hold_and_one_approval_releases_all) {
+    std::vector<opened_hold> waiting;
+    for (std::uint64_t i = 1; i <= 200; ++i)
+        waiting.push_back(open_for(i));
+    for (const auto& w : waiting)
+        EXPECT_EQ(w.id, waiting[0].id) << w.error;
+    EXPECT_EQ(get(waiting[0].id)->waiters, 200u);
+    EXPECT_EQ(vote(waiting[0].id, bob()).what, verdict::done);
+    for (auto& w : waiting) {
+        const auto o = w.outcome->get_future().get();
+        EXPECT_EQ(o.state, hold_state::approved);
+        EXPECT_EQ(o.pass->scope, pass_scope::statement);
+    }
+    EXPECT_EQ(events()["hold.joined"], 199);
+}
+
+TEST_F(same_request, shows_the_other_texts_and_none_twice) {
+    const auto a = open_for(1);
+    open_for(2, "select ssn from customers where id = 8");
+    open_for(3, "select ssn from customers where id = 8");
+    open_for(4);
+    const auto h = get(a.id);
+    EXPECT_EQ(h->waiters, 4u);
+    ASSERT_EQ(h->variants.size(), 1u);
+    EXPECT_EQ(h->variants[0].statement, "select ssn from customers where id = 8");
+}
+
+TEST_F(same_request, is_none_of_another_person_application_rule_or_shape) {
+    const auto a = open_for(1);
+    EXPECT_NE(open_for(2, "", "erin").id, a.id);
+    auto h = wish();
+    h.application = "batch";
+    EXPECT_NE(open(h).id, a.id);
+    h = wish();
+    h.shape = "beef";
+    EXPECT_NE(open(h).id, a.id);
+    h = wish();
+    h.target = "hr";
+    EXPECT_NE(open(h).id, a.id);
+}
+
+TEST_F(same_request, without_a_shape_only_the_very_statement_is_the_same) {
+    auto h = wish();
+    h.shape.clear();
+    h.statement_sha256 = "01";
+    h.parameters = {"7"};
+    const auto a = open(h);
+    EXPECT_EQ(open(h).id, a.id);
+    h.parameters = {"8"};
+    EXPECT_NE(open(h).id, a.id);
+    h.statement_sha256 = "02";
+    EXPECT_NE(open(h).id, a.id);
+}
+
+TEST_F(same_request, ends_with_the_last_who_waits) {
+    auto a = open_for(1);
+    auto b = open_for(2);
+    s->withdraw(a.id, "left", {1});
+    EXPECT_EQ(a.outcome->get_future().get().state, hold_state::withdrawn);
+    EXPECT_EQ(get(a.id)->state, hold_state::pending);
+    s->session_ended({2});
+    EXPECT_EQ(b.outcome->get_future().get().state, hold_state::withdrawn);
+    EXPECT_EQ(get(a.id)->state, hold_state::withdrawn);
+    EXPECT_NE(open_for(3).id, a.id);
+}
+
+TEST_F(same_request, pass_for_a_session_is_for_one_of_them) {
+    auto a = open_for(1);
+    auto b = open_for(2);
+    EXPECT_EQ(vote(a.id, bob(), true, pass_scope::session).what, verdict::done);
+    EXPECT_EQ(a.outcome->get_future().get().pass->scope, pass_scope::session);
+    const auto other = b.outcome->get_future().get();
+    EXPECT_EQ(other.pass->scope, pass_scope::statement);
+    ASSERT_EQ(s->grants()->passes.size(), 1u);
+    EXPECT_EQ(s->grants()->passes[0].session.value, 1u);
+}
+
+TEST_F(same_request, is_not_joined_when_little_time_is_left) {
+    const auto a = open_for(1);
+    advance(8min);
+    EXPECT_NE(open_for(2).id, a.id);
+}
+
+TEST_F(same_request, waiter_whose_record_fails_is_told_and_the_others_wait_on) {
+    const auto a = open_for(1);
+    fault.fail_on("hold.joined");
+    const auto b = open_for(2);
+    fault.clear();
+    EXPECT_FALSE(b.id);
+    EXPECT_EQ(get(a.id)->waiters, 1u);
 }
 
 }  // namespace

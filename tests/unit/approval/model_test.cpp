@@ -47,7 +47,9 @@ class model : public steward_test {
     }
     void open_one() {
         const auto wait = milliseconds(1 + static_cast<std::int64_t>(pick(600'000)));
-        auto h = open(wish("alice", approvals), wait);
+        auto wanted = wish("alice", approvals);
+        wanted.application = "job " + std::to_string(holds.size());  // asks for itself
+        auto h = open(wanted, wait);
         ASSERT_TRUE(h.id) << h.error;
         auto& mine = holds[h.id.value];
         mine.expires_at = time.now() + wait;

@@ -274,7 +274,7 @@ class steward_test : public ::testing::Test {
         std::promise<opened_hold> p;
         s->open_hold(
             h, wait,
-            [&](policy::hold_id id, std::string error) {
+            [&](policy::hold_id id, std::string error, instant) {
                 p.set_value({id, error, outcome});
             },
             // A second outcome would throw here and end the test.
