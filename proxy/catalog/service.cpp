@@ -74,6 +74,12 @@ void service::refresh(std::string_view target, on_snapshot done) const {
         done(nullptr);
 }
 
+void service::leave_databases() const {
+    const std::shared_lock lock(mutex_);
+    for (const auto& [name, w] : watchers_)
+        w->leave();
+}
+
 std::vector<status> service::statuses() const {
     std::vector<status> out;
     const std::shared_lock lock(mutex_);

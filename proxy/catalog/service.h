@@ -98,6 +98,10 @@ class service {
     /// before refresh() returns; it must only post, and not throw.
     void refresh(std::string_view target, on_snapshot done) const;
 
+    /// Every connection is given up for some seconds, unless somebody waits for a catalog: DROP
+    /// DATABASE and its kin want a database that nobody uses.
+    void leave_databases() const;
+
     /// In the order of their names.
     [[nodiscard]] std::vector<status> statuses() const;
 

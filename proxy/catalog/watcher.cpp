@@ -16,6 +16,8 @@ constexpr milliseconds back_off_min{100};
 // Somebody who waits makes a server that is down be tried again, this often at most.
 constexpr milliseconds retry_interval{50};
 constexpr milliseconds back_off_max{5'000};
+// As long as the server itself waits for others to leave a database.
+constexpr milliseconds stay_away{5'000};
 
 double seconds(steady_clock::duration d) {
     return std::chrono::duration<double>(d).count();
@@ -86,6 +88,12 @@ void watcher::refresh(service::on_snapshot done) {
     done(nullptr);
 }
 
+void watcher::leave() {
+    const std::lock_guard lock(mutex_);
+    leaving_ = true;
+    wake_.notify_one();
+}
+
 void watcher::answer(std::vector<service::on_snapshot> waiting,
                      policy::catalog::snapshot_ptr s) const {
     for (const auto& done : waiting)
@@ -95,8 +103,13 @@ void watcher::answer(std::vector<service::on_snapshot> waiting,
 void watcher::run() {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
-        wake_.wait_until(lock, next_check_, [this] { return stopping_ || !waiting_.empty(); });
+        wake_.wait_until(lock, next_check_,
+                         [this] { return stopping_ || leaving_ || !waiting_.empty(); });
         if (stopping_) break;
+        if (std::exchange(leaving_, false)) {
+            connection_.reset();
+            next_check_ = steady_clock::now() + stay_away;
+        }
         if (waiting_.empty() && steady_clock::now() < next_check_) continue;
         // Whoever comes from here on waits for the next check: this one begins now.
         auto batch = std::exchange(waiting_, {});

@@ -33,6 +33,7 @@ class watcher {
         return time_point(time_point::duration(checked_at_.load(std::memory_order_acquire)));
     }
     void refresh(service::on_snapshot done);
+    void leave();  ///< see service::leave_databases()
     [[nodiscard]] status state() const;
 
   private:
@@ -67,6 +68,7 @@ class watcher {
     std::condition_variable wake_;
     std::vector<service::on_snapshot> waiting_;
     bool stopping_ = false;
+    bool leaving_ = false;
     policy::catalog::snapshot_ptr newest_;
     status status_;
     time_point failed_at_{};

@@ -19,6 +19,7 @@ struct action {
         to_client,        ///< write `view` (or `text`) to the client
         analyse,          ///< find the facts of `text` off this thread, then gate::on_facts
         refresh_catalog,  ///< look at the target's catalog anew, then gate::on_catalog
+        leave_databases,  ///< the catalogs' own connections would stand in a statement's way
         open_hold,        ///< `hold`, `wait`; then gate::on_hold_opened and on_hold_outcome
         withdraw_hold,    ///< `hold_number`, `text` = why
         use_opt_outs,     ///< `bypass`; then gate::on_recorded(ticket)

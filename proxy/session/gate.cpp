@@ -48,6 +48,8 @@ const char* to_string(action::type t) noexcept {
             return "analyse";
         case action::type::refresh_catalog:
             return "refresh_catalog";
+        case action::type::leave_databases:
+            return "leave_databases";
         case action::type::open_hold:
             return "open_hold";
         case action::type::withdraw_hold:

@@ -241,7 +241,7 @@ class gate {
     bool add_frame(protocol::bytes data, std::size_t offset, actions& out);
     std::size_t run_region(protocol::bytes data, actions& out);
     void forward_region(protocol::bytes data, std::size_t frames, actions& out);
-    void forward_frame_effects(planned& f);
+    void forward_frame_effects(planned& f, actions& out);
     void keep_permits() noexcept;
     std::size_t refuse_at(protocol::bytes data, std::size_t frame, actions& out);
     void inject_failure(char tag, refusal why, actions& out);

@@ -240,7 +240,7 @@ void gate::forward_region(bytes data, std::size_t frames, actions& out) {
         }
         if (f.answers && !replies_.push(f.reply)) names_.drop(f.reply.tag);
         if (replies_.lost()) return lose_track(out);
-        forward_frame_effects(f);
+        forward_frame_effects(f, out);
         const auto here = std::min(f.bytes, data.size() - f.offset);
         out.send(action::type::to_server, data.substr(f.offset, here));
         client_rest_bytes_ = f.bytes - here;
@@ -267,7 +267,7 @@ void gate::forward_region(bytes data, std::size_t frames, actions& out) {
     forget_region();
 }
 
-void gate::forward_frame_effects(planned& f) {
+void gate::forward_frame_effects(planned& f, actions& out) {
     if (f.tag == 'Q' || f.tag == 'S' || f.tag == 'F') names_.sync_sent();
     if (!f.facts) return;
     if (f.tag == 'E' || f.tag == 'Q' || f.tag == 'F') {
@@ -279,11 +279,14 @@ void gate::forward_frame_effects(planned& f) {
         note_name_effects(*f.facts);
         note_prepared(*f.facts);
         note_role_effects(*f.facts);
-        for (const auto& s : f.facts->statements)
+        for (const auto& s : f.facts->statements) {
+            if (env_->catalog != nullptr && s.command.ends_with(" database"))
+                out.add(action::type::leave_databases);
             for (const auto& c : s.settings) {
                 if (c.name == "sallyport.reason") reason_ = c.value;
                 if (c.name == "sallyport.on_hold") refuse_holds_ = c.value == "refuse";
             }
+        }
     }
 }
 

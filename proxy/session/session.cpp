@@ -269,6 +269,9 @@ void session::interpret() {
                     });
                 break;
             }
+            case action::type::leave_databases:
+                home_.shared.catalog->leave_databases();
+                break;
             case action::type::refresh_catalog:
                 home_.shared.catalog->refresh(
                     gate_->subject().target,

@@ -76,6 +76,17 @@ TEST_F(catalog, reload_takes_a_login_that_is_new_and_drops_one_that_is_gone) {
     EXPECT_TRUE(eventually([&] { return upstream_sessions() == 0; }));
 }
 
+TEST_F(catalog, does_not_stand_in_the_way_of_drop_database) {
+    const auto doomed = server.create_shop();
+    server.query(doomed, "ALTER DATABASE \"" + doomed + "\" OWNER TO app");
+    options.targets["hr"].dbname = doomed;
+    options.targets["hr"].more = std::string("    catalog: ") + good + "\n";
+    start_with_policy("version: 1\ndefault: allow\nopaque: allow\n");
+    ASSERT_TRUE(logs("info catalog of hr: "));
+
+    EXPECT_EQ(client_as("alice").ask("DROP DATABASE \"" + doomed + "\"").sqlstate(), "");
+}
+
 /// A database with a type that reads the protected table as soon as a literal of it is parsed.
 class parsing : public catalog {
   protected:

@@ -360,6 +360,8 @@ class player {
                     events_.push_back("X");
                     closed_ = true;
                     break;
+                case action::type::leave_databases:
+                    break;
                 case action::type::refresh_catalog:
                     events_.push_back("R");
                     gate_->on_catalog(out_);
