@@ -298,6 +298,7 @@ admin::dependencies app::impl::admin_dependencies() {
     d.approval = admin::approvals_of(*steward);
     d.sessions = this;
     d.rules = [this] { return shared.current.get()->rules; };
+    d.rule_uses = [this] { return shared.uses.counts(); };
     d.reload = [this] { return reload(); };
     d.explain = [this](const admin::explain_question& q) {
         const auto current = shared.current.get();

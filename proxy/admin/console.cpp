@@ -98,8 +98,9 @@ void show_sessions(const job& j) {
 void show_rules(const job& j) {
     auto r = start(j.what);
     if (const auto rules = j.business->rules()) {
+        const auto uses = j.business->counts();
         for (const auto& one : rules->rules)
-            r.rows.push_back(row_of(one));
+            r.rows.push_back(row_of(one, uses, j.business->now()));
         r.notices.push_back("default: " + std::string(policy::to_string(rules->default_effect)) +
                             ", opaque: " + policy::to_string(rules->opaque_effect) + ", policy " +
                             rules->hash);

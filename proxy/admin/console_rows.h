@@ -21,7 +21,8 @@ using console_row = std::vector<std::optional<std::string>>;
                                  const policy::rule_set* rules, policy::instant now);
 [[nodiscard]] console_row row_of(const policy::flag& f, policy::instant now);
 [[nodiscard]] console_row row_of(const session_info& s);
-[[nodiscard]] console_row row_of(const policy::rule& r);
+[[nodiscard]] console_row row_of(const policy::rule& r, const rule_counts& uses,
+                                 policy::instant now);
 [[nodiscard]] console_row row_of(const statistics& s);
 
 /// An error of the console for a verdict that is not done or counted.

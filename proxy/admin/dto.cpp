@@ -155,7 +155,19 @@ json to_json_value(const policy::who& w) {
     return out;
 }
 
-json to_json_value(const policy::rule& r) {
+json exception_of(const policy::rule& r, const rule_uses::count& uses, policy::instant now) {
+    json out;
+    out["reason"] = r.reason;
+    out["review_by"] = r.review_by ? time_or_null(*r.review_by) : json(nullptr);
+    out["over"] = r.excepts;
+    out["ended"] = r.ended_at(now);
+    out["uses"] = uses.excepted;
+    return out;
+}
+
+json to_json_value(const policy::rule& r, const rule_counts& counts, policy::instant now) {
+    const auto counted = counts.find(r.id);
+    const auto uses = counted == counts.end() ? rule_uses::count{} : counted->second;
     json out;
     out["id"] = r.id;
     out["tier"] = r.tier;
@@ -168,6 +180,9 @@ json to_json_value(const policy::rule& r) {
     for (const auto& c : r.commands)
         out["do"].push_back(c);
     out["message"] = r.message;
+    out["observe"] = r.observe;
+    if (r.observe) out["observed"] = uses.observed;
+    if (r.is_exception() || r.review_by) out["exception"] = exception_of(r, uses, now);
     if (r.hold) {
         out["hold"] = {
             {"approvers", approvers_of(r.hold->who)},
@@ -320,14 +335,15 @@ std::string sessions_json(const std::vector<session_info>& all) {
     return dump(out);
 }
 
-std::string rules_json(const policy::rule_set& rules) {
+std::string rules_json(const policy::rule_set& rules, const rule_counts& uses,
+                       policy::instant now) {
     json out;
     out["policy"] = rules.hash;
     out["default"] = policy::to_string(rules.default_effect);
     out["opaque"] = policy::to_string(rules.opaque_effect);
     out["rules"] = json::array();
     for (const auto& r : rules.rules)
-        out["rules"].push_back(to_json_value(r));
+        out["rules"].push_back(to_json_value(r, uses, now));
     return dump(out);
 }
 
