@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <string>
+#include <utility>
 
+#include "policy/exceptions.h"
 #include "policy/loader.h"
 #include "policy/overlap.h"
 
@@ -46,9 +48,9 @@ std::string named(const rule& r) {
            (r.is_exception() ? ", an exception from rule " + quoted(r.excepts.front()) + "," : "");
 }
 
-void warn_of_end(loading& l, const rule& r, instant now) {
+void warn_of_end(const std::string& path, const rule& r, instant now, std::vector<fault>& out) {
     const auto add = [&](std::string what) {
-        l.warnings.push_back({l.out.path, r.line, r.column, std::move(what), "exception-ends"});
+        out.push_back({path, r.line, r.column, std::move(what), "exception-ends"});
     };
     if (r.ended_at(now)) {
         add(named(r) +
@@ -99,8 +101,17 @@ void load_exceptions(loading& l) {
         for (const auto k : found[i])
             r.excepts.push_back(l.out.rules[k].id);
         if (!found[i].empty()) demand(l, r, found[i]);
-        if (r.review_by && l.known.now) warn_of_end(l, r, *l.known.now);
     }
+    if (!l.known.now) return;
+    for (auto& w : exceptions_that_end(l.out, *l.known.now))
+        l.warnings.push_back(std::move(w));
+}
+
+std::vector<fault> exceptions_that_end(const rule_set& p, instant now) {
+    std::vector<fault> out;
+    for (const auto& r : p.rules)
+        if (r.review_by) warn_of_end(p.path, r, now, out);
+    return out;
 }
 
 }  // namespace sallyport::policy

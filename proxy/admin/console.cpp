@@ -81,6 +81,11 @@ void show_opt_outs(const job& j) {
                                  if (open || j.what.all)
                                      r.rows.push_back(row_of(o, j.who, rules.get()));
                              }
+                             if (rules != nullptr)
+                                 for (const auto& one : rules->rules)
+                                     if (one.is_exception())
+                                         r.notices.push_back("standing exception " + one.id + ": " +
+                                                             note_of(one, j.business->now()));
                              j.done(std::move(r));
                          });
 }

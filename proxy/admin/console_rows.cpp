@@ -193,9 +193,6 @@ console_row row_of(const session_info& s) {
             text_or_null(s.statement)};
 }
 
-namespace {
-
-/// "only observes", or why and until when an exception stands; "": neither.
 std::string note_of(const policy::rule& r, policy::instant now) {
     if (r.observe) return "only observes";
     if (!r.is_exception() && !r.review_by) return {};
@@ -205,8 +202,6 @@ std::string note_of(const policy::rule& r, policy::instant now) {
     if (r.review_by) out += " until " + iso_time(*r.review_by);
     return out + (r.reason.empty() ? "" : ": " + r.reason);
 }
-
-}  // namespace
 
 console_row row_of(const policy::rule& r, const rule_counts& uses, policy::instant now) {
     std::vector<std::string> actions = r.commands;

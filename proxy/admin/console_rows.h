@@ -24,6 +24,8 @@ using console_row = std::vector<std::optional<std::string>>;
 [[nodiscard]] console_row row_of(const policy::rule& r, const rule_counts& uses,
                                  policy::instant now);
 [[nodiscard]] console_row row_of(const statistics& s);
+/// "only observes", or why and until when an exception stands; "": neither.
+[[nodiscard]] std::string note_of(const policy::rule& r, policy::instant now);
 
 /// An error of the console for a verdict that is not done or counted.
 [[nodiscard]] console_result console_error(const approval::answer& refused);

@@ -255,6 +255,16 @@ std::string opt_outs_json(const std::vector<policy::opt_out>& all, const actor& 
     out["opt_outs"] = json::array();
     for (const auto& o : all)
         out["opt_outs"].push_back(to_json_value(o, reader, rules));
+    // Rules that let somebody round others belong to the same picture.
+    out["exceptions"] = json::array();
+    if (rules != nullptr)
+        for (const auto& r : rules->rules)
+            if (r.is_exception())
+                out["exceptions"].push_back({{"rule", r.id},
+                                             {"who", to_json_value(r.who)},
+                                             {"over", r.excepts},
+                                             {"reason", r.reason},
+                                             {"review_by", time_or_null(*r.review_by)}});
     return dump(out);
 }
 

@@ -178,8 +178,12 @@ std::string show_opt_outs(const std::string& body, const screen& s) {
                text(o, "uses") + (most.empty() ? "" : "/" + most), tally(o), text(o, "ticket"),
                (text(o, "kind") == "break_glass" ? "BREAK-GLASS: " : "") + text(o, "reason")});
     }
-    if (t.empty()) return "No opt-outs that you can see.\n";
-    return t.print(s.width);
+    std::string standing;
+    for (const auto& e : list(j, "exceptions"))
+        standing += "\nstanding exception " + text(e, "rule") + " from " + joined(list(e, "over")) +
+                    ", ends " + time(e, "review_by", s) + ": " + text(e, "reason") + "\n";
+    if (t.empty()) return "No opt-outs that you can see.\n" + standing;
+    return t.print(s.width) + standing;
 }
 
 std::string show_opt_out(const std::string& body, const screen& s) {

@@ -110,5 +110,51 @@ TEST_F(exceptions, exception_without_reason_and_end_keeps_the_old_policy_in_forc
     EXPECT_NE(answer.body.find("review_by"), std::string::npos);
 }
 
+TEST_F(exceptions, replay_tells_what_a_candidate_would_have_done_to_what_is_on_record) {
+    start();
+    static_cast<void>(active_opt_out());
+    EXPECT_EQ(client_as("alice").ask(held_sql).rows.at(0).at(0), held_value);
+    EXPECT_EQ(client_as("alice").ask("CREATE TABLE sneaky (id int)").sqlstate(), "42501");
+    ASSERT_TRUE(eventually([&] { return audit_records("decision.denied").size() == 1; }));
+    auto candidate = example_policy();
+    candidate.replace(candidate.find("do: [read, write]"), 17, "do: [write]");
+    write_file(proxy->file("candidate.yaml"), candidate, 0644);
+
+    const auto told =
+        proxy->run_tool({"replay", "--policy", proxy->file("candidate.yaml"), "--audit",
+                         proxy->audit_directory(), "--config", proxy->config_path(), "--json"});
+
+    ASSERT_EQ(told.exit_code, 0) << told.err;
+    const auto report = nlohmann::json::parse(told.out);
+    EXPECT_EQ(report.at("looser"), 1) << told.out;
+    EXPECT_EQ(report.at("stricter"), 0);
+    EXPECT_EQ(report.at("unknown"), 0);
+    EXPECT_EQ(report.at("same"), 1);
+    EXPECT_EQ(report.at("changes").at(0).at("before").at("rule"), "pii-needs-approval");
+    EXPECT_EQ(report.at("changes").at(0).at("after").at("effect"), "allow");
+}
+
+TEST_F(exceptions, diff_says_whom_a_change_affects_and_lint_what_is_odd) {
+    start();
+    write_file(proxy->file("candidate.yaml"), exception_until(day_in(100)), 0644);
+
+    const auto told =
+        proxy->run_tool({"diff", proxy->file("policy.yaml"), proxy->file("candidate.yaml"),
+                         "--config", proxy->config_path()});
+    proxy->set_policy(policy_with("  - { id: all, tier: 30, effect: allow }\n"));
+    const auto linted = proxy->run_tool({"lint", "--config", proxy->config_path()});
+
+    EXPECT_EQ(told.exit_code, 0) << told.err;
+    EXPECT_NE(told.out.find("added rule nightly-export"), std::string::npos) << told.out;
+    EXPECT_NE(told.out.find("alice: read of pii.* on shop: hold by pii-needs-approval -> allow by "
+                            "nightly-export"),
+              std::string::npos)
+        << told.out;
+    EXPECT_EQ(linted.exit_code, 1) << linted.err;
+    EXPECT_NE(linted.out.find(": unbounded: rule 'all' allows everybody everything"),
+              std::string::npos)
+        << linted.out;
+}
+
 }  // namespace
 }  // namespace sallyport::tests
