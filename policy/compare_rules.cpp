@@ -65,6 +65,15 @@ std::string number(const std::optional<Number>& n) {
     return n ? std::to_string(*n) : "unbounded";
 }
 
+void add_break_glass(const break_glass_spec& b, fields& out) {
+    out.emplace_back("opt_out.break_glass.who", text_of(b.who));
+    out.emplace_back("opt_out.break_glass.max_duration", format_duration(b.max_duration));
+    out.emplace_back("opt_out.break_glass.max_uses", number(b.max_uses));
+    out.emplace_back("opt_out.break_glass.announce",
+                     "groups " + joined(b.announce.groups) + "; users " + joined(b.announce.users));
+    out.emplace_back("opt_out.break_glass.unreviewed_blocks", b.unreviewed_blocks ? "yes" : "no");
+}
+
 void add_opt_out(const opt_out_spec& o, fields& out) {
     out.emplace_back("opt_out.who", text_of(o.who));
     out.emplace_back("opt_out.approvers", text_of(o.approved_by));
@@ -79,6 +88,15 @@ void add_opt_out(const opt_out_spec& o, fields& out) {
     out.emplace_back("opt_out.drain_limit", format_duration(o.drain_limit));
     out.emplace_back("opt_out.review_within", text_of(o.review_within));
     out.emplace_back("opt_out.role", o.role.empty() ? "none" : o.role);
+    out.emplace_back("opt_out.per_month", "per person " + number(o.per_month.per_person) +
+                                              ", per team " + number(o.per_month.per_team) +
+                                              ", in all " + number(o.per_month.in_all));
+    out.emplace_back("opt_out.cool_down", text_of(o.cool_down));
+    out.emplace_back("opt_out.starts_within", format_duration(o.starts_within));
+    out.emplace_back("opt_out.max_extensions", number(o.max_extensions));
+    out.emplace_back("opt_out.reviewers", o.reviewers ? text_of(*o.reviewers) : "the approvers");
+    out.emplace_back("opt_out.overdue_blocks", o.overdue_blocks ? "yes" : "no");
+    if (o.break_glass) add_break_glass(*o.break_glass, out);
 }
 
 std::string date_of(instant at) {
@@ -189,6 +207,8 @@ std::vector<rule_change> compare_rules(const rule_set& older, const rule_set& ne
            fallback(newer.default_effect, newer.default_hold));
     c.both("opaque", fallback(older.opaque_effect, older.opaque_hold),
            fallback(newer.opaque_effect, newer.opaque_hold));
+    c.both("flagged", fallback(effect::hold, older.flagged_hold),
+           fallback(effect::hold, newer.flagged_hold));
     c.both("harmless", {{"harmless", joined(older.harmless)}},
            {{"harmless", joined(newer.harmless)}});
     for (const auto& [name, r] : newer.resources) {

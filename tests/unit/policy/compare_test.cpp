@@ -107,10 +107,11 @@ TEST_F(side_by_side, every_field_that_differs_is_named) {
     other.replace(other.find("security"), 8, "owners");
     const auto all = changes(held, other + "  - { id: more, do: [ddl], effect: deny }\n");
 
-    ASSERT_EQ(all.size(), 2U);
-    EXPECT_EQ(all[0].subject, "rule more");
-    EXPECT_STREQ(to_string(all[0].what), "added");
-    EXPECT_THAT(all[1].fields, ElementsAre("tier: 20 -> 30",
+    ASSERT_EQ(all.size(), 3U);
+    EXPECT_EQ(all[0].subject, "flagged");  // it takes those who approve something
+    EXPECT_EQ(all[1].subject, "rule more");
+    EXPECT_STREQ(to_string(all[1].what), "added");
+    EXPECT_THAT(all[2].fields, ElementsAre("tier: 20 -> 30",
                                            "hold.approvers: 1 of groups security "
                                            "-> 1 of groups owners"));
 }
