@@ -161,6 +161,19 @@ void set_held_or_granted(const std::vector<holder>& all, const grant_finder& fin
     d.rule_id = all.front().id;
 }
 
+void name_noted(const rule_set& p, const verdict& v, decision& d) {
+    for (std::size_t i = 0; i < v.observed.size(); ++i)
+        d.observed.push_back(&p.rules[v.observed.at(i)]);
+    if (d.effect != effect::allow) return;
+    auto pairs = v.excepted;
+    std::sort(pairs.begin(), pairs.end());
+    for (const auto& [by, over] : pairs) {
+        if (d.excepted.empty() || d.excepted.back().by != &p.rules[by])
+            d.excepted.push_back({&p.rules[by], {}});
+        d.excepted.back().over.push_back(&p.rules[over]);
+    }
+}
+
 effect strictest(const rule_set& p, const verdict& v) {
     auto e = v.denied_by != no_rule ? effect::deny
              : v.held_by.empty()    ? effect::allow
@@ -171,6 +184,13 @@ effect strictest(const rule_set& p, const verdict& v) {
 }
 
 }  // namespace
+
+std::string ids_of(const std::vector<const rule*>& rules) {
+    std::string out;
+    for (const auto* r : rules)
+        out += (out.empty() ? "" : ",") + r->id;
+    return out;
+}
 
 decision decide(const rule_set& p, const subject& s, const facts* f, const grants& g, instant now,
                 decide_options o) {
@@ -187,7 +207,8 @@ decision decide(const rule_set& p, const subject& s, const facts* f, const grant
         set_locked(*by_flag.locked, d);
         return d;
     }
-    if (e == effect::allow && !o.explain) {
+    const bool noted = !v.observed.empty() || !v.excepted.empty();
+    if (e == effect::allow && !o.explain && !noted) {
         d.log = v.log;
         if (v.allowed_by != no_rule) d.rule = &p.rules[v.allowed_by];
         if (d.log) d.rule_id = d.rule != nullptr ? d.rule->id : default_rule_id;
@@ -218,6 +239,7 @@ decision decide(const rule_set& p, const subject& s, const facts* f, const grant
             set_held_or_granted(all, grant_finder(p, s, f, g, now, o, by_flag.flagged != nullptr),
                                 d);
     }
+    if (noted) name_noted(p, v, d);
     return d;
 }
 

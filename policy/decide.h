@@ -33,11 +33,13 @@ struct rule_standing {
         decides,  ///< it has the last word on some (action, object)
         yields,   ///< it matches, and a stricter rule of its tier decides
         late,     ///< it would match, and an earlier tier has decided
-        apart     ///< it does not match
+        apart,    ///< it does not match
+        observes  ///< it would decide, if it were enforced
     };
     std::uint32_t rule = 0;  ///< index in rule_set::rules
     state how = state::apart;
-    /// decides: what it decides, "read of pii.customers"; apart: each condition that does not hold.
+    /// decides, observes: what it decides, "read of pii.customers"; apart: each condition that does
+    /// not hold.
     std::vector<std::string> why;
 };
 [[nodiscard]] const char* to_string(rule_standing::state s) noexcept;
@@ -48,14 +50,23 @@ struct guarded_use {
     std::uint32_t rule = 0;  ///< index in rule_set::rules
 };
 
+/// An exception that allowed something which rules of later tiers would have held or denied.
+struct exception_use {
+    const rule* by = nullptr;
+    std::vector<const rule*> over;  ///< in the order of the rules, never empty
+};
+
+/// "a,b,c", for records.
+[[nodiscard]] std::string ids_of(const std::vector<const rule*>& rules);
+
 struct decision {
     policy::effect effect = policy::effect::deny;
     /// The deciding rule: in the rule_set, valid as long as that is; null for `default:` and
     /// `opaque:`.
     const policy::rule* rule = nullptr;
-    /// rule->id, "default" or "opaque". Empty for a plain allow without `log` unless `explain` is
-    /// set: an id longer than std::string keeps inline would cost that path its allocation. `rule`
-    /// is set.
+    /// rule->id, "default" or "opaque". Empty for a plain allow without `log`, `observed` and
+    /// `excepted` unless `explain` is set: an id longer than std::string keeps inline would cost
+    /// that path its allocation. `rule` is set.
     std::string rule_id;
     std::vector<std::string>
         reasons;  ///< "rule pii-needs-approval (tier 20) holds read of pii.customers"
@@ -68,6 +79,12 @@ struct decision {
     bool log = false;  ///< plain allow that a rule wants recorded
     std::vector<rule_standing> standings;  ///< every rule, in order; only with `explain`
     std::vector<guarded_use> guarded;      ///< at most 10,000; only with `explain`
+    /// Rules that only observe and would have had a say, in order: each holds or denies a pair that
+    /// no earlier tier and no stricter rule of its own tier decides.
+    std::vector<const policy::rule*> observed;
+    /// effect allow: the exceptions that this rests on. A plain decision without them, by default
+    /// or by an allow rule of a later tier, is not listed.
+    std::vector<exception_use> excepted;
 };
 
 /// Decides one statement text (all its statements, as one) or, with `f == nullptr`, the opening of
@@ -86,6 +103,9 @@ struct decision {
 /// that names the schema or the table, never `*`. Where a match is uncertain an allow rule does not
 /// match: columns not known, or a known search_path with schemas that the rule does not allow as
 /// well.
+///
+/// A rule with `observe` takes no part in any of this; `observed` says what it would have done. An
+/// allow rule matches nothing from its `review_by` on.
 ///
 /// A hold on a rule that no longer has `opt_out:` is not passed by opt-outs stored for it earlier.
 /// A held pair passes if `g` has, for that rule and subject, a live pass or a live opt-out; if

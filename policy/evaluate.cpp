@@ -90,6 +90,15 @@ class evaluator {
     struct tier_result {
         kind_mask deny = 0, hold = 0, allow = 0;
         [[nodiscard]] kind_mask all() const noexcept { return deny | hold | allow; }
+        [[nodiscard]] kind_mask& of(effect e) noexcept {
+            return e == effect::deny ? deny : e == effect::hold ? hold : allow;
+        }
+        /// Of what a rule of that effect matched, that on which it has the last word.
+        [[nodiscard]] kind_mask decided_by(effect e) const noexcept {
+            return e == effect::deny   ? deny
+                   : e == effect::hold ? hold & ~deny
+                                       : allow & ~deny & ~hold;
+        }
     };
 
     /// Decides the pairs (each kind of `pending`, use) tier by tier.
@@ -100,15 +109,18 @@ class evaluator {
             const auto tier = rules_[walk.at()].tier;
             const auto from = walk;
             tier_result found;
+            bool observed = false;
             for (; !walk.done() && rules_[walk.at()].tier == tier; walk.advance()) {
                 const auto i = walk.at();
+                if (rules_[i].observe) {
+                    observed = true;
+                    continue;
+                }
                 const auto matched = match(i, pending, use, st);
-                auto& slot = rules_[i].effect == effect::deny   ? found.deny
-                             : rules_[i].effect == effect::hold ? found.hold
-                                                                : found.allow;
-                slot |= matched;
+                found.of(rules_[i].effect) |= matched;
                 if (matched != 0 && !seen_.empty()) seen_[i].matched = true;
             }
+            if (observed) observe(from, found, pending, use, st);
             if (found.all() != 0) settle(from, found, pending, use, st);
             pending &= ~found.all();
         }
@@ -118,17 +130,17 @@ class evaluator {
     /// Deny beats hold beats allow, pair by pair, among the rules of the tier at which `walk` is.
     void settle(rule_walk walk, const tier_result& found, kind_mask pending,
                 const relation_use* use, const statement_facts* st) {
-        const kind_mask held = found.hold & ~found.deny;
-        const kind_mask allowed = found.allow & ~found.deny & ~found.hold;
         const auto tier = rules_[walk.at()].tier;
+        const auto from = walk;
+        kind_mask excepted = 0;
+        kind_mask plain = 0;
         for (; !walk.done() && rules_[walk.at()].tier == tier; walk.advance()) {
             const auto i = walk.at();
             const auto& r = rules_[i];
-            const auto decides =
-                match(i, pending, use, st) & (r.effect == effect::deny   ? found.deny
-                                              : r.effect == effect::hold ? held
-                                                                         : allowed);
+            if (r.observe) continue;
+            const auto decides = match(i, pending, use, st) & found.decided_by(r.effect);
             if (decides == 0) continue;
+            if (r.effect == effect::allow) (r.exception ? excepted : plain) |= decides;
             if (r.effect == effect::deny) out_.denied_by = std::min(out_.denied_by, r.index);
             if (r.effect == effect::hold) out_.held_by.insert(r.index);
             if (r.effect == effect::allow) {
@@ -138,6 +150,74 @@ class evaluator {
             if (reasons_) note_rule(r, decides, use);
             if (!seen_.empty()) note_standing(i, decides, use);
         }
+        if ((excepted & ~plain) != 0) get_round(from, walk, excepted & ~plain, use, st);
+    }
+
+    /// What the rules of the tier at `walk` that only observe would add to what it found.
+    void observe(rule_walk walk, const tier_result& found, kind_mask pending,
+                 const relation_use* use, const statement_facts* st) {
+        const auto tier = rules_[walk.at()].tier;
+        for (; !walk.done() && rules_[walk.at()].tier == tier; walk.advance()) {
+            const auto i = walk.at();
+            const auto& r = rules_[i];
+            if (!r.observe) continue;
+            const auto matched = match(i, pending, use, st);
+            if (matched != 0 && !seen_.empty()) seen_[i].matched = true;
+            const auto would = matched & ~(r.effect == effect::hold ? found.deny : 0);
+            if (would == 0) continue;
+            out_.observed.insert(r.index);
+            if (reasons_)
+                note("rule " + p_.rules[r.index].id + " (tier " + std::to_string(r.tier) +
+                     ") would " + (r.effect == effect::deny ? "deny " : "hold ") +
+                     action_text(would, use) + ", and only observes");
+            if (!seen_.empty()) note_standing(i, would, use);
+        }
+    }
+
+    /// Exceptions of the tier at `from` decide these pairs. Which rules behind it would, if there
+    /// were no exceptions?
+    void get_round(rule_walk from, rule_walk behind, kind_mask pairs, const relation_use* use,
+                   const statement_facts* st) {
+        const auto tier = rules_[from.at()].tier;
+        for (; !from.done() && rules_[from.at()].tier == tier; from.advance()) {
+            const auto& r = rules_[from.at()];
+            if (!r.exception || r.observe) continue;
+            auto pending = match(from.at(), pairs, use, st);
+            for (auto walk = behind; !walk.done() && pending != 0;)
+                pending &= ~without_exceptions(walk, pending, use, st, r.index);
+        }
+    }
+
+    /// Walks over one tier; returns the pairs that its rules match.
+    kind_mask without_exceptions(rule_walk& walk, kind_mask pending, const relation_use* use,
+                                 const statement_facts* st, std::uint32_t exception) {
+        const auto tier = rules_[walk.at()].tier;
+        const auto from = walk;
+        tier_result found;
+        for (; !walk.done() && rules_[walk.at()].tier == tier; walk.advance()) {
+            const auto& r = rules_[walk.at()];
+            if (!r.observe && !r.exception)
+                found.of(r.effect) |= match(walk.at(), pending, use, st);
+        }
+        for (auto again = from; found.all() != 0 && !again.done() && again.at() != walk.at();
+             again.advance()) {
+            const auto& r = rules_[again.at()];
+            if (r.tier != tier) break;
+            if (r.observe || r.effect == effect::allow) continue;
+            const auto would = match(again.at(), pending, use, st) & found.decided_by(r.effect);
+            if (would != 0) note_excepted(exception, r, would, use);
+        }
+        return found.all();
+    }
+
+    void note_excepted(std::uint32_t exception, const compiled_rule& over, kind_mask kinds,
+                       const relation_use* use) {
+        const std::pair entry(exception, over.index);
+        auto& all = out_.excepted;
+        if (std::find(all.begin(), all.end(), entry) == all.end()) all.push_back(entry);
+        if (reasons_)
+            note("rule " + p_.rules[exception].id + " is an exception: without it rule " +
+                 p_.rules[over.index].id + verb(over.effect) + action_text(kinds, use));
     }
 
     /// Which of the pairs (kind, use) the rule matches.
@@ -182,6 +262,10 @@ class evaluator {
         if (i < known_.size() && known_[i] != truth::unknown) return known_[i] == truth::yes;
         const auto& compiled = rules_[i];
         const auto& r = p_.rules[compiled.index];
+        if (r.ended_at(now_)) {
+            if (i < known_.size()) known_[i] = truth::no;
+            return false;
+        }
         const auto who = matches(r.who, context_);
         const auto when = is_time_of(r);
         bool yes = who == truth::yes && when == truth::yes;
@@ -220,7 +304,7 @@ class evaluator {
             else
                 ++seen_[i].decided_more;
         }
-        if (use != nullptr && rules_[i].effect != effect::allow &&
+        if (use != nullptr && rules_[i].effect != effect::allow && !rules_[i].observe &&
             out_.guarded.size() < guarded_max)
             out_.guarded.push_back({use, rules_[i].index});
     }
@@ -233,6 +317,7 @@ class evaluator {
             c.here = true;
             c.applies = rules_[i].everybody || applies(i);
             c.time = is_time_of(p_.rules[rules_[i].index]);
+            c.ended = p_.rules[rules_[i].index].ended_at(now_);
         }
         for (std::uint32_t i = 0; i < of_rule.size(); ++i)
             out_.standings.push_back(standing_of(p_.rules[i], i, of_rule[i], context_));

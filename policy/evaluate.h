@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "policy/decide.h"
@@ -44,6 +45,9 @@ struct verdict {
     std::vector<std::string> reasons;
     std::vector<rule_standing> standings;  ///< see decision
     std::vector<guarded_use> guarded;
+    rule_indices observed;  ///< rules that only observe, and would decide some pair
+    /// (exception, rule of a later tier that would have decided), each pair once.
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> excepted;
 };
 
 /// and_standings: besides, how every rule stands to it, with a look at every rule for every pair.

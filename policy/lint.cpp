@@ -5,52 +5,22 @@
 #include "policy/commands.h"
 #include "policy/loader.h"
 #include "policy/match.h"
+#include "policy/overlap.h"
 
 namespace sallyport::policy {
 
 namespace {
-
-/// Kinds that no statement has together with a relation, so that a rule on relations never meets
-/// them.
-constexpr kind_mask kinds_without_relations =
-    bit(kind::connect) | bit(kind::transaction) | bit(kind::session_setting) |
-    bit(kind::session_identity) | bit(kind::notify) | bit(kind::show) | bit(kind::replication) |
-    bit(kind::fastpath);
-
-kind_mask mask_of(const rule& r) {
-    kind_mask m = 0;
-    for (const auto k : r.kinds)
-        m |= bit(k);
-    return m;
-}
 
 bool includes(const std::vector<std::string>& a, const std::vector<std::string>& b) {
     return std::all_of(b.begin(), b.end(),
                        [&](const auto& x) { return std::find(a.begin(), a.end(), x) != a.end(); });
 }
 
-/// Whether one field of `who:` lets through all that the other does; empty = no condition.
-bool field_covers(const std::vector<std::string>& a, const std::vector<std::string>& b) {
-    return a.empty() || (!b.empty() && includes(a, b));
-}
-
-bool equal(const who& a, const who& b) {
-    const bool both_not = static_cast<bool>(a.not_) == static_cast<bool>(b.not_);
-    return a.users == b.users && a.groups == b.groups && a.applications == b.applications &&
-           a.addresses == b.addresses && both_not && (!a.not_ || equal(*a.not_, *b.not_));
-}
-
-bool who_covers(const who& a, const who& b) {
-    const bool exclusion = !a.not_ || (b.not_ && equal(*a.not_, *b.not_));
-    return exclusion && field_covers(a.users, b.users) && field_covers(a.groups, b.groups) &&
-           field_covers(a.applications, b.applications) && field_covers(a.addresses, b.addresses);
-}
-
 bool action_covers(const rule& a, const rule& b) {
     const bool a_any = a.kinds.empty() && a.commands.empty();
     const bool b_any = b.kinds.empty() && b.commands.empty();
     if (a_any || b_any) return a_any;
-    if ((mask_of(b) & ~mask_of(a)) != 0) return false;
+    if ((kinds_of(b) & ~kinds_of(a)) != 0) return false;
     // An allowed command covers its natural kinds only.
     return b.commands.empty() || ((a.effect != effect::allow || b.effect == effect::allow) &&
                                   includes(a.commands, b.commands));
@@ -89,8 +59,8 @@ bool object_covers(const rule_set& p, const rule& a, const rule& b) {
 /// Whether `a` is asked first (or wins in the same tier) and takes everything that `b` could match.
 bool shadows(const rule_set& p, const rule& a, const rule& b) {
     const bool first = a.tier < b.tier || (a.tier == b.tier && a.effect > b.effect);
-    return first && a.when.empty() && who_covers(a.who, b.who) && action_covers(a, b) &&
-           object_covers(p, a, b);
+    return first && !a.observe && !a.review_by && a.when.empty() && who_covers(a.who, b.who) &&
+           action_covers(a, b) && object_covers(p, a, b);
 }
 
 class linter {
@@ -112,7 +82,12 @@ class linter {
     }
 
   private:
-    void warn(int line, std::string what) { out_.push_back({p_.path, line, 1, std::move(what)}); }
+    void warn(int line, std::string what, std::string code) {
+        out_.push_back({p_.path, line, 1, std::move(what), std::move(code)});
+    }
+    void warn(const rule& r, std::string what, std::string code) {
+        out_.push_back({p_.path, r.line, r.column, std::move(what), std::move(code)});
+    }
     static std::string name(const rule& r) { return "rule " + quoted(r.id); }
 
     /// The rules that could take everything that others match, so that not each is held against
@@ -144,9 +119,11 @@ class linter {
         for (const auto i : candidates) {
             const auto& a = p_.rules[i];
             if (&a == &b || !shadows(p_, a, b)) continue;
-            warn(b.line, name(b) + " never decides anything: rule " + quoted(a.id) + " (tier " +
-                             std::to_string(a.tier) + ", " + to_string(a.effect) +
-                             ") takes everything that it matches");
+            warn(b,
+                 name(b) + " never decides anything: rule " + quoted(a.id) + " (tier " +
+                     std::to_string(a.tier) + ", " + to_string(a.effect) +
+                     ") takes everything that it matches",
+                 "shadowed");
             return;
         }
     }
@@ -156,25 +133,28 @@ class linter {
             !r.on.empty() && std::all_of(r.on.begin(), r.on.end(), [&](const auto& n) {
                 return !p_.resources.at(n).relations.empty();
             });
-        const auto kinds = mask_of(r);
+        const auto kinds = kinds_of(r);
         if (only_relations && r.commands.empty() && kinds != 0 &&
             (kinds & ~kinds_without_relations) == 0)
-            warn(r.line, name(r) +
-                             " can never match: what it names in 'do' concerns no relation, and "
-                             "its resources are relations only");
+            warn(r,
+                 name(r) +
+                     " can never match: what it names in 'do' concerns no relation, and "
+                     "its resources are relations only",
+                 "never-matches");
     }
 
     /// EXPLAIN ANALYZE, PREPARE or a WITH carry a DELETE whose command is another.
     void commands_only(const rule& r) {
         static constexpr std::array carried{"select", "insert", "update", "delete", "merge"};
-        if (r.effect == effect::allow || (mask_of(r) & (bit(kind::read) | bit(kind::write))) != 0)
+        if (r.effect == effect::allow || (kinds_of(r) & (bit(kind::read) | bit(kind::write))) != 0)
             return;
         for (const auto* c : carried)
             if (std::find(r.commands.begin(), r.commands.end(), c) != r.commands.end()) {
-                warn(r.line,
+                warn(r,
                      name(r) + " names the command " + quoted(c) +
                          ", which another command can carry (WITH, EXPLAIN ANALYZE, PREPARE); "
-                         "name the kind read or write to be sure");
+                         "name the kind read or write to be sure",
+                     "carried-command");
                 return;
             }
     }
@@ -184,8 +164,8 @@ class linter {
         const bool loosens = r.effect == effect::allow ? !w.applications.empty()
                                                        : w.not_ && !w.not_->applications.empty();
         if (loosens)
-            warn(r.line,
-                 name(r) + " trusts application_name, which any client can set to anything");
+            warn(r, name(r) + " trusts application_name, which any client can set to anything",
+                 "spoofable");
     }
 
     void unknown(const rule& r, const std::vector<std::string>& names,
@@ -194,8 +174,10 @@ class linter {
         const std::vector<std::string> words(known.begin(), known.end());
         for (const auto& n : names)
             if (!known.contains(n))
-                warn(r.line, name(r) + " names " + what + " " + quoted(n) +
-                                 ", which the users file does not know" + did_you_mean(n, words));
+                warn(r,
+                     name(r) + " names " + what + " " + quoted(n) +
+                         ", which the users file does not know" + did_you_mean(n, words),
+                     "unknown-name");
     }
 
     void unknown_names(const rule& r) {
@@ -214,34 +196,38 @@ class linter {
                 std::any_of(p_.rules.begin(), p_.rules.end(), [&, id = n](const rule& r) {
                     return std::find(r.on.begin(), r.on.end(), id) != r.on.end();
                 });
-            if (!used) warn(1, "resource " + quoted(n) + " is used by no rule");
+            if (!used) warn(1, "resource " + quoted(n) + " is used by no rule", "unused-resource");
         }
     }
 
     void whole_policy() {
         const auto opens = [](const rule& r) {
             const bool any = r.kinds.empty() && r.commands.empty();
-            return r.effect != effect::deny && (any || (mask_of(r) & bit(kind::connect)) != 0);
+            return r.effect != effect::deny && (any || (kinds_of(r) & bit(kind::connect)) != 0);
         };
         if (p_.default_effect == effect::deny &&
             std::none_of(p_.rules.begin(), p_.rules.end(), opens))
             warn(1,
                  "default is deny and no rule lets a session open: nobody can connect; add a rule "
-                 "with do: [connect] and effect: allow");
+                 "with do: [connect] and effect: allow",
+                 "nobody-connects");
         if (p_.opaque_effect == effect::hold && !p_.opaque_hold)
             warn(1,
                  "opaque is hold, but nobody can approve it: no rule holds, and 'opaque' names no "
-                 "approvers");
+                 "approvers",
+                 "unstaffed");
         if (p_.default_effect == effect::hold && !p_.default_hold)
             warn(
                 1,
                 "default is hold, but nobody can approve it: no rule holds, and 'default' names no "
-                "approvers");
+                "approvers",
+                "unstaffed");
         if (p_.opaque_effect == effect::allow)
-            warn(1,
-                 "opaque is allow: what cannot be analysed passes all rules on relations unseen");
+            warn(1, "opaque is allow: what cannot be analysed passes all rules on relations unseen",
+                 "opaque-allowed");
         if (p_.tests.empty() && !p_.rules.empty())
-            warn(1, "the policy has no tests: an error in a rule goes unnoticed until it matters");
+            warn(1, "the policy has no tests: an error in a rule goes unnoticed until it matters",
+                 "no-tests");
     }
 
     std::vector<std::size_t> wide_;

@@ -142,6 +142,7 @@ void load_root(loading& l) {
     load_harmless(l, yaml_reader::member(root, "harmless"));
     load_resources(l, yaml_reader::member(root, "resources"));
     load_rules(l, yaml_reader::member(root, "rules"));
+    load_exceptions(l);
     load_fallbacks(l, root);
     load_tests(l, yaml_reader::member(root, "tests"));
 }
@@ -182,10 +183,10 @@ std::optional<milliseconds> duration_up_to(yaml_reader& in, const YAML::Node& ma
     return {};
 }
 
-void loading::warn(const YAML::Node& at, std::string what) const {
+void loading::warn(const YAML::Node& at, std::string what, std::string code) const {
     const auto mark = at.Mark();
-    warnings.push_back(
-        {out.path, std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1, std::move(what)});
+    warnings.push_back({out.path, std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1,
+                        std::move(what), std::move(code)});
 }
 
 loaded_policy load_policy_text(std::string_view text, const std::string& path,

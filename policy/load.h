@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@ struct fault {
     int line = 0;
     int column = 0;
     std::string what;
+    std::string code = {};    ///< of lint: "shadowed", "unstaffed" …; "" = none
+    std::string advice = {};  ///< of lint: what to do; "" = `what` says it
 };
 [[nodiscard]] std::string to_string(const fault& f);
 
@@ -31,6 +34,8 @@ struct known_names {
     /// checked.
     std::map<std::string, std::set<std::string>> members;
     std::set<std::string> services;  ///< users that are programs and cannot vote
+    /// Now, for what the file dates; absent: how far away `review_by` is, is not checked.
+    std::optional<instant> now = {};
 };
 
 struct loaded_policy {
@@ -38,6 +43,11 @@ struct loaded_policy {
     std::vector<fault> faults;    ///< in file order
     std::vector<fault> warnings;  ///< lint: rules that can never match, unstaffed …; never fatal
 };
+
+/// What stands in a policy that loads and is hardly wanted, besides the warnings of the load: rules
+/// without bounds, that contradict each other, that nobody can approve …; each with code and
+/// advice.
+[[nodiscard]] std::vector<fault> lint_policy(const rule_set& rules, const known_names& known);
 
 [[nodiscard]] loaded_policy load_policy(const std::string& path, const known_names& known);
 [[nodiscard]] loaded_policy load_policy_text(std::string_view text, const std::string& path,

@@ -29,8 +29,10 @@ void warn_of_unknown(loading& l, const YAML::Node& node, const char* key,
     const std::vector<std::string> words(known.begin(), known.end());
     for (const auto& [at, text] : l.in.list(node, key))
         if (!known.contains(text))
-            l.warn(at, std::string(what) + " " + quoted(text) + " has no user" +
-                           did_you_mean(text, words));
+            l.warn(
+                at,
+                std::string(what) + " " + quoted(text) + " has no user" + did_you_mean(text, words),
+                "unknown-name");
 }
 
 void check_staffed(loading& l, const YAML::Node& node, const std::string& where,
@@ -44,18 +46,24 @@ void check_staffed(loading& l, const YAML::Node& node, const std::string& where,
     if (!someone || persons == std::size_t{0}) {
         std::vector<std::string> words(l.known.groups.begin(), l.known.groups.end());
         const auto hint = a.groups.empty() ? std::string() : did_you_mean(a.groups.front(), words);
-        l.in.fail(node, "the approvers of " + where + " are nobody (unstaffed): no person in the " +
-                            "users file has these names or groups" + hint);
+        l.in.fail(node,
+                  "the approvers of " + where + " are nobody (unstaffed): no person in the " +
+                      "users file has these names or groups" + hint,
+                  "unstaffed");
         return;
     }
     const auto needed = static_cast<std::size_t>(a.approvals);
     if (persons && needed > *persons) {
-        l.in.fail(node, "'approvals' of " + where + " is " + std::to_string(needed) +
-                            ", but only " + std::to_string(*persons) + " person(s) can approve");
+        l.in.fail(node,
+                  "'approvals' of " + where + " is " + std::to_string(needed) + ", but only " +
+                      std::to_string(*persons) + " person(s) can approve",
+                  "unstaffed");
     } else if (persons && needed == *persons) {
-        l.warn(node, "the approvers of " + where + " are " + std::to_string(*persons) +
-                         " person(s) for " + std::to_string(needed) +
-                         " approval(s): what one of them asks for can never be approved");
+        l.warn(node,
+               "the approvers of " + where + " are " + std::to_string(*persons) +
+                   " person(s) for " + std::to_string(needed) +
+                   " approval(s): what one of them asks for can never be approved",
+               "unstaffed");
     }
     if (!l.known.users.empty()) warn_of_unknown(l, node, "users", l.known.users, "approver");
     if (!l.known.groups.empty()) warn_of_unknown(l, node, "groups", l.known.groups, "group");

@@ -129,6 +129,14 @@ void load_effect(loading& l, const YAML::Node& node, const std::string& where, r
     if (opt_out.IsDefined()) r.opt_out = load_opt_out(l, opt_out, where);
 }
 
+void load_observe(loading& l, const YAML::Node& node, const std::string& where, rule& r) {
+    r.observe = l.in.boolean(node, "observe").value_or(false);
+    if (r.observe && r.effect == effect::allow)
+        l.in.fail(yaml_reader::member(node, "observe"),
+                  "'observe' is for effect hold and deny: " + where +
+                      " allows, and there is nothing to see before that; leave the rule out");
+}
+
 void load_id(loading& l, const YAML::Node& node, std::map<std::string, int>& lines, rule& r) {
     const auto id = l.in.text(node, "id");
     const auto at = yaml_reader::member(node, "id");
@@ -160,9 +168,10 @@ void load_message(loading& l, const YAML::Node& node, rule& r) {
 void load_rule(loading& l, const YAML::Node& node, std::map<std::string, int>& lines) {
     rule r;
     r.line = node.Mark().line + 1;
+    r.column = node.Mark().column + 1;
     if (!l.in.keys(node, "a rule",
                    {"id", "tier", "who", "on", "do", "when", "effect", "message", "hold", "opt_out",
-                    "log"}))
+                    "log", "observe", "reason", "review_by"}))
         return;
     load_id(l, node, lines, r);
     const auto where = r.id.empty() ? std::string("this rule") : "rule " + quoted(r.id);
@@ -174,6 +183,8 @@ void load_rule(loading& l, const YAML::Node& node, std::map<std::string, int>& l
     load_when(l, node, where, r);
     load_effect(l, node, where, r);
     load_message(l, node, r);
+    load_observe(l, node, where, r);
+    load_review(l, node, where, r);
     const auto log = l.in.word(node, "log", {"none", "all"});
     r.log = log ? (*log == "all" ? log_mode::all : log_mode::none) : l.out.log;
 

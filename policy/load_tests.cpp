@@ -39,10 +39,60 @@ bool eat_offset(std::string_view s, std::chrono::minutes& out) {
     return true;
 }
 
+std::vector<std::string> rule_ids(const loading& l) {
+    std::vector<std::string> ids{opaque_rule_id, default_rule_id};
+    for (const auto& r : l.out.rules)
+        ids.push_back(r.id);
+    return ids;
+}
+
+void load_live_opt_out(loading& l, const YAML::Node& node, policy_test& t) {
+    if (!l.in.keys(node, "an opt-out of a test", {"rule", "person", "target"})) return;
+    policy_test::live_opt_out o;
+    o.rule = l.in.text(node, "rule").value_or("");
+    o.person = l.in.text(node, "person").value_or("");
+    o.target = l.in.text(node, "target").value_or("");
+    const auto at = yaml_reader::member(node, "rule");
+    const auto* r = l.out.find_rule(o.rule);
+    if (!at.IsDefined()) {
+        l.in.fail(node, "this opt-out lacks 'rule'");
+    } else if (r == nullptr) {
+        l.in.fail(at, "unknown rule " + quoted(o.rule) + did_you_mean(o.rule, rule_ids(l)));
+    } else if (!r->opt_out) {
+        l.in.fail(at, "rule " + quoted(o.rule) + " has no 'opt_out', so nobody can have one");
+    }
+    t.opt_outs.push_back(std::move(o));
+}
+
+/// What is live when the test runs, and what must come of it besides the effect.
+void load_circumstances(loading& l, const YAML::Node& node, policy_test& t) {
+    const auto opt_outs = yaml_reader::member(node, "opt_outs");
+    if (opt_outs.IsDefined() && !opt_outs.IsSequence())
+        l.in.fail(opt_outs, "'opt_outs' must be a list, as in [{ rule: pii-needs-approval }]");
+    if (opt_outs.IsSequence())
+        for (const auto& o : opt_outs)
+            load_live_opt_out(l, o, t);
+    if (const auto w = l.in.word(node, "by", {"opt_out", "exception"})) {
+        t.by = *w;
+        if (t.expect != effect::allow)
+            l.in.fail(yaml_reader::member(node, "by"), "'by' is for expect: allow");
+    }
+    const auto observed = yaml_reader::member(node, "observed");
+    if (!observed.IsDefined()) return;
+    t.observed = l.in.texts(node, "observed");
+    for (const auto& id : *t.observed) {
+        const auto* r = l.out.find_rule(id);
+        if (r == nullptr)
+            l.in.fail(observed, "unknown rule " + quoted(id) + did_you_mean(id, rule_ids(l)));
+        else if (!r->observe)
+            l.in.fail(observed, "rule " + quoted(id) + " does not observe; it is enforced");
+    }
+}
+
 void load_test(loading& l, const YAML::Node& node) {
     if (!l.in.keys(node, "a test",
                    {"as", "groups", "on", "sql", "expect", "rule", "at", "application", "address",
-                    "search_path"}))
+                    "search_path", "opt_outs", "by", "observed"}))
         return;
     policy_test t;
     t.line = node.Mark().line + 1;
@@ -65,9 +115,7 @@ void load_test(loading& l, const YAML::Node& node) {
     if (!targets.empty() && !t.on.empty() && !l.known.targets.contains(t.on))
         l.in.fail(yaml_reader::member(node, "on"),
                   "unknown target " + quoted(t.on) + did_you_mean(t.on, targets));
-    std::vector<std::string> ids{opaque_rule_id, default_rule_id};
-    for (const auto& r : l.out.rules)
-        ids.push_back(r.id);
+    const auto ids = rule_ids(l);
     if (!t.rule.empty() && std::find(ids.begin(), ids.end(), t.rule) == ids.end())
         l.in.fail(yaml_reader::member(node, "rule"),
                   "unknown rule " + quoted(t.rule) + did_you_mean(t.rule, ids));
@@ -81,10 +129,15 @@ void load_test(loading& l, const YAML::Node& node) {
                       "'at' must be an instant such as 2026-03-29T10:00:00Z or "
                       "2026-03-29T10:00:00+01:00");
     }
+    load_circumstances(l, node, t);
     l.out.tests.push_back(std::move(t));
 }
 
 }  // namespace
+
+std::optional<instant> parse_date(std::string_view s) {
+    return s.size() == 10 ? parse_instant(std::string(s) + "T00:00Z") : std::nullopt;
+}
 
 std::optional<instant> parse_instant(std::string_view s) {
     using namespace std::chrono;

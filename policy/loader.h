@@ -21,7 +21,7 @@ struct loading {
     rule_set& out;
     std::vector<fault>& warnings;
 
-    void warn(const YAML::Node& at, std::string what) const;
+    void warn(const YAML::Node& at, std::string what, std::string code = {}) const;
 };
 
 /// Caps of the policy. A number of the file outside its range is a fault that names the range.
@@ -43,6 +43,9 @@ inline constexpr milliseconds review_max = std::chrono::hours(90 * 24);
 inline constexpr milliseconds break_glass_max = std::chrono::hours(4);
 inline constexpr milliseconds later_start_max = std::chrono::hours(31 * 24);
 inline constexpr int quota_max = 100'000;
+inline constexpr milliseconds exception_max = std::chrono::hours(366 * 24);
+inline constexpr milliseconds exception_warned = std::chrono::hours(14 * 24);
+inline constexpr std::size_t excepts_max = 32;  ///< rules that rule::excepts names
 
 /// "rule 'x'" for messages; the text is of the file and may be anything.
 [[nodiscard]] std::string quoted(std::string_view text);
@@ -56,6 +59,11 @@ void load_resources(loading& l, const YAML::Node& node);
 void load_rules(loading& l, const YAML::Node& node);
 void load_tests(loading& l, const YAML::Node& node);
 
+/// `reason:` and `review_by:` of a rule that allows.
+void load_review(loading& l, const YAML::Node& node, const std::string& where, rule& r);
+/// Finds the rules that take somebody out of later ones, and demands reason and end of them.
+void load_exceptions(loading& l);
+
 /// `who:`; with `only_names`, applications and addresses are refused: a request has neither.
 enum class who_fields : std::uint8_t { all, only_names };
 [[nodiscard]] who load_who(loading& l, const YAML::Node& node, std::string_view where,
@@ -66,6 +74,8 @@ enum class who_fields : std::uint8_t { all, only_names };
 [[nodiscard]] std::optional<opt_out_spec> load_opt_out(loading& l, const YAML::Node& node,
                                                        const std::string& where);
 
+/// A day as ISO 8601 writes it, "2027-03-31": its first instant, in UTC. nullopt if malformed.
+[[nodiscard]] std::optional<instant> parse_date(std::string_view text);
 /// An instant as RFC 3339 writes it: "2026-03-29T10:00:00Z" or with an offset. nullopt if
 /// malformed.
 [[nodiscard]] std::optional<instant> parse_instant(std::string_view text);

@@ -182,7 +182,9 @@ compiled_rule compile_rule(const rule& r, std::uint32_t index) {
         c.kinds |= bit(k);
     for (const auto& text : r.commands)
         if (const auto* word = find_command(text)) c.commands.push_back(word);
-    c.everybody = r.who.everybody() && r.when.empty();
+    c.everybody = r.who.everybody() && r.when.empty() && !r.review_by;
+    c.observe = r.observe;
+    c.exception = r.is_exception();
     c.log = r.log == log_mode::all;
     c.whole_target = r.on.empty();
     return c;

@@ -28,9 +28,11 @@ struct compiled_rule {
     std::vector<const command_word*> commands;
     bool any_action = false;    ///< no `do:`
     bool whole_target = false;  ///< no `on:`, or a resource that is the whole target
-    bool everybody = false;     ///< `who:` and `when:` hold for all, always
+    bool everybody = false;     ///< `who:` and `when:` hold for all, always, and it has no end
     bool log = false;
     std::vector<relation_pattern> patterns;  ///< of all its resources on this target
+    bool observe = false;
+    bool exception = false;
 };
 
 /// The rules of one target, and which of them can speak of what: a statement is held against those

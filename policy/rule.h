@@ -140,6 +140,22 @@ struct rule {
     /// True for a rule that speaks of opening a session rather than of single statements: no `do:`,
     /// and no resource that names relations.
     bool connect_scope = false;
+
+    /// `observe: true`: decided, recorded and counted, not enforced. Hold and deny only.
+    bool observe = false;
+    std::string reason;  ///< allow only: why it stands
+    /// Allow only: from this instant on the rule matches nothing.
+    std::optional<instant> review_by;
+    /// Of an exception: the rules of later tiers that hold or deny and that it can take somebody
+    /// out of, in their order; the first excepts_max of them.
+    std::vector<std::string> excepts;
+    int column = 1;  ///< in the policy file
+
+    /// A permanent bypass by another name: it needs a reason and an end.
+    [[nodiscard]] bool is_exception() const noexcept { return !excepts.empty(); }
+    [[nodiscard]] bool ended_at(instant now) const noexcept {
+        return review_by && now >= *review_by;
+    }
 };
 
 /// One line of the policy's own `tests:`.
@@ -156,6 +172,17 @@ struct policy_test {
     std::vector<std::string> search_path;
     int line = 0;
     int column = 0;
+
+    /// An opt-out that is live at the test's time.
+    struct live_opt_out {
+        std::string rule;
+        std::string person;  ///< "" = `as`
+        std::string target;  ///< "" = every target of the rule
+    };
+    std::vector<live_opt_out> opt_outs;
+    std::string by;  ///< "opt_out", "exception": what must let it pass; "" = not checked
+    /// Exactly these rules that only observe must have had a say; absent: not checked.
+    std::optional<std::vector<std::string>> observed;
 };
 
 struct rule_set {

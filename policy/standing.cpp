@@ -52,7 +52,9 @@ void tell_apart(const rule& r, const conditions& seen, const match_context& aske
         why.push_back("on: nothing of this target (" + listed(r.on) + ")");
         return;
     }
-    if (!seen.applies) {
+    if (seen.ended) {
+        why.emplace_back("review_by: it has passed, so the rule no longer applies");
+    } else if (!seen.applies) {
         tell_who(r.who, asker, why);
         std::vector<std::string> windows;
         for (const auto& w : r.when)
@@ -78,6 +80,8 @@ const char* to_string(rule_standing::state s) noexcept {
             return "late";
         case rule_standing::state::apart:
             return "apart";
+        case rule_standing::state::observes:
+            return "observes";
     }
     return "apart";
 }
@@ -88,7 +92,7 @@ rule_standing standing_of(const rule& r, std::uint32_t index, conditions seen,
     rule_standing out;
     out.rule = index;
     if (!seen.decided.empty()) {
-        out.how = state::decides;
+        out.how = r.observe ? state::observes : state::decides;
         out.why = std::move(seen.decided);
         if (seen.decided_more > 0)
             out.why.push_back("… and " + std::to_string(seen.decided_more) + " more");

@@ -20,6 +20,7 @@ struct conditions {
     bool both = false;     ///< … of one and the same pair
     bool applies = false;  ///< `who:` and `when:` hold, or cannot be told and the rule restricts
     truth time = truth::yes;
+    bool ended = false;                ///< its `review_by` has passed
     bool matched = false;              ///< it matched pairs that no earlier tier had decided
     std::vector<std::string> decided;  ///< pairs that it decides, the first of them
     std::size_t decided_more = 0;

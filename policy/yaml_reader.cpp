@@ -196,15 +196,15 @@ void yaml_reader::find_duplicates(const YAML::Node& node) {
     }
 }
 
-void yaml_reader::fail(const YAML::Node& at, std::string what) {
-    fail_at(at.IsDefined() ? at.Mark() : YAML::Mark::null_mark(), std::move(what));
+void yaml_reader::fail(const YAML::Node& at, std::string what, std::string code) {
+    fail_at(at.IsDefined() ? at.Mark() : YAML::Mark::null_mark(), std::move(what), std::move(code));
 }
 
-void yaml_reader::fail_at(YAML::Mark at, std::string what) {
+void yaml_reader::fail_at(YAML::Mark at, std::string what, std::string code) {
     if (faults_.size() >= faults_max) return;
     if (faults_.size() + 1 == faults_max) what = "there are more faults; mend these first";
-    faults_.push_back(
-        {file_, std::max(at.line, 0) + 1, std::max(at.column, 0) + 1, std::move(what)});
+    faults_.push_back({file_, std::max(at.line, 0) + 1, std::max(at.column, 0) + 1, std::move(what),
+                       std::move(code)});
 }
 
 bool yaml_reader::keys(const YAML::Node& map, std::string_view where,

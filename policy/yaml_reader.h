@@ -36,8 +36,8 @@ class yaml_reader {
     [[nodiscard]] std::vector<fault>& faults() noexcept { return faults_; }
 
     /// Records a fault at a node's position.
-    void fail(const YAML::Node& at, std::string what);
-    void fail_at(YAML::Mark at, std::string what);
+    void fail(const YAML::Node& at, std::string what, std::string code = {});
+    void fail_at(YAML::Mark at, std::string what, std::string code = {});
 
     /// Checks that `map` is a map with only these keys; an unknown key is a fault that names the
     /// nearest known one. False if it is no map.

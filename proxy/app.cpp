@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "policy/exceptions.h"
 #include "protocol/backend.h"
 #include "proxy/admin/console.h"
 #include "proxy/admin/server.h"
@@ -159,6 +160,7 @@ struct app::impl final : session_directory {
     admin::dependencies admin_dependencies();
     admin::reload_answer reload();
     void record(const std::string& event, const std::string& key, const std::string& value);
+    void warn_daily();
     void on_stop_signal();
     void wait_for_sessions();
     void list(std::function<void(std::vector<session_info>)> done) override;
@@ -188,6 +190,7 @@ struct app::impl final : session_directory {
     boost::asio::signal_set stops{main_loop, SIGTERM, SIGINT};
     boost::asio::signal_set hangups{main_loop, SIGHUP};
     boost::asio::steady_timer drain_timer{main_loop};
+    boost::asio::steady_timer daily{main_loop};
     std::chrono::steady_clock::time_point drain_until;
     bool draining = false;
 };
@@ -298,6 +301,7 @@ admin::dependencies app::impl::admin_dependencies() {
     d.approval = admin::approvals_of(*steward);
     d.sessions = this;
     d.rules = [this] { return shared.current.get()->rules; };
+    d.rule_uses = [this] { return shared.uses.counts(); };
     d.reload = [this] { return reload(); };
     d.explain = [this](const admin::explain_question& q) {
         const auto current = shared.current.get();
@@ -373,6 +377,8 @@ admin::reload_answer app::impl::reload() {
         spdlog::warn("reload: {}", note);
         answer.warnings.push_back(std::move(note));
     }
+    for (const auto& w : loaded.warnings)
+        spdlog::warn("reload: {}", policy::to_string(w));
     answer.done = true;
     answer.policy_hash = loaded.rules->hash;
     record("policy.loaded", "policy", loaded.rules->hash);
@@ -419,6 +425,17 @@ void app::impl::kill(policy::session_id id, std::string by, std::string reason,
             lock.unlock();
             a->done(a->found);
         });
+}
+
+// Exceptions of the policy end by themselves: whoever reads the log hears of it before that.
+void app::impl::warn_daily() {
+    daily.expires_after(std::chrono::hours(24));
+    daily.async_wait([this](boost::system::error_code ec) {
+        if (ec) return;
+        for (const auto& w : policy::exceptions_that_end(*shared.current.get()->rules, time.now()))
+            spdlog::warn("{}", policy::to_string(w));
+        warn_daily();
+    });
 }
 
 void app::impl::on_stop_signal() {
@@ -473,6 +490,7 @@ void app::run() {
         });
     };
     on_hangup();
+    impl_->warn_daily();
     impl_->main_loop.run();
 }
 

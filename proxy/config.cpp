@@ -6,6 +6,8 @@
 
 #include "policy/address.h"
 #include "policy/yaml_reader.h"
+#include "proxy/clock.h"
+#include "proxy/config_names.h"
 #include "proxy/config_reader.h"
 #include "proxy/file.h"
 
@@ -71,27 +73,18 @@ loaded_all load_all(const std::string& config_path, secrets s) {
     append(out.faults, std::move(config.faults));
     append(out.warnings, std::move(config.warnings));
 
-    policy::known_names known;
-    known.targets = config.target_names;
     auth::loaded_users users;
     if (!config.users_path.empty()) {
         users = auth::load_users(config.users_path);
-        if (users.users) {
-            check_role_names(config, *users.users, out);
-            known.users = users.users->names();
-            known.groups = users.users->groups();
-            for (const auto& [name, u] : users.users->all()) {
-                for (const auto& g : u.principal.groups)
-                    known.members[g].insert(name);
-                if (u.principal.service) known.services.insert(name);
-            }
-        }
+        if (users.users) check_role_names(config, *users.users, out);
         append(out.faults, std::move(users.faults));
         append(out.warnings, std::move(users.warnings));
     }
     policy::loaded_policy rules;
     if (!config.policy_path.empty()) {
-        rules = policy::load_policy(config.policy_path, known);
+        rules = policy::load_policy(
+            config.policy_path,
+            known_names_of(config.target_names, users.users.get(), system_clock{}.now()));
         append(out.faults, std::move(rules.faults));
         append(out.warnings, std::move(rules.warnings));
     }

@@ -10,6 +10,7 @@
 #include "policy/in_session.h"
 #include "policy/sql/analyse.h"
 #include "policy/wire_facts.h"
+#include "proxy/admin/text.h"
 #include "proxy/big_stack.h"
 #include "proxy/explain_parts.h"
 
@@ -185,6 +186,13 @@ class explainer {
             const auto& r = w_.rules.rules[s.rule];
             e_.rules.push_back({r.id, r.tier, r.effect, policy::to_string(s.how), s.why});
         }
+        for (const auto* r : d.observed)
+            e_.notes.push_back("rule " + r->id + " only observes: enforced, it would " +
+                               (r->effect == policy::effect::deny ? "deny" : "hold") + " this");
+        for (const auto& x : d.excepted)
+            e_.notes.push_back("rule " + x.by->id + " is an exception from " +
+                               policy::ids_of(x.over) + " (" + x.by->reason + "); it ends " +
+                               admin::iso_time(*x.by->review_by));
         if (d.effect == policy::effect::hold && d.hold == nullptr)
             e_.notes.emplace_back("nobody can approve it (no hold: with approvers): refused");
         const bool offered = d.rule != nullptr && d.rule->opt_out;

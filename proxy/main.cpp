@@ -17,6 +17,7 @@
 #include "proxy/doctor.h"
 #include "proxy/explain_command.h"
 #include "proxy/passwd.h"
+#include "proxy/policy_commands.h"
 #include "proxy/version.h"
 
 // Arguments → one of the commands. Exit codes: 0 done, 1 failed or refused, 2 usage or a fault in a
@@ -182,6 +183,7 @@ int run(int argc, char** argv) {
     search_command->add_option("--session", query.session);
     search_command->add_option("--text", query.text, "Anywhere in a value");
 
+    const sp::policy_cli policies(program);
     sp::cli::http_cli http(program);
     try {
         program.parse(argc, argv);
@@ -204,6 +206,7 @@ int run(int argc, char** argv) {
     if (doctor_command->parsed()) return sp::run_doctor(doctor, std::cout, std::cerr);
     if (explain_command->parsed())
         return sp::run_explain(explained, std::cin, std::cout, std::cerr);
+    if (policies.selected()) return policies.run(std::cout, std::cerr);
     if (passwd_command->parsed()) return sp::run_passwd(passwd, std::cin, std::cout, std::cerr);
     if (verify_command->parsed()) return verify(verified);
     if (tail_command->parsed() || search_command->parsed())

@@ -81,6 +81,11 @@ void show_opt_outs(const job& j) {
                                  if (open || j.what.all)
                                      r.rows.push_back(row_of(o, j.who, rules.get()));
                              }
+                             if (rules != nullptr)
+                                 for (const auto& one : rules->rules)
+                                     if (one.is_exception())
+                                         r.notices.push_back("standing exception " + one.id + ": " +
+                                                             note_of(one, j.business->now()));
                              j.done(std::move(r));
                          });
 }
@@ -98,8 +103,9 @@ void show_sessions(const job& j) {
 void show_rules(const job& j) {
     auto r = start(j.what);
     if (const auto rules = j.business->rules()) {
+        const auto uses = j.business->counts();
         for (const auto& one : rules->rules)
-            r.rows.push_back(row_of(one));
+            r.rows.push_back(row_of(one, uses, j.business->now()));
         r.notices.push_back("default: " + std::string(policy::to_string(rules->default_effect)) +
                             ", opaque: " + policy::to_string(rules->opaque_effect) + ", policy " +
                             rules->hash);

@@ -67,9 +67,9 @@ std::vector<console_column> columns_of(const command& c) {
                     {"tls", boolean},
                     {"statement", text}};
         case verb::show_rules:
-            return {{"id", text},        {"tier", int8},    {"effect", text},
-                    {"on", text},        {"do", text},      {"approvers", text},
-                    {"approvals", int8}, {"opt_out", text}, {"message", text}};
+            return {{"id", text},      {"tier", int8},      {"effect", text},    {"on", text},
+                    {"do", text},      {"approvers", text}, {"approvals", int8}, {"opt_out", text},
+                    {"message", text}, {"note", text},      {"uses", int8}};
         case verb::show_stats:
             return {{"holds_pending", int8},
                     {"opt_outs_requested", int8},

@@ -200,7 +200,17 @@ console_row row_of(const session_info& s) {
             text_or_null(s.statement)};
 }
 
-console_row row_of(const policy::rule& r) {
+std::string note_of(const policy::rule& r, policy::instant now) {
+    if (r.observe) return "only observes";
+    if (!r.is_exception() && !r.review_by) return {};
+    std::string out = r.ended_at(now) ? "ended exception" : "exception";
+    for (std::size_t i = 0; i < r.excepts.size(); ++i)
+        out += (i == 0 ? " from " : ", ") + r.excepts[i];
+    if (r.review_by) out += " until " + iso_time(*r.review_by);
+    return out + (r.reason.empty() ? "" : ": " + r.reason);
+}
+
+console_row row_of(const policy::rule& r, const rule_counts& uses, policy::instant now) {
     std::vector<std::string> actions = r.commands;
     for (const auto k : r.kinds)
         actions.emplace_back(policy::to_string(k));
@@ -213,6 +223,12 @@ console_row row_of(const policy::rule& r) {
                          ? std::optional("at most " + format_duration(r.opt_out->max_duration))
                          : std::nullopt);
     out.emplace_back(text_or_null(r.message));
+    const auto note = note_of(r, now);
+    out.emplace_back(text_or_null(note));
+    const auto counted = uses.find(r.id);
+    const auto count = counted == uses.end() ? rule_uses::count{} : counted->second;
+    out.emplace_back(note.empty() ? std::nullopt
+                                  : std::optional(std::to_string(count.observed + count.excepted)));
     return out;
 }
 

@@ -21,8 +21,11 @@ using console_row = std::vector<std::optional<std::string>>;
                                  const policy::rule_set* rules, policy::instant now);
 [[nodiscard]] console_row row_of(const policy::flag& f, policy::instant now);
 [[nodiscard]] console_row row_of(const session_info& s);
-[[nodiscard]] console_row row_of(const policy::rule& r);
+[[nodiscard]] console_row row_of(const policy::rule& r, const rule_counts& uses,
+                                 policy::instant now);
 [[nodiscard]] console_row row_of(const statistics& s);
+/// "only observes", or why and until when an exception stands; "": neither.
+[[nodiscard]] std::string note_of(const policy::rule& r, policy::instant now);
 
 /// An error of the console for a verdict that is not done or counted.
 [[nodiscard]] console_result console_error(const approval::answer& refused);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "proxy/audit/record.h"
 #include "proxy/clock.h"
 #include "proxy/console.h"
+#include "proxy/rule_uses.h"
 
 /// What the admin surfaces need of the rest of the proxy, as functions: they include no session, no
 /// socket and no application code, and tests give them fakes.
@@ -72,6 +74,8 @@ struct reload_answer {
     std::string policy_hash;  ///< of the rules now in force
 };
 
+using rule_counts = std::map<std::string, rule_uses::count>;  ///< by rule id
+
 struct dependencies {
     /// Checks a password; nullopt for a wrong one, an unknown user, or one who may not log in so.
     /// Takes the same time for all of these. May block for milliseconds: called on a thread of its
@@ -84,6 +88,8 @@ struct dependencies {
     approvals approval;
     session_directory* sessions = nullptr;
     std::function<policy::rule_set_ptr()> rules;
+    /// How often observed rules and exceptions had a say since the start; empty: not counted.
+    std::function<rule_counts()> rule_uses;
     std::function<reload_answer()> reload;                      ///< may block
     std::function<explained(const explain_question&)> explain;  ///< may block
     audit_reader read_audit;                                    ///< may block

@@ -106,6 +106,9 @@ class desk : public std::enable_shared_from_this<desk> {
                                                     std::size_t limit, std::uint64_t before);
 
     [[nodiscard]] policy::rule_set_ptr rules() const { return d_.rules ? d_.rules() : nullptr; }
+    [[nodiscard]] rule_counts counts() const {
+        return d_.rule_uses ? d_.rule_uses() : rule_counts();
+    }
     [[nodiscard]] const dependencies& world() const noexcept { return d_; }
     [[nodiscard]] policy::instant now() const noexcept { return d_.time->now(); }
     void record(audit::record r) const;

@@ -164,7 +164,19 @@ json to_json_value(const policy::who& w) {
     return out;
 }
 
-json to_json_value(const policy::rule& r) {
+json exception_of(const policy::rule& r, const rule_uses::count& uses, policy::instant now) {
+    json out;
+    out["reason"] = r.reason;
+    out["review_by"] = r.review_by ? time_or_null(*r.review_by) : json(nullptr);
+    out["over"] = r.excepts;
+    out["ended"] = r.ended_at(now);
+    out["uses"] = uses.excepted;
+    return out;
+}
+
+json to_json_value(const policy::rule& r, const rule_counts& counts, policy::instant now) {
+    const auto counted = counts.find(r.id);
+    const auto uses = counted == counts.end() ? rule_uses::count{} : counted->second;
     json out;
     out["id"] = r.id;
     out["tier"] = r.tier;
@@ -177,6 +189,9 @@ json to_json_value(const policy::rule& r) {
     for (const auto& c : r.commands)
         out["do"].push_back(c);
     out["message"] = r.message;
+    out["observe"] = r.observe;
+    if (r.observe) out["observed"] = uses.observed;
+    if (r.is_exception() || r.review_by) out["exception"] = exception_of(r, uses, now);
     if (r.hold) {
         out["hold"] = {
             {"approvers", approvers_of(r.hold->who)},
@@ -249,6 +264,16 @@ std::string opt_outs_json(const std::vector<policy::opt_out>& all, const actor& 
     out["opt_outs"] = json::array();
     for (const auto& o : all)
         out["opt_outs"].push_back(to_json_value(o, reader, rules));
+    // Rules that let somebody round others belong to the same picture.
+    out["exceptions"] = json::array();
+    if (rules != nullptr)
+        for (const auto& r : rules->rules)
+            if (r.is_exception())
+                out["exceptions"].push_back({{"rule", r.id},
+                                             {"who", to_json_value(r.who)},
+                                             {"over", r.excepts},
+                                             {"reason", r.reason},
+                                             {"review_by", time_or_null(*r.review_by)}});
     return dump(out);
 }
 
@@ -329,14 +354,15 @@ std::string sessions_json(const std::vector<session_info>& all) {
     return dump(out);
 }
 
-std::string rules_json(const policy::rule_set& rules) {
+std::string rules_json(const policy::rule_set& rules, const rule_counts& uses,
+                       policy::instant now) {
     json out;
     out["policy"] = rules.hash;
     out["default"] = policy::to_string(rules.default_effect);
     out["opaque"] = policy::to_string(rules.opaque_effect);
     out["rules"] = json::array();
     for (const auto& r : rules.rules)
-        out["rules"].push_back(to_json_value(r));
+        out["rules"].push_back(to_json_value(r, uses, now));
     return dump(out);
 }
 

@@ -62,7 +62,9 @@ enum class reason_is : std::uint8_t { optional, needed };
                                        const policy::rule_set* rules, policy::instant now);
 [[nodiscard]] std::string flags_json(const std::vector<policy::flag>& all, policy::instant now);
 [[nodiscard]] std::string sessions_json(const std::vector<session_info>& all);
-[[nodiscard]] std::string rules_json(const policy::rule_set& rules);
+/// `uses`: since the start; `now`: whether an exception's `review_by` has passed.
+[[nodiscard]] std::string rules_json(const policy::rule_set& rules, const rule_counts& uses = {},
+                                     policy::instant now = {});
 [[nodiscard]] std::string audit_json(const std::vector<audit::parsed_line>& newest_first);
 /// A problem with `faults` when nothing was reloaded.
 [[nodiscard]] std::string reload_json(const reload_answer& r);

@@ -200,7 +200,8 @@ void show_rules(call c) {
     if (!rules)
         return c.done(to_response(
             problem{503, "unavailable", "No policy is loaded yet.", "Retry in a moment."}));
-    c.done(json_response(rules_json(*rules)));
+    c.done(json_response(
+        rules_json(*rules, c.context->business->counts(), c.context->business->now())));
 }
 
 void events(call c) {

@@ -71,7 +71,7 @@ struct explained_rule {
     std::string id;
     int tier = 0;
     policy::effect effect = policy::effect::deny;
-    std::string state;  ///< decides, yields, late, apart: policy::rule_standing
+    std::string state;  ///< decides, observes, yields …: policy::rule_standing
     std::vector<std::string> why;
 };
 

@@ -33,7 +33,8 @@ audit::record hold_record(const char* event, const policy::hold& h, policy::inst
     r.with("expires_at", audit::format_time(h.expires_at));
     r.with("statement_sha256", h.statement_sha256);
     // The text once, when the hold opens; its hash ties the later records to it.
-    if (r.event == "hold.opened") r.with("statement", h.redacted);
+    if (r.event == "hold.opened")
+        r.with("groups", joined(h.person_groups)).with("statement", h.redacted);
     return r;
 }
 

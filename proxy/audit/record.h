@@ -10,13 +10,14 @@
 namespace sallyport::proxy::audit {
 
 /// Event names: "login.accepted", "login.refused", "session.start", "session.end",
-/// "decision.denied", "decision.allowed" (log: all), "hold.opened", "hold.vote", "hold.approved",
-/// "hold.denied", "hold.expired", "hold.withdrawn", "hold.released", "bypass", "opt_out.requested",
-/// "opt_out.vote", "opt_out.activated", "opt_out.denied", "opt_out.withdrawn", "opt_out.lapsed",
-/// "opt_out.expired", "opt_out.revoked", "opt_out.used_up", "policy.loaded", "policy.refused",
-/// "admin.login", "admin.login_refused", "admin.action", "proxy.start", "proxy.stop". Live again
-/// after a restart: "opt_out.resumed", "pass.resumed". By the log itself: "checkpoint",
-/// "audit.recovered".
+/// "decision.denied", "decision.allowed" (log: all), "decision.observed" (a rule with `observe`),
+/// "exception.used" (an allow rule with `review_by` took it out of others), "hold.opened",
+/// "hold.vote", "hold.approved", "hold.denied", "hold.expired", "hold.withdrawn", "hold.released",
+/// "bypass", "opt_out.requested", "opt_out.vote", "opt_out.activated", "opt_out.denied",
+/// "opt_out.withdrawn", "opt_out.lapsed", "opt_out.expired", "opt_out.revoked", "opt_out.used_up",
+/// "policy.loaded", "policy.refused", "admin.login", "admin.login_refused", "admin.action",
+/// "proxy.start", "proxy.stop". Live again after a restart: "opt_out.resumed", "pass.resumed". By
+/// the log itself: "checkpoint", "audit.recovered".
 struct record {
     std::string event;
     policy::instant at;

@@ -189,8 +189,12 @@ std::string show_opt_outs(const std::string& body, const screen& s) {
                text(o, "uses") + (most.empty() ? "" : "/" + most), tally(o), text(o, "ticket"),
                (text(o, "kind") == "break_glass" ? "BREAK-GLASS: " : "") + text(o, "reason")});
     }
-    if (t.empty()) return "No opt-outs that you can see.\n";
-    return t.print(s.width);
+    std::string standing;
+    for (const auto& e : list(j, "exceptions"))
+        standing += "\nstanding exception " + text(e, "rule") + " from " + joined(list(e, "over")) +
+                    ", ends " + time(e, "review_by", s) + ": " + text(e, "reason") + "\n";
+    if (t.empty()) return "No opt-outs that you can see.\n" + standing;
+    return t.print(s.width) + standing;
 }
 
 std::string show_opt_out(const std::string& body, const screen& s) {
@@ -241,6 +245,21 @@ std::string show_sessions(const std::string& body, const screen& s) {
     return t.print(s.width);
 }
 
+namespace {
+
+/// "only observes (3)", "exception from a, b until 2027-03-31, 4 uses: why".
+std::string note_of(const json& r, const screen& s) {
+    if (text(r, "observe") == "yes") return "only observes, " + text(r, "observed") + " so far";
+    const auto& e = at(r, "exception");
+    if (!e.is_object()) return {};
+    auto out = text(e, "ended") == "yes" ? std::string("ended exception") : "exception";
+    if (const auto over = joined(list(e, "over")); !over.empty()) out += " from " + over;
+    if (const auto until = time(e, "review_by", s); !until.empty()) out += ", ends " + until;
+    return out + ", " + text(e, "uses") + " uses: " + text(e, "reason");
+}
+
+}  // namespace
+
 std::string show_rules(const std::string& body, const screen& s) {
     const auto j = parse(body);
     if (!at(j, "rules").is_array()) return not_json;
@@ -249,10 +268,12 @@ std::string show_rules(const std::string& body, const screen& s) {
         const auto on = joined(list(r, "on"));
         const auto actions = joined(list(r, "do"));
         const auto most = text(at(r, "opt_out"), "max_duration");
+        const auto note = note_of(r, s);
+        const auto message = text(r, "message");
         t.add({text(r, "tier"), text(r, "id"), text(r, "effect"), on.empty() ? "anything" : on,
                actions.empty() ? "anything" : actions, approvers(at(at(r, "hold"), "approvers")),
                most.empty() ? "" : "up to " + most},
-              text(r, "message"));
+              note + (note.empty() || message.empty() ? "" : "; ") + message);
     }
     return t.print(s.width) + "default: " + text(j, "default") +
            ", what cannot be analysed: " + text(j, "opaque") + ", policy " + text(j, "policy") +

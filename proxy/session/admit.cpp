@@ -28,7 +28,7 @@ asio::awaitable<bool> session::admit() {
 /// Decides on opening the session or, with facts, on what it is opened for; false after the
 /// refusal.
 asio::awaitable<bool> session::admit_as(const policy::facts* what) {
-    for (;;) {
+    for (bool noted = false;; noted = true) {
         home_.refresh();
         const auto rules = home_.environment.rules;
         const auto now = home_.shared.time->now();
@@ -36,6 +36,7 @@ asio::awaitable<bool> session::admit_as(const policy::facts* what) {
         options.released_by = admissions_;
         auto d = policy::decide(*rules, subject_, what, *home_.environment.grants, now, options);
         if (what) policy::restrict_wire_command(d, *what);
+        if (!noted) note_rules(d, *rules);
         if (d.effect == policy::effect::deny) {
             home_.shared.audit->append(session_record("decision.denied")
                                            .with("rule", d.rule_id)
@@ -70,6 +71,30 @@ asio::awaitable<bool> session::admit_as(const policy::facts* what) {
             co_return false;
         }
         if (!co_await hold_session(d)) co_return false;
+    }
+}
+
+// As the gate does for statements: on record, counted, and not waited for.
+void session::note_rules(const policy::decision& d, const policy::rule_set& rules) {
+    auto* const uses = home_.environment.uses;
+    for (const auto* r : d.observed) {
+        home_.shared.audit->append(session_record("decision.observed")
+                                       .with("rule", r->id)
+                                       .with("effect", policy::to_string(r->effect))
+                                       .with("policy", rules.hash)
+                                       .with("decided", policy::to_string(d.effect))
+                                       .with("decided_by", d.rule_id),
+                                   {});
+        if (uses != nullptr) uses->observed(r->id);
+    }
+    for (const auto& e : d.excepted) {
+        home_.shared.audit->append(session_record("exception.used")
+                                       .with("rule", e.by->id)
+                                       .with("effect", "allow")
+                                       .with("policy", rules.hash)
+                                       .with("except", policy::ids_of(e.over)),
+                                   {});
+        if (uses != nullptr) uses->excepted(e.by->id);
     }
 }
 

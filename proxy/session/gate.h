@@ -17,6 +17,7 @@
 #include "protocol/reply_queue.h"
 #include "proxy/approval/steward.h"
 #include "proxy/clock.h"
+#include "proxy/rule_uses.h"
 #include "proxy/session/action.h"
 #include "proxy/session/names.h"
 #include "proxy/session/permit.h"
@@ -69,7 +70,8 @@ struct gate_environment {
     catalog_source* catalog = nullptr;          ///< null: no target has a catalog
     prepared_transactions* prepared = nullptr;  ///< null: none is known
     const clock* time = nullptr;
-    std::string approve_url;  ///< where people approve, "" = nowhere but CLI and console
+    std::string approve_url;    ///< where people approve, "" = nowhere but CLI and console
+    rule_uses* uses = nullptr;  ///< null: not counted
 };
 
 /// The gate of one session that has an upstream.
@@ -277,6 +279,7 @@ class gate {
     void hasten(actions& out);
     [[nodiscard]] effects effects_of(const policy::facts& f) const noexcept;
     // gate_decide.cpp
+    void note_rules(std::size_t i, const policy::decision& d, const considered& c, actions& out);
     bool first_record_of(std::size_t i) noexcept;
     void record_denial(const policy::decision& d, const considered& c, actions& out) const;
     [[nodiscard]] audit::record make_record(std::string event, const policy::decision& d,
@@ -434,6 +437,7 @@ class gate {
     role asked_role_ = role::unknown;  ///< unknown: the question under way is another one
     bool role_changed_in_transaction_ = false;
     std::size_t logged_frames_ = 0;  ///< of the region, those that are in the log already
+    std::size_t noted_frames_ = 0;   ///< likewise, with what observed rules or exceptions say
     bool region_granted_ = false;    ///< a pass or an opt-out stands behind something of the region
     static constexpr std::size_t answer_bytes_max = 256u << 10;  ///< a longer row is not read
     bool question_failed_ = false;

@@ -369,6 +369,7 @@ void gate::forget_region() {
     catalog_asked_ = path_asked_ = decides_parses_ = false;
     cursors_.clear();
     logged_frames_ = 0;
+    noted_frames_ = 0;
 }
 
 }  // namespace sallyport::proxy::session

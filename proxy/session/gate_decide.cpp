@@ -174,12 +174,15 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
             ? policy::decide(*env_->rules, subject_, facts.get(), *env_->grants, now, options)
             : policy::decide(*env_->rules, subject_, facts.get(), usable_grants(), now, options);
     policy::restrict_wire_command(d, *facts);
-    if (d.effect != effect::allow || d.grant != granted_by::nothing) {
-        // A record, too, should say what was really reached.
-        if (may_ask_path(i)) return ask_path(out);
+    const bool noted = !d.observed.empty() || !d.excepted.empty();
+    const bool minded = d.effect != effect::allow || d.grant != granted_by::nothing;
+    // A record, too, should say what was really reached.
+    if ((minded || noted) && may_ask_path(i)) return ask_path(out);
+    if (minded) {
         if (const auto o = ask_for_relation(i, c, out); o != outcome::forward) return o;
         if (probe_ == probe::refused) return outcome::forward;
     }
+    if (noted) note_rules(i, d, {facts, c.text, c.sql, c.target, nullptr, false}, out);
     if (d.effect == effect::deny) {
         if (first_record_of(i))
             record_denial(d, {facts, c.text, c.sql, nullptr, nullptr, false}, out);
@@ -279,6 +282,42 @@ bool gate::first_record_of(std::size_t i) noexcept {
     return true;
 }
 
+// What rules that only observe would have done, and which exceptions it rests on: on record once,
+// and not waited for, since neither changes what happens.
+void gate::note_rules(std::size_t i, const policy::decision& d, const considered& c, actions& out) {
+    const bool goes = d.effect == effect::allow && d.grant == granted_by::nothing;
+    if (region_[i].tag == 'B' && goes) return;  // a Bind has its Execute
+    if ((c.target != nullptr && c.target->recorded) || i < noted_frames_) return;
+    noted_frames_ = i + 1;
+    const auto text = c.whole_text();
+    policy::decision shown;
+    shown.reasons = d.reasons;
+    const auto say_grant = [&](audit::record& r) {
+        if (d.grant != granted_by::nothing)
+            r.with("granted", d.grant == granted_by::pass ? "pass" : "opt_out");
+    };
+    for (const auto* r : d.observed) {
+        shown.effect = r->effect;
+        shown.rule_id = r->id;
+        auto& a = out.add(action::type::record);
+        a.record = std::make_unique<audit::record>(
+            make_record("decision.observed", shown, *c.facts, text));
+        a.record->with("decided", policy::to_string(d.effect)).with("decided_by", d.rule_id);
+        say_grant(*a.record);
+        if (env_->uses != nullptr) env_->uses->observed(r->id);
+    }
+    for (const auto& e : d.excepted) {
+        shown.effect = effect::allow;
+        shown.rule_id = e.by->id;
+        auto& a = out.add(action::type::record);
+        a.record =
+            std::make_unique<audit::record>(make_record("exception.used", shown, *c.facts, text));
+        a.record->with("except", policy::ids_of(e.over));
+        say_grant(*a.record);
+        if (env_->uses != nullptr) env_->uses->excepted(e.by->id);
+    }
+}
+
 void gate::record_denial(const policy::decision& d, const considered& c, actions& out) const {
     auto& a = out.add(action::type::record);
     a.record = std::make_unique<audit::record>(
@@ -291,6 +330,7 @@ audit::record gate::make_record(std::string event, const policy::decision& d,
     r.event = std::move(event);
     r.at = env_->time->now();
     r.with("user", subject_.principal.name)
+        .with("groups", join(subject_.principal.groups, ", "))
         .with("address", subject_.address)
         .with("application", subject_.application)
         .with("session", std::to_string(subject_.session.value))

@@ -51,6 +51,12 @@ audit::record session::session_record(std::string event) const {
         .with("application", subject_.application)
         .with("session", std::to_string(id_.value))
         .with("target", target_name_);
+    if (!subject_.principal.groups.empty()) {
+        std::string groups;
+        for (const auto& g : subject_.principal.groups)
+            groups += (groups.empty() ? "" : ", ") + g;
+        r.with("groups", std::move(groups));
+    }
     return r;
 }
 

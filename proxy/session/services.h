@@ -17,6 +17,7 @@
 #include "proxy/console.h"
 #include "proxy/net/limiter.h"
 #include "proxy/net/tls.h"
+#include "proxy/rule_uses.h"
 #include "proxy/session/analyst.h"
 #include "proxy/session/cancel.h"
 #include "proxy/session/prepared_transactions.h"
@@ -59,6 +60,7 @@ struct services {
     std::uint64_t boot = 0;  ///< session ids are boot << 32 | counter
     std::atomic<std::uint32_t> next_session{1};
     std::atomic<bool> draining{false};
+    rule_uses uses;
 };
 
 }  // namespace sallyport::proxy::session

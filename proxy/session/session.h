@@ -74,6 +74,7 @@ class session : public std::enable_shared_from_this<session> {
     // admit.cpp
     boost::asio::awaitable<bool> admit();
     boost::asio::awaitable<bool> admit_as(const policy::facts* what);
+    void note_rules(const policy::decision& d, const policy::rule_set& rules);
     boost::asio::awaitable<bool> hold_session(const policy::decision& d);
     boost::asio::awaitable<bool> record_admission(const policy::decision& d);
     void read_while_held();

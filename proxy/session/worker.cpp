@@ -61,6 +61,7 @@ worker::impl::impl(services& s)
     environment.catalog = &catalogs;
     environment.prepared = &s.prepared;
     environment.time = s.time;
+    environment.uses = &s.uses;
     refresh();
 }
 

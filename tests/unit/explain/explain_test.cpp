@@ -28,10 +28,12 @@ resources:
   payroll: { target: hr }
 rules:
   - { id: no-ddl, tier: 10, do: [ddl], effect: deny }
-  - { id: dba-may, tier: 15, who: { groups: [dba] }, on: [pii], do: [read], effect: allow }
+  - { id: dba-may, tier: 15, who: { groups: [dba] }, on: [pii], do: [read], effect: allow,
+      reason: tested, review_by: 2126-12-31 }
   - { id: hold-pii, tier: 20, on: [pii], do: [read], effect: hold,
       hold: { approvers: { groups: [security] } } }
-  - { id: allow-pii, tier: 20, on: [pii], do: [read], effect: allow }
+  - { id: allow-pii, tier: 20, on: [pii], do: [read], effect: allow,
+      reason: tested, review_by: 2126-12-31 }
   - { id: late, tier: 30, on: [pii], do: [read], effect: deny }
   - { id: nights, tier: 30, on: [pii], effect: deny, when: { hours: "Mon-Fri 01:00-02:00" } }
   - { id: hr, tier: 30, on: [payroll], do: [read], effect: deny }

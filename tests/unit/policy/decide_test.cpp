@@ -242,7 +242,8 @@ TEST_F(decide_on, opaque_statement_is_held_for_its_own_approvers) {
 
 TEST_F(decide_on, opaque_gets_the_strictest_of_rules_and_opaque) {
     use_policy(R"({version: 1, default: allow, opaque: hold, rules: [
-        {id: dba-may, tier: 1, who: {groups: [dba]}, effect: allow},
+        {id: dba-may, tier: 1, who: {groups: [dba]}, effect: allow,
+         reason: tested, review_by: 2126-12-31},
         {id: code-denied, tier: 2, do: [execute-code], effect: deny}]})");
     const auto f = of(statement("do", {kind::execute_code, kind::opaque}));
 
