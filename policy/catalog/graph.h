@@ -88,6 +88,7 @@ class graph {
                           const naming& names);
     void add_mention(node from, const function_use& m, const naming& names);
     void add_named(node from, late_name::of what, const function_use& use, const naming& names);
+    void add_attribute(node from, const attribute_use& a, const naming& names);
     void add_code(node from, std::string_view body, const naming& names);
     void add_type(node from, oid type);
     void add_call(node from, oid function);

@@ -5,7 +5,9 @@
 #include <unordered_set>
 #include <utility>
 
+#include "policy/catalog/attributes.h"
 #include "policy/catalog/graph.h"
+#include "policy/sql/functions_table.h"
 
 namespace sallyport::policy::catalog {
 
@@ -41,8 +43,11 @@ class resolver {
         const bool known_path = names_.path != nullptr;
         // What the statement itself may change holds for its own later parts.
         path_ = known_path && in_.settings.empty() ? names_.path : nullptr;
+        const attribute_calls dots{in_, s_, &names_};
         for (const auto& u : in_.relations)
-            relation(u);
+            relation(dots.widened(u));
+        for (const auto* a : dots.calls())
+            attribute(*a);
         for (const auto& f : in_.functions)
             function(f);
         for (const auto& t : in_.types)
@@ -52,12 +57,6 @@ class resolver {
                 columns_of_type(t);
         for (const auto& o : in_.operators)
             named(late_name::of::operator_, o.schema, o.name, "operator");
-        for (const auto& a : in_.attributes)
-            for (const index f : s_.functions(a))
-                if (s_.takes_a_row(f)) {
-                    add(s_.of_function(f), call_place(f));
-                    takes_rows(f);
-                }
         for (const auto& m : in_.mentions)
             mention(m);
         for (const auto& p : parameter_types_)
@@ -367,16 +366,14 @@ class resolver {
         if (!told) out_.settings.push_back({});
     }
 
-    /// A function of a row gets all its columns.
-    void takes_rows(index f) {
-        const auto& types = s_.source().functions[f].argument_types;
-        for (auto& u : out_.relations)
-            for (const index i : s_.relations(u.name)) {
-                const auto& row = s_.source().relations[i];
-                if (s_.schema_of(row) == u.schema &&
-                    std::ranges::find(types, row.row_type) != types.end())
-                    u.columns.clear();
-            }
+    /// `a.b` that may be b(a), a call or a cast.
+    void attribute(const attribute_use& a) {
+        const std::string place = "." + a.name;
+        if (sql::is_telling_attribute(a.name)) opaque(a.name + " may be called by a dot");
+        if (s_.has_function_of_one(a.name)) named(late_name::of::function, "", a.name, place);
+        named(late_name::of::type, "", a.name, place);
+        const auto* own = names_.own == nullptr ? nullptr : names_.own->find(a.name);
+        if (own != nullptr) inherit(*own, {});
     }
 
     /// ALTER DOMAIN looks through every column of the domain; ALTER TYPE changes what those of an

@@ -172,7 +172,10 @@ class reader {
             use(out_.mentions, seen_, w.name, ahead(2).name);
         if (w.kind == token_kind::word) keyword(w);
         if (w.name.starts_with("reg") && ahead(1).kind == token_kind::string) relation_in(ahead(1));
-        if (ahead(1).raw == "(") called(w);
+        if (ahead(1).raw == "(")
+            called(w);
+        else if (at_ > 0 && words_[at_ - 1].raw == "." && is_telling_attribute(w.name))
+            opaque(w.name + " by a dot in a body of code");
     }
 
     void keyword(const word& w) {
@@ -248,6 +251,7 @@ class reader {
             case function_role::harmless_name:
             case function_role::notifies:
             case function_role::maintains:
+            case function_role::schedules:
                 return;
             case function_role::sets_config:
                 out_.changes_settings = true;

@@ -176,6 +176,9 @@ void walker::function_call(const PgQuery__FuncCall& f) {
             add_kind(kind::replication);
             opaque(std::string{name} + " reads the log stream of any table");
             break;
+        case function_role::schedules:
+            opaque_without_catalog(std::string{name} + " reaches what its text does not tell");
+            break;
         case function_role::opaque:
             opaque(std::string{name} + " reaches what its text does not tell");
             break;

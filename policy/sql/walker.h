@@ -183,7 +183,7 @@ class walker {
     void function(const std::vector<std::string_view>& name);
     void operator_name(const std::vector<std::string_view>& name);
     void type(const std::vector<std::string_view>& name);
-    void attribute(std::string_view name);
+    void attribute(attribute_use use);
     void mention(const function_use& use);
     bool first_time(char kind, const function_use& use, std::size_t known);
     void setting_changed(std::string name, std::string value, bool local, bool session);

@@ -475,6 +475,69 @@ TEST(Catalog, WritingThroughAViewOfTheSessionWritesItsTable) {
     EXPECT_FALSE(q.finds("DELETE FROM copied", "write pii.customers"));
 }
 
+TEST(Catalog, ADotCallsAnyFunctionOfOneArgument) {
+    shop s;
+    s.function(public_schema, "label", "sql", "SELECT ssn FROM pii.customers");
+    s.r.functions.back().argument_types = {2'283};  // anyelement
+    s.function(public_schema, "by_body", "sql", "SELECT o.label FROM public.orders o");
+    s.function(public_schema, "by_code", "plpgsql", "BEGIN PERFORM (t).ts_stat; END");
+    s.function(public_schema, "runs_text", "sql", "SELECT ($1).ts_stat");
+    s.table(crm, "labels", {"id", "label"});
+    s.view(crm, "v_labels", "SELECT l.label FROM crm.labels l", {"label"});
+    auto q = about(s);
+    for (const auto* sql :
+         {"SELECT o.label FROM orders o", "SELECT (1).label", "SELECT ($1::text).label",
+          "SELECT o.label FROM orders o, crm.labels l", "SELECT (f).label FROM orders f",
+          "SELECT s.label FROM (SELECT * FROM orders) s", "SELECT by_body()",
+          "WITH labels AS (SELECT 1) SELECT labels.label FROM labels"})
+        EXPECT_TRUE(q.finds(sql, "read pii.customers")) << sql;
+    for (const auto* sql :
+         {"SELECT l.label FROM crm.labels l", "SELECT s.label FROM (SELECT 1 AS label) s",
+          "SELECT label FROM crm.labels", "SELECT label FROM crm.v_labels",
+          "SELECT o.id, o.ctid FROM orders o"})
+        EXPECT_FALSE(q.finds(sql, "read pii.customers")) << sql;
+    for (const auto* sql : {"SELECT ('SELECT 1'::text).ts_stat", "SELECT o.ts_stat FROM orders o",
+                            "SELECT by_code()", "SELECT runs_text('x')"})
+        EXPECT_TRUE(q.finds(sql, "opaque")) << sql;
+    // A temporary table of the name may have other columns.
+    EXPECT_FALSE(q.finds("SELECT labels.label FROM crm.labels", "read pii.customers"));
+    q.path = {"pg_temp_3", "pg_catalog", "crm"};
+    q.temporary = {"labels"};
+    q.path.emplace_back("public");
+    EXPECT_TRUE(q.finds("SELECT labels.label FROM labels", "read pii.customers"));
+}
+
+TEST(Catalog, AColumnOfTheNameIsNoCall) {
+    shop s;
+    s.table(public_schema, "plans", {"id", "ts_stat", "nextval"});
+    const auto q = about(s);
+    EXPECT_FALSE(q.finds("SELECT p.ts_stat, p.nextval FROM plans p", "opaque"));
+    EXPECT_TRUE(q.finds("SELECT o.nextval FROM orders o", "opaque"));
+}
+
+TEST(Catalog, AFunctionOfTheRowGetsAllItsColumns) {
+    shop s;
+    s.function(public_schema, "short", "sql", "SELECT 1");
+    s.r.functions.back().argument_types = {2'249};  // record
+    const auto q = about(s);
+    const auto all = [&](const std::string& sql) {
+        const auto found = q.ask(sql);
+        return std::ranges::any_of(found.facts->statements.at(0).relations, [](const auto& u) {
+            return u.schema == "pii" && u.columns.empty();
+        });
+    };
+    for (const auto* sql :
+         {"SELECT c.to_jsonb FROM pii.customers c", "SELECT c.short FROM pii.customers c",
+          "SELECT id FROM pii.customers c WHERE c.hstore IS NULL",
+          "SELECT (c).short FROM pii.customers c", "SELECT (c).to_json FROM pii.customers c",
+          "SELECT c.any_function FROM pii.customers c", "SELECT c FROM pii.customers c"})
+        EXPECT_TRUE(all(sql)) << sql;
+    for (const auto* sql :
+         {"SELECT c.name FROM pii.customers c", "SELECT (c).name FROM pii.customers c",
+          "SELECT o.any_function, c.name FROM pii.customers c, orders o"})
+        EXPECT_FALSE(all(sql)) << sql;
+}
+
 TEST(Catalog, DropTakesAlongViewsAndPolicies) {
     shop s;
     const oid view = s.view(pii, "shown", "SELECT id FROM public.orders");
