@@ -545,6 +545,20 @@ class resolver {
     std::unordered_set<std::string> late_seen_;
 };
 
+/// It takes back what was set since some point of time, SET LOCAL at least: another path holds.
+bool may_end_settings(const statement_facts& s) noexcept {
+    using control = statement_facts::transaction_control;
+    switch (s.transaction) {
+        case control::commit:
+        case control::rollback:
+        case control::rollback_to:
+        case control::prepare:
+            return true;
+        default:
+            return false;
+    }
+}
+
 }  // namespace
 
 resolution resolve(const facts& f, const snapshot& s, const session_names& names) {
@@ -563,7 +577,8 @@ resolution resolve(const facts& f, const snapshot& s, const session_names& names
         if (f.statements.size() == 1) break;
         now.temporary = nullptr;  // it may have dropped one
         // What one statement of a text changes holds for those behind it.
-        if (!resolved->statements.back().settings.empty()) now.path = nullptr;
+        if (!resolved->statements.back().settings.empty() || may_end_settings(one))
+            now.path = nullptr;
         if (!one.has(kind::ddl) && !one.has(kind::grant)) continue;
         if (now.own != &own && now.own != nullptr) own = *now.own;
         now.own_ddl = true;

@@ -475,6 +475,18 @@ TEST(Catalog, WritingThroughAViewOfTheSessionWritesItsTable) {
     EXPECT_FALSE(q.finds("DELETE FROM copied", "write pii.customers"));
 }
 
+TEST(Catalog, TheEndOfATransactionBringsBackAnotherPath) {
+    auto q = about({});
+    q.path = {"pg_catalog", "crm"};
+    for (const auto* first :
+         {"COMMIT", "ROLLBACK", "ROLLBACK TO s", "COMMIT AND CHAIN", "PREPARE TRANSACTION 'x'"})
+        EXPECT_TRUE(
+            q.finds(std::string{first} + "; SELECT id FROM customers", "read pii.customers"))
+            << first;
+    EXPECT_FALSE(q.finds("BEGIN; SELECT id FROM customers; COMMIT", "read pii.customers"));
+    EXPECT_FALSE(q.finds("SAVEPOINT s; SELECT id FROM customers", "read pii.customers"));
+}
+
 TEST(Catalog, ADotCallsAnyFunctionOfOneArgument) {
     shop s;
     s.function(public_schema, "label", "sql", "SELECT ssn FROM pii.customers");
