@@ -187,6 +187,10 @@ bool is_telling_attribute(std::string_view name) noexcept {
     }
 }
 
+bool is_of_sequences(std::string_view name) noexcept {
+    return name == "currval" || name == "nextval" || name == "setval";
+}
+
 bool shows_whole_row(std::string_view name) noexcept {
     return std::ranges::binary_search(row_readers, name);
 }

@@ -37,6 +37,8 @@ struct function_entry {
 
 /// `x.name` may run, read or change what the text does not tell, if it is a call of that function.
 [[nodiscard]] bool is_telling_attribute(std::string_view name) noexcept;
+/// nextval, setval, currval: whatever they are given, only a sequence is read or changed.
+[[nodiscard]] bool is_of_sequences(std::string_view name) noexcept;
 /// The server's functions that show a row that they get whole.
 [[nodiscard]] bool shows_whole_row(std::string_view name) noexcept;
 

@@ -170,6 +170,14 @@ TEST(sql_names, of_bodies_are_told_when_a_function_is_made) {
                     .has(kind::opaque));
 }
 
+TEST(sql_names, types_that_only_look_like_names_of_objects_are_told) {
+    check({
+        {"select 'a'::s.regevil = 'a', 'b'::regevil <> 'b'",
+         "op =; op <>; type s.regevil; type regevil"},
+        {"select 1 from pg_class where oid = 'pii.t'::regclass", "op ="},
+    });
+}
+
 TEST(sql_names, do_not_stop_the_sharing_of_facts) {
     for (const char* sql : {"select t.a from t where b = 'x' and c in (1)", "select a::s.code"})
         EXPECT_FALSE(analyse(sql, {})->literal_sensitive) << sql;
