@@ -47,6 +47,7 @@ class graph {
         std::vector<doubt> opaque;
         std::vector<std::string> schemas;
         bool changes_settings = false;
+        bool shows_settings = false;  ///< an UPDATE of such a view changes them
         bool literals_run_code = false;
     };
 
@@ -116,5 +117,9 @@ class graph {
 /// Why a relation of the server itself tells values of any table; null: it does not.
 [[nodiscard]] const char* reveals_any_table(std::string_view schema,
                                             std::string_view name) noexcept;
+/// Why it tells the text of other sessions' statements, whose literals may be anybody's; null: it
+/// does not. Of a function, or of a word of a body: that name may be it.
+[[nodiscard]] const char* shows_statements(const relation_use& u) noexcept;
+[[nodiscard]] const char* shows_statements(const function_use& f) noexcept;
 
 }  // namespace sallyport::policy::catalog

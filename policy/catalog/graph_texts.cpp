@@ -94,6 +94,9 @@ std::vector<graph::node> graph::nodes_named(late_name::of what, std::string_view
 void graph::add_relation_use(node from, const statement_facts& s, const relation_use& use,
                              const naming& names) {
     if (const char* why = reveals_any_table(use.schema, use.name)) opaque(from, why);
+    if (const char* why = shows_statements(use)) opaque(from, why);
+    if (use.name == "pg_settings" && (use.schema.empty() || is_server_schema(use.schema)))
+        own_[from].shows_settings = true;
     if (is_server_schema(use.schema)) return;
     for (const verb v : verbs_of(s, use)) {
         const auto add = [&](std::string_view schema) {
@@ -113,6 +116,10 @@ void graph::add_relation_use(node from, const statement_facts& s, const relation
 }
 
 void graph::add_named(node from, late_name::of what, const function_use& use, const naming& names) {
+    // Of the view of that name it is the source: there the columns tell.
+    const auto of = relation_of(from);
+    if (what == late_name::of::function && !(of && r_.relations[*of].name == use.name))
+        if (const char* why = shows_statements(use)) opaque(from, why);
     const auto add = [&](std::string_view schema) {
         for (const node to : nodes_named(what, schema, use.name, verb::read))
             own_[from].edges.push_back({to, false, false, false, {}, {}});
@@ -141,6 +148,7 @@ void graph::add_mention(node from, const function_use& m, const naming& names) {
             own_[from].edges.push_back({to, false, false, false, {}, {}});
     };
     if (const char* why = reveals_any_table(m.schema, m.name)) opaque(from, why);
+    if (const char* why = shows_statements(m)) opaque(from, why);
     if (!m.schema.empty()) {
         add(m.schema);
         return;

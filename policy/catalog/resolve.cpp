@@ -23,12 +23,6 @@ bool is_temporary(std::string_view schema) noexcept {
     return schema == "pg_temp" || schema.starts_with("pg_temp_");
 }
 
-/// The text of other sessions' statements: their literals may be anybody's.
-bool shows_statements(const relation_use& u) noexcept {
-    if (u.name != "pg_stat_activity" && u.name != "pg_stat_statements") return false;
-    return u.columns.empty() || std::ranges::find(u.columns, "query") != u.columns.end();
-}
-
 /// One statement on its way to its resolved form.
 class resolver {
   public:
@@ -117,7 +111,7 @@ class resolver {
 
     void relation(const relation_use& u) {
         if (const char* why = reveals_any_table(u.schema, u.name)) opaque(why);
-        if (shows_statements(u)) opaque(u.name + " shows statements of others, with their values");
+        if (const char* why = shows_statements(u)) opaque(why);
         const auto& rows = s_.source().relations;
         if (is_server_schema(u.schema)) return keep(u);
         if (u.name == "*") return whole_schema(u);
@@ -400,6 +394,7 @@ class resolver {
 
     void function(const function_use& f) {
         const auto& rows = s_.source().functions;
+        if (const char* why = shows_statements(f)) opaque(why);
         const auto found = meant(s_.functions(f.name), rows, f.schema, true);
         for (const index i : found)
             add(s_.of_function(i), call_place(i));
@@ -463,6 +458,7 @@ class resolver {
 
     void mention(const function_use& m) {
         if (const char* why = reveals_any_table(m.schema, m.name)) opaque(why);
+        if (const char* why = shows_statements(m)) opaque(why);
         any(m.schema, m.name, "code");
         if (names_.own != nullptr)
             if (const auto* own = names_.own->find(m.name)) inherit(*own, {});
