@@ -59,4 +59,23 @@ bool attribute_calls::shows_row_of(const attribute_use& a, const relation_use& u
     return !a.relation.empty() && !map_.relations(a.relation).empty() && !may_be_temporary(a);
 }
 
+bool drops_nothing(const statement_facts& s, const snapshot& map, const own_objects* own) {
+    const auto is_free = [&](const function_use& u) {
+        return map.functions(u.name).empty() && map.types(u.name).empty() &&
+               (own == nullptr || own->find(u.name) == nullptr);
+    };
+    const bool by_name = !s.functions.empty() || !s.types.empty();
+    return by_name && s.operators.empty() && std::ranges::all_of(s.functions, is_free) &&
+           std::ranges::all_of(s.types, is_free);
+}
+
+bool names_column(const statement_facts& s, const snapshot& map, std::string_view column) {
+    return std::ranges::any_of(s.relations, [&](const relation_use& u) {
+        return std::ranges::any_of(map.relations(u.name), [&](index i) {
+            return std::ranges::any_of(map.source().relations[i].columns,
+                                       [&](const column_row& c) { return c.name == column; });
+        });
+    });
+}
+
 }  // namespace sallyport::policy::catalog

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "policy/catalog/resolve.h"
@@ -26,5 +27,12 @@ class attribute_calls {
     const session_names* names_;
     std::vector<const attribute_use*> calls_;
 };
+
+/// DROP … IF EXISTS of functions or types whose names nothing has.
+[[nodiscard]] bool drops_nothing(const statement_facts& s, const snapshot& map,
+                                 const own_objects* own);
+/// A relation that the statement names has such a column.
+[[nodiscard]] bool names_column(const statement_facts& s, const snapshot& map,
+                                std::string_view column);
 
 }  // namespace sallyport::policy::catalog

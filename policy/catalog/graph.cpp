@@ -97,6 +97,12 @@ const char* shows_statements(const relation_use& u) noexcept {
     return query ? shows_statements(function_use{u.schema, u.name}) : nullptr;
 }
 
+bool stands_before(const std::vector<std::string>& path, std::string_view schema) noexcept {
+    // Where it is not written, pg_catalog comes first.
+    const auto servers = std::ranges::find(path, "pg_catalog");
+    return servers != path.end() && std::find(path.begin(), servers, schema) != servers;
+}
+
 std::vector<verb> verbs_of(const statement_facts& s, const relation_use& use) {
     const auto ends = [&](std::string_view text) {
         return std::string_view{use.place}.ends_with(text);
@@ -448,6 +454,9 @@ void graph::add_function(index i) {
         if (setting.starts_with("standard_conforming_strings=") && !setting.ends_with("=on"))
             opaque(n, "it reads strings in another way");
     }
+    for (const index t : s_.namesakes())
+        if (stands_before(names.path, s_.schema_of(r_.types[t])))
+            own_[n].edges.push_back({type_node(t), false, false, false, {}, {}});
     if (f.atomic) names = {naming::how::qualified, {}};
     for (const oid t : f.argument_types)
         add_type(n, t);

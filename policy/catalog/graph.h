@@ -117,6 +117,11 @@ class graph {
 /// Why a relation of the server itself tells values of any table; null: it does not.
 [[nodiscard]] const char* reveals_any_table(std::string_view schema,
                                             std::string_view name) noexcept;
+/// It takes back what was set since some point of time, SET LOCAL at least: another path holds.
+[[nodiscard]] bool may_end_settings(const statement_facts& s) noexcept;
+/// The schema stands in the path where it hides what pg_catalog has.
+[[nodiscard]] bool stands_before(const std::vector<std::string>& path,
+                                 std::string_view schema) noexcept;
 /// Why it tells the text of other sessions' statements, whose literals may be anybody's; null: it
 /// does not. Of a function, or of a word of a body: that name may be it.
 [[nodiscard]] const char* shows_statements(const relation_use& u) noexcept;

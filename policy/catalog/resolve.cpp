@@ -49,6 +49,7 @@ class resolver {
         if (in_.command == "alter domain" || in_.command == "alter type")
             for (const auto& t : in_.types)
                 columns_of_type(t);
+        namesakes();
         for (const auto& o : in_.operators)
             named(late_name::of::operator_, o.schema, o.name, "operator");
         for (const auto& m : in_.mentions)
@@ -70,6 +71,10 @@ class resolver {
             return std::ranges::find(in_.opaque_without_catalog, why) !=
                    in_.opaque_without_catalog.end();
         });
+        if (in_.command.starts_with("drop ") && !in_.opaque_without_catalog.empty() &&
+            !drops_nothing(in_, s_, names_.own))
+            for (const auto& why : in_.opaque_without_catalog)
+                opaque(why);
     }
 
     void opaque(std::string why) {
@@ -387,6 +392,25 @@ class resolver {
                     }
     }
 
+    /// Types that the path puts before the server's of the same name, which no facts list.
+    void namesakes() {
+        const bool runs = in_.has(kind::read) || in_.has(kind::write) || in_.has(kind::ddl) ||
+                          in_.has(kind::execute_code);
+        if (!runs) return;
+        for (const index t : s_.namesakes())
+            if (path_ == nullptr || stands_before(*path_, s_.schema_of(s_.source().types[t])))
+                namesake(t);
+    }
+
+    void namesake(index t) {
+        const auto& name = s_.source().types[t].name;
+        if (path_ == nullptr) whole_.path_matters = true;
+        add(s_.of_type(t), "type " + name);
+        // Constants were read as if their casts were the server's.
+        if (name == "text" || name == "varchar" || name == "unknown" || name.starts_with("reg"))
+            opaque("the type " + name + " may not be the server's");
+    }
+
     [[nodiscard]] std::string call_place(index f) const {
         const auto& row = s_.source().functions[f];
         return "function " + std::string{s_.schema_of(row)} + "." + row.name;
@@ -410,19 +434,10 @@ class resolver {
             inherit(*names_.own->find(f.name), {});
             return;
         }
-        if (f.schema.empty() && is_column(f.name)) return;
+        if (f.schema.empty() && names_column(in_, s_, f.name)) return;
         if (in_.has(kind::ddl) && in_.command.find("function") != std::string::npos) return;
         whole_.unknown_name = true;
         opaque("no function " + (f.schema.empty() ? "" : f.schema + ".") + f.name + " is known");
-    }
-
-    [[nodiscard]] bool is_column(std::string_view name) const {
-        return std::ranges::any_of(in_.relations, [&](const relation_use& u) {
-            return std::ranges::any_of(s_.relations(u.name), [&](index i) {
-                return std::ranges::any_of(s_.source().relations[i].columns,
-                                           [&](const column_row& c) { return c.name == name; });
-            });
-        });
     }
 
     void named(late_name::of what, std::string_view schema, std::string_view name,
@@ -540,20 +555,6 @@ class resolver {
     std::unordered_map<std::string, std::size_t> seen_;
     std::unordered_set<std::string> late_seen_;
 };
-
-/// It takes back what was set since some point of time, SET LOCAL at least: another path holds.
-bool may_end_settings(const statement_facts& s) noexcept {
-    using control = statement_facts::transaction_control;
-    switch (s.transaction) {
-        case control::commit:
-        case control::rollback:
-        case control::rollback_to:
-        case control::prepare:
-            return true;
-        default:
-            return false;
-    }
-}
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "policy/catalog/graph.h"
+#include "policy/sql/builtin_functions.h"
 
 namespace sallyport::policy::catalog {
 
@@ -45,6 +46,7 @@ void snapshot::index_rows() {
     for (index i = 0; i < size(rows_.types); ++i) {
         types_by_name_[rows_.types[i].name].push_back(i);
         types_by_oid_.emplace(rows_.types[i].id, i);
+        if (sql::is_builtin_type_name(rows_.types[i].name)) namesakes_.push_back(i);
     }
     for (index i = 0; i < size(rows_.operators); ++i)
         operators_by_name_[rows_.operators[i].name].push_back(i);

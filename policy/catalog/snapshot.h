@@ -94,6 +94,8 @@ class snapshot {
     /// Functions that DDL fires.
     [[nodiscard]] std::span<const index> event_triggers() const noexcept { return event_triggers_; }
     [[nodiscard]] std::span<const index> type_of(oid id) const noexcept;
+    /// Types whose names are those of the server's own, which a path may put before these.
+    [[nodiscard]] std::span<const index> namesakes() const noexcept { return namesakes_; }
     /// See reach::literals_run_code; false: that of nothing is set.
     [[nodiscard]] bool literals_run_code() const noexcept { return literals_run_code_; }
     /// A function of that name may be called with one argument, so by `a.b`.
@@ -135,6 +137,7 @@ class snapshot {
     by_name operators_by_name_;
     bool literals_run_code_ = false;
     std::vector<index> event_triggers_;
+    std::vector<index> namesakes_;
     std::unordered_map<oid, index> relations_by_oid_;
     std::unordered_map<oid, index> functions_by_oid_;
     std::unordered_map<oid, index> types_by_oid_;

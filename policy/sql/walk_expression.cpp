@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "policy/sql/builtin_functions.h"
 #include "policy/sql/functions_table.h"
 #include "policy/sql/walker.h"
 
@@ -86,6 +87,11 @@ bool is_identity_setting(std::string_view name) noexcept {
 
 bool is_reg_type(const PgQuery__TypeName* t) noexcept {
     return in_pg_catalog_or_bare(t) && std::ranges::binary_search(reg_types, last_name(t));
+}
+
+bool is_builtin_type_name(std::string_view name) noexcept {
+    return std::ranges::binary_search(builtin_types, name) ||
+           std::ranges::binary_search(reg_types, name) || name == "unknown";
 }
 
 bool is_builtin_type(const PgQuery__TypeName* t) noexcept {
