@@ -94,7 +94,7 @@ TEST(sql_names, attributes_are_told_with_the_relation_that_they_are_of) {
         // What the text shows to be a column is none.
         {"select s.a, s.b, s.count, s.d from (select a, 1 as b, count(*), c from t) s",
          "fn count; attr d"},
-        {"select s.a, s.b from (select 1, 2) s(a)", "attr s.b"},
+        {"select s.a, s.b from (select 1, 2) s(a)", "attr b"},
         {"select x.a, x.b from f() as x(a int)", "fn f; attr b"},
         // What is not certain is of no relation.
         {"with t as (select 1) select t.a from t", "attr a"},
