@@ -71,6 +71,16 @@ struct function_use {
     friend bool operator==(const function_use&, const function_use&) = default;
 };
 
+/// `a.b` or `(expression).b`, which may be a column, or a function called with what stands before
+/// the dot (`orders.label` is `label(orders)` when there is no such column).
+struct attribute_use {
+    std::string name;
+    /// The relation that stands before the dot; empty when the text alone does not tell.
+    std::string relation;
+    std::string schema;  ///< of that relation, as it is written
+    friend bool operator==(const attribute_use&, const attribute_use&) = default;
+};
+
 /// A setting that a statement changes: SET, RESET, SET LOCAL, set_config(literal, …), ALTER ROLE …
 /// SET.
 struct setting_change {
@@ -115,9 +125,8 @@ struct statement_facts {
     /// type's own class, which only a superuser can make: not listed.
     std::vector<function_use> operators;
     std::vector<function_use> types;
-    /// Last parts of `a.b` and `(expression).b`: columns, or functions of one row (`orders.label`
-    /// is `label(orders)` when there is no such column). Each once.
-    std::vector<std::string> attributes;
+    /// Those that the text itself does not show to be columns, each once.
+    std::vector<attribute_use> attributes;
     /// Names in a body of code (DO, CREATE FUNCTION …): perhaps of relations, functions or types,
     /// perhaps only variables. Only a catalog can tell.
     std::vector<function_use> mentions;
@@ -146,10 +155,13 @@ struct statement_facts {
             if (x == k) return true;
         return false;
     }
-    /// True if the text itself names code to run: a function, or an operator of some schema.
+    /// True if the text itself names code to run: a function, an operator of some schema, or an
+    /// attribute of what is no relation.
     [[nodiscard]] bool names_code() const noexcept {
         for (const auto& o : operators)
             if (!o.schema.empty() && o.schema != "pg_catalog") return true;
+        for (const auto& a : attributes)
+            if (a.relation.empty()) return true;
         return !functions.empty();
     }
 };

@@ -65,6 +65,13 @@ constexpr verb all_verbs[] = {verb::read,   verb::insert,   verb::update,
                               verb::remove, verb::truncate, verb::define};
 constexpr verb writes[] = {verb::insert, verb::update, verb::remove, verb::truncate};
 
+/// Compiled code of an extension that is known. What is written in SQL may name anything by the
+/// path of its caller, and ALTER EXTENSION … ADD makes a member of any function.
+bool is_trusted(const function_row& f) noexcept {
+    return (f.language == "c" || f.language == "internal") &&
+           std::ranges::binary_search(harmless_extensions, std::string_view{f.extension});
+}
+
 std::string dotted(std::string_view schema, std::string_view name) {
     return std::string{schema} + '.' + std::string{name};
 }
@@ -76,6 +83,24 @@ const char* reveals_any_table(std::string_view schema, std::string_view name) no
     if (!std::ranges::binary_search(revealing, name)) return nullptr;
     return name == "pg_largeobject" ? "pg_largeobject holds large objects of any table"
                                     : "statistics show values of any table";
+}
+
+const char* shows_statements(const function_use& f) noexcept {
+    if (f.name == "pg_stat_activity") return "pg_stat_activity shows statements of others";
+    if (f.name == "pg_stat_statements") return "pg_stat_statements shows statements of others";
+    return nullptr;
+}
+
+const char* shows_statements(const relation_use& u) noexcept {
+    const bool query =
+        u.columns.empty() || std::ranges::find(u.columns, "query") != u.columns.end();
+    return query ? shows_statements(function_use{u.schema, u.name}) : nullptr;
+}
+
+bool stands_before(const std::vector<std::string>& path, std::string_view schema) noexcept {
+    // Where it is not written, pg_catalog comes first.
+    const auto servers = std::ranges::find(path, "pg_catalog");
+    return servers != path.end() && std::find(path.begin(), servers, schema) != servers;
 }
 
 std::vector<verb> verbs_of(const statement_facts& s, const relation_use& use) {
@@ -236,6 +261,7 @@ void graph::add_view(index i) {
         auto& to = own_[relation_node(i, v)];
         to = own_[reading];
         if (r.kind == 'm' || v == verb::define) continue;
+        if (v == verb::update && to.shows_settings) to.changes_settings = true;
         for (const auto& e : edges)
             if (e.to < functions_)
                 to.edges.push_back(
@@ -424,7 +450,13 @@ void graph::add_function(index i) {
             names = {naming::how::fixed, path_schemas(std::string_view{setting}.substr(12))};
             own_[n].schemas = names.path;
         }
+        // Its strings, and those of what it calls, end elsewhere than they seem to.
+        if (setting.starts_with("standard_conforming_strings=") && !setting.ends_with("=on"))
+            opaque(n, "it reads strings in another way");
     }
+    for (const index t : s_.namesakes())
+        if (stands_before(names.path, s_.schema_of(r_.types[t])))
+            own_[n].edges.push_back({type_node(t), false, false, false, {}, {}});
     if (f.atomic) names = {naming::how::qualified, {}};
     for (const oid t : f.argument_types)
         add_type(n, t);
@@ -432,7 +464,7 @@ void graph::add_function(index i) {
     if (!f.defaults.empty()) add_text(n, "SELECT " + f.defaults, {naming::how::qualified, {}});
     if (!f.unreadable.empty()) opaque(n, "it cannot be read: " + f.unreadable);
     if (f.kind == 'a') return;  // its parts are functions of their own
-    if (std::ranges::binary_search(harmless_extensions, std::string_view{f.extension})) return;
+    if (is_trusted(f)) return;
     if (f.language == "sql" && f.atomic) {
         // A body of this form stands in no other statement.
         add_text(n, "CREATE FUNCTION f() RETURNS int LANGUAGE sql " + f.source, names);
@@ -460,11 +492,12 @@ void graph::add_types() {
                 at != s_.relations_by_oid_.end())
                 for (const auto& c : r_.relations[at->second].columns)
                     add_type(n, c.type);
-        if (std::ranges::binary_search(harmless_extensions, std::string_view{t.extension}))
-            continue;
         if (!t.unreadable.empty()) opaque(n, "it cannot be read: " + t.unreadable);
-        for (const oid f : t.functions)
-            add_call(n, f);
+        for (const oid f : t.functions) {
+            const auto at = s_.functions_by_oid_.find(f);
+            if (at != s_.functions_by_oid_.end() && !is_trusted(r_.functions[at->second]))
+                add_call(n, f);
+        }
         for (const auto& e : t.expressions)
             add_text(n, "SELECT " + e, {naming::how::qualified, {}});
         own_[n].literals_run_code = runs_code(n);

@@ -47,6 +47,7 @@ class graph {
         std::vector<doubt> opaque;
         std::vector<std::string> schemas;
         bool changes_settings = false;
+        bool shows_settings = false;  ///< an UPDATE of such a view changes them
         bool literals_run_code = false;
     };
 
@@ -88,6 +89,7 @@ class graph {
                           const naming& names);
     void add_mention(node from, const function_use& m, const naming& names);
     void add_named(node from, late_name::of what, const function_use& use, const naming& names);
+    void add_attribute(node from, const attribute_use& a, const naming& names);
     void add_code(node from, std::string_view body, const naming& names);
     void add_type(node from, oid type);
     void add_call(node from, oid function);
@@ -115,5 +117,14 @@ class graph {
 /// Why a relation of the server itself tells values of any table; null: it does not.
 [[nodiscard]] const char* reveals_any_table(std::string_view schema,
                                             std::string_view name) noexcept;
+/// It takes back what was set since some point of time, SET LOCAL at least: another path holds.
+[[nodiscard]] bool may_end_settings(const statement_facts& s) noexcept;
+/// The schema stands in the path where it hides what pg_catalog has.
+[[nodiscard]] bool stands_before(const std::vector<std::string>& path,
+                                 std::string_view schema) noexcept;
+/// Why it tells the text of other sessions' statements, whose literals may be anybody's; null: it
+/// does not. Of a function, or of a word of a body: that name may be it.
+[[nodiscard]] const char* shows_statements(const relation_use& u) noexcept;
+[[nodiscard]] const char* shows_statements(const function_use& f) noexcept;
 
 }  // namespace sallyport::policy::catalog

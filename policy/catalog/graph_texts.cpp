@@ -1,8 +1,10 @@
 #include <algorithm>
 
+#include "policy/catalog/attributes.h"
 #include "policy/catalog/graph.h"
 #include "policy/sql/analyse.h"
 #include "policy/sql/code.h"
+#include "policy/sql/functions_table.h"
 
 /// What the texts in a catalog name: definitions of views, bodies of functions, expressions.
 namespace sallyport::policy::catalog {
@@ -41,24 +43,20 @@ void graph::add_code(node from, std::string_view body, const naming& names) {
 }
 
 void graph::add_facts(node from, const statement_facts& s, const naming& names) {
-    // `t.label` may be label(t), which gets the whole row.
-    const bool whole_rows = std::ranges::any_of(s.attributes, [&](const auto& a) {
-        return std::ranges::any_of(s_.functions(a), [&](index f) { return s_.takes_a_row(f); });
-    });
-    for (auto use : s.relations) {
-        if (whole_rows && use.how == access::read) use.columns.clear();
-        add_relation_use(from, s, use, names);
-    }
+    const attribute_calls dots{s, s_, nullptr};
+    // The server writes a call as a call.
+    const bool written = names.mode == naming::how::qualified;
+    for (const auto& use : s.relations)
+        add_relation_use(from, s, written ? use : dots.widened(use), names);
+    if (!written)
+        for (const auto* a : dots.calls())
+            add_attribute(from, *a, names);
     for (const auto& f : s.functions)
         add_named(from, late_name::of::function, f, names);
     for (const auto& o : s.operators)
         add_named(from, late_name::of::operator_, o, names);
     for (const auto& t : s.types)
         add_named(from, late_name::of::type, t, names);
-    for (const auto& a : s.attributes)
-        for (const index f : s_.functions(a))
-            if (s_.takes_a_row(f))
-                own_[from].edges.push_back({function_node(f), false, false, false, {}, {}});
     for (const auto& m : s.mentions)
         add_mention(from, m, names);
     for (const auto& why : s.opaque_reasons)
@@ -96,6 +94,9 @@ std::vector<graph::node> graph::nodes_named(late_name::of what, std::string_view
 void graph::add_relation_use(node from, const statement_facts& s, const relation_use& use,
                              const naming& names) {
     if (const char* why = reveals_any_table(use.schema, use.name)) opaque(from, why);
+    if (const char* why = shows_statements(use)) opaque(from, why);
+    if (use.name == "pg_settings" && (use.schema.empty() || is_server_schema(use.schema)))
+        own_[from].shows_settings = true;
     if (is_server_schema(use.schema)) return;
     for (const verb v : verbs_of(s, use)) {
         const auto add = [&](std::string_view schema) {
@@ -115,6 +116,10 @@ void graph::add_relation_use(node from, const statement_facts& s, const relation
 }
 
 void graph::add_named(node from, late_name::of what, const function_use& use, const naming& names) {
+    // Of the view of that name it is the source: there the columns tell.
+    const auto of = relation_of(from);
+    if (what == late_name::of::function && !(of && r_.relations[*of].name == use.name))
+        if (const char* why = shows_statements(use)) opaque(from, why);
     const auto add = [&](std::string_view schema) {
         for (const node to : nodes_named(what, schema, use.name, verb::read))
             own_[from].edges.push_back({to, false, false, false, {}, {}});
@@ -129,12 +134,21 @@ void graph::add_named(node from, late_name::of what, const function_use& use, co
     }
 }
 
+/// `a.b` that may be b(a), a call or a cast.
+void graph::add_attribute(node from, const attribute_use& a, const naming& names) {
+    if (sql::is_telling_attribute(a.name)) opaque(from, a.name + " may be called by a dot");
+    if (s_.has_function_of_one(a.name))
+        add_named(from, late_name::of::function, {"", a.name}, names);
+    if (!s_.types(a.name).empty()) add_named(from, late_name::of::type, {"", a.name}, names);
+}
+
 void graph::add_mention(node from, const function_use& m, const naming& names) {
     const auto add = [&](std::string_view schema) {
         for (const node to : nodes_named(late_name::of::any, schema, m.name, verb::read))
             own_[from].edges.push_back({to, false, false, false, {}, {}});
     };
     if (const char* why = reveals_any_table(m.schema, m.name)) opaque(from, why);
+    if (const char* why = shows_statements(m)) opaque(from, why);
     if (!m.schema.empty()) {
         add(m.schema);
         return;

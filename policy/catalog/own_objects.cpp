@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <string>
 
+#include "policy/catalog/graph.h"
 #include "policy/catalog/resolve.h"
 
 /// What a session knows of its own names.
@@ -30,6 +31,19 @@ const statement_facts* own_objects::find(std::string_view name) const {
     if (by_name_.empty()) return nullptr;
     const auto at = by_name_.find(std::string{name});
     return at == by_name_.end() ? nullptr : &at->second;
+}
+
+bool may_end_settings(const statement_facts& s) noexcept {
+    using control = statement_facts::transaction_control;
+    switch (s.transaction) {
+        case control::commit:
+        case control::rollback:
+        case control::rollback_to:
+        case control::prepare:
+            return true;
+        default:
+            return false;
+    }
 }
 
 bool changes_path(const facts& resolved) noexcept {

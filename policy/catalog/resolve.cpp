@@ -5,7 +5,9 @@
 #include <unordered_set>
 #include <utility>
 
+#include "policy/catalog/attributes.h"
 #include "policy/catalog/graph.h"
+#include "policy/sql/functions_table.h"
 
 namespace sallyport::policy::catalog {
 
@@ -19,12 +21,6 @@ bool is_server_schema(std::string_view schema) noexcept {
 }
 bool is_temporary(std::string_view schema) noexcept {
     return schema == "pg_temp" || schema.starts_with("pg_temp_");
-}
-
-/// The text of other sessions' statements: their literals may be anybody's.
-bool shows_statements(const relation_use& u) noexcept {
-    if (u.name != "pg_stat_activity" && u.name != "pg_stat_statements") return false;
-    return u.columns.empty() || std::ranges::find(u.columns, "query") != u.columns.end();
 }
 
 /// One statement on its way to its resolved form.
@@ -41,8 +37,11 @@ class resolver {
         const bool known_path = names_.path != nullptr;
         // What the statement itself may change holds for its own later parts.
         path_ = known_path && in_.settings.empty() ? names_.path : nullptr;
+        const attribute_calls dots{in_, s_, &names_};
         for (const auto& u : in_.relations)
-            relation(u);
+            relation(dots.widened(u));
+        for (const auto* a : dots.calls())
+            attribute(*a);
         for (const auto& f : in_.functions)
             function(f);
         for (const auto& t : in_.types)
@@ -50,14 +49,9 @@ class resolver {
         if (in_.command == "alter domain" || in_.command == "alter type")
             for (const auto& t : in_.types)
                 columns_of_type(t);
+        namesakes();
         for (const auto& o : in_.operators)
             named(late_name::of::operator_, o.schema, o.name, "operator");
-        for (const auto& a : in_.attributes)
-            for (const index f : s_.functions(a))
-                if (s_.takes_a_row(f)) {
-                    add(s_.of_function(f), call_place(f));
-                    takes_rows(f);
-                }
         for (const auto& m : in_.mentions)
             mention(m);
         for (const auto& p : parameter_types_)
@@ -77,6 +71,10 @@ class resolver {
             return std::ranges::find(in_.opaque_without_catalog, why) !=
                    in_.opaque_without_catalog.end();
         });
+        if (in_.command.starts_with("drop ") && !in_.opaque_without_catalog.empty() &&
+            !drops_nothing(in_, s_, names_.own))
+            for (const auto& why : in_.opaque_without_catalog)
+                opaque(why);
     }
 
     void opaque(std::string why) {
@@ -118,7 +116,7 @@ class resolver {
 
     void relation(const relation_use& u) {
         if (const char* why = reveals_any_table(u.schema, u.name)) opaque(why);
-        if (shows_statements(u)) opaque(u.name + " shows statements of others, with their values");
+        if (const char* why = shows_statements(u)) opaque(why);
         const auto& rows = s_.source().relations;
         if (is_server_schema(u.schema)) return keep(u);
         if (u.name == "*") return whole_schema(u);
@@ -367,16 +365,14 @@ class resolver {
         if (!told) out_.settings.push_back({});
     }
 
-    /// A function of a row gets all its columns.
-    void takes_rows(index f) {
-        const auto& types = s_.source().functions[f].argument_types;
-        for (auto& u : out_.relations)
-            for (const index i : s_.relations(u.name)) {
-                const auto& row = s_.source().relations[i];
-                if (s_.schema_of(row) == u.schema &&
-                    std::ranges::find(types, row.row_type) != types.end())
-                    u.columns.clear();
-            }
+    /// `a.b` that may be b(a), a call or a cast.
+    void attribute(const attribute_use& a) {
+        const std::string place = "." + a.name;
+        if (sql::is_telling_attribute(a.name)) opaque(a.name + " may be called by a dot");
+        if (s_.has_function_of_one(a.name)) named(late_name::of::function, "", a.name, place);
+        named(late_name::of::type, "", a.name, place);
+        const auto* own = names_.own == nullptr ? nullptr : names_.own->find(a.name);
+        if (own != nullptr) inherit(*own, {});
     }
 
     /// ALTER DOMAIN looks through every column of the domain; ALTER TYPE changes what those of an
@@ -396,6 +392,25 @@ class resolver {
                     }
     }
 
+    /// Types that the path puts before the server's of the same name, which no facts list.
+    void namesakes() {
+        const bool runs = in_.has(kind::read) || in_.has(kind::write) || in_.has(kind::ddl) ||
+                          in_.has(kind::execute_code);
+        if (!runs) return;
+        for (const index t : s_.namesakes())
+            if (path_ == nullptr || stands_before(*path_, s_.schema_of(s_.source().types[t])))
+                namesake(t);
+    }
+
+    void namesake(index t) {
+        const auto& name = s_.source().types[t].name;
+        if (path_ == nullptr) whole_.path_matters = true;
+        add(s_.of_type(t), "type " + name);
+        // Constants were read as if their casts were the server's.
+        if (name == "text" || name == "varchar" || name == "unknown" || name.starts_with("reg"))
+            opaque("the type " + name + " may not be the server's");
+    }
+
     [[nodiscard]] std::string call_place(index f) const {
         const auto& row = s_.source().functions[f];
         return "function " + std::string{s_.schema_of(row)} + "." + row.name;
@@ -403,6 +418,7 @@ class resolver {
 
     void function(const function_use& f) {
         const auto& rows = s_.source().functions;
+        if (const char* why = shows_statements(f)) opaque(why);
         const auto found = meant(s_.functions(f.name), rows, f.schema, true);
         for (const index i : found)
             add(s_.of_function(i), call_place(i));
@@ -418,19 +434,10 @@ class resolver {
             inherit(*names_.own->find(f.name), {});
             return;
         }
-        if (f.schema.empty() && is_column(f.name)) return;
+        if (f.schema.empty() && names_column(in_, s_, f.name)) return;
         if (in_.has(kind::ddl) && in_.command.find("function") != std::string::npos) return;
         whole_.unknown_name = true;
         opaque("no function " + (f.schema.empty() ? "" : f.schema + ".") + f.name + " is known");
-    }
-
-    [[nodiscard]] bool is_column(std::string_view name) const {
-        return std::ranges::any_of(in_.relations, [&](const relation_use& u) {
-            return std::ranges::any_of(s_.relations(u.name), [&](index i) {
-                return std::ranges::any_of(s_.source().relations[i].columns,
-                                           [&](const column_row& c) { return c.name == name; });
-            });
-        });
     }
 
     void named(late_name::of what, std::string_view schema, std::string_view name,
@@ -466,6 +473,7 @@ class resolver {
 
     void mention(const function_use& m) {
         if (const char* why = reveals_any_table(m.schema, m.name)) opaque(why);
+        if (const char* why = shows_statements(m)) opaque(why);
         any(m.schema, m.name, "code");
         if (names_.own != nullptr)
             if (const auto* own = names_.own->find(m.name)) inherit(*own, {});
@@ -566,7 +574,8 @@ resolution resolve(const facts& f, const snapshot& s, const session_names& names
         if (f.statements.size() == 1) break;
         now.temporary = nullptr;  // it may have dropped one
         // What one statement of a text changes holds for those behind it.
-        if (!resolved->statements.back().settings.empty()) now.path = nullptr;
+        if (!resolved->statements.back().settings.empty() || may_end_settings(one))
+            now.path = nullptr;
         if (!one.has(kind::ddl) && !one.has(kind::grant)) continue;
         if (now.own != &own && now.own != nullptr) own = *now.own;
         now.own_ddl = true;

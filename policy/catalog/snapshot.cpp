@@ -1,10 +1,10 @@
 #include "policy/catalog/snapshot.h"
 
 #include <algorithm>
-#include <unordered_set>
 #include <utility>
 
 #include "policy/catalog/graph.h"
+#include "policy/sql/builtin_functions.h"
 
 namespace sallyport::policy::catalog {
 
@@ -46,6 +46,7 @@ void snapshot::index_rows() {
     for (index i = 0; i < size(rows_.types); ++i) {
         types_by_name_[rows_.types[i].name].push_back(i);
         types_by_oid_.emplace(rows_.types[i].id, i);
+        if (sql::is_builtin_type_name(rows_.types[i].name)) namesakes_.push_back(i);
     }
     for (index i = 0; i < size(rows_.operators); ++i)
         operators_by_name_[rows_.operators[i].name].push_back(i);
@@ -54,15 +55,6 @@ void snapshot::index_rows() {
         if (t.relation == 0)
             if (const auto at = functions_by_oid_.find(t.function); at != functions_by_oid_.end())
                 event_triggers_.push_back(at->second);
-    std::unordered_set<oid> row_types;
-    for (const auto& r : rows_.relations)
-        if (r.row_type != 0) row_types.insert(r.row_type);
-    for (const auto& t : rows_.types)
-        if (t.kind == 'c') row_types.insert(t.id);
-    takes_a_row_.resize(rows_.functions.size());
-    for (index i = 0; i < size(rows_.functions); ++i)
-        takes_a_row_[i] = std::ranges::any_of(rows_.functions[i].argument_types,
-                                              [&](oid t) { return row_types.contains(t); });
 }
 
 // A table that was renamed or moved is the table that it was, as long as its oid lives.
@@ -141,8 +133,22 @@ const reach& snapshot::of_operator(index i) const noexcept {
     return operator_reach_[i];
 }
 
-bool snapshot::takes_a_row(index function) const noexcept {
-    return takes_a_row_[function];
+bool snapshot::has_function_of_one(std::string_view name) const noexcept {
+    return std::ranges::any_of(
+        functions(name), [this](index f) { return !rows_.functions[f].argument_types.empty(); });
+}
+
+bool snapshot::has_column(std::string_view schema, std::string_view relation,
+                          std::string_view column) const noexcept {
+    bool found = false;
+    for (const index i : relations(relation)) {
+        const auto& r = rows_.relations[i];
+        if (!schema.empty() && schema_of(r) != schema) continue;
+        if (std::ranges::find(r.columns, column, &column_row::name) == r.columns.end())
+            return false;
+        found = true;
+    }
+    return found;
 }
 
 std::span<const std::string> snapshot::made_of(index relation,

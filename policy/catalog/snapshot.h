@@ -94,10 +94,15 @@ class snapshot {
     /// Functions that DDL fires.
     [[nodiscard]] std::span<const index> event_triggers() const noexcept { return event_triggers_; }
     [[nodiscard]] std::span<const index> type_of(oid id) const noexcept;
+    /// Types whose names are those of the server's own, which a path may put before these.
+    [[nodiscard]] std::span<const index> namesakes() const noexcept { return namesakes_; }
     /// See reach::literals_run_code; false: that of nothing is set.
     [[nodiscard]] bool literals_run_code() const noexcept { return literals_run_code_; }
-    /// `a.b` may call it: it takes one row.
-    [[nodiscard]] bool takes_a_row(index function) const noexcept;
+    /// A function of that name may be called with one argument, so by `a.b`.
+    [[nodiscard]] bool has_function_of_one(std::string_view name) const noexcept;
+    /// Every relation of that name (and schema, unless "") has the column, and there is one.
+    [[nodiscard]] bool has_column(std::string_view schema, std::string_view relation,
+                                  std::string_view column) const noexcept;
     /// Columns that a generated column of the relation is made of; empty: it is none.
     [[nodiscard]] std::span<const std::string> made_of(index relation,
                                                        std::string_view column) const noexcept;
@@ -130,9 +135,9 @@ class snapshot {
     by_name functions_by_name_;
     by_name types_by_name_;
     by_name operators_by_name_;
-    std::vector<bool> takes_a_row_;  // by function
     bool literals_run_code_ = false;
     std::vector<index> event_triggers_;
+    std::vector<index> namesakes_;
     std::unordered_map<oid, index> relations_by_oid_;
     std::unordered_map<oid, index> functions_by_oid_;
     std::unordered_map<oid, index> types_by_oid_;

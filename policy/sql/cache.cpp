@@ -73,7 +73,7 @@ std::size_t memory_bytes(const statement_facts& s) noexcept {
         for (const auto& f : *uses)
             n += heap_bytes(f.schema) + heap_bytes(f.name);
     for (const auto& a : s.attributes)
-        n += heap_bytes(a);
+        n += heap_bytes(a.name) + heap_bytes(a.relation) + heap_bytes(a.schema);
     for (const auto& x : s.settings)
         n += heap_bytes(x.name) + heap_bytes(x.value);
     for (const auto& r : s.opaque_reasons)

@@ -159,7 +159,8 @@ class reader {
             const bool of_schema =
                 at_ >= 2 && words_[at_ - 1].raw == "." && is_name(words_[at_ - 2]);
             use(out_.operators, seen_operators_,
-                of_schema ? std::string_view{words_[at_ - 2].name} : std::string_view{}, w.raw);
+                of_schema ? std::string_view{words_[at_ - 2].name} : std::string_view{},
+                w.raw == "!=" ? "<>" : w.raw);
             return;
         }
         if (w.raw == "::" && ahead(1).name.starts_with("reg") && at_ > 0) {
@@ -172,7 +173,10 @@ class reader {
             use(out_.mentions, seen_, w.name, ahead(2).name);
         if (w.kind == token_kind::word) keyword(w);
         if (w.name.starts_with("reg") && ahead(1).kind == token_kind::string) relation_in(ahead(1));
-        if (ahead(1).raw == "(") called(w);
+        if (ahead(1).raw == "(")
+            called(w);
+        else if (at_ > 0 && words_[at_ - 1].raw == "." && is_telling_attribute(w.name))
+            opaque(w.name + " by a dot in a body of code");
     }
 
     void keyword(const word& w) {
@@ -180,6 +184,7 @@ class reader {
         for (const auto& [name, op] : spelled_operators)
             if (w.name == name) use(out_.operators, seen_operators_, {}, op);
         if (w.name == "reset" || w.name == "discard") out_.changes_settings = true;
+        if (w.name == "update" && is_pg_settings(1)) out_.changes_settings = true;
         if (w.name == "set" && setting(ahead(1).name)) out_.changes_settings = true;
         if (w.name == "copy" && (is_name(ahead(1)) || ahead(1).raw == "("))
             opaque("COPY in a body of code");
@@ -191,6 +196,14 @@ class reader {
         if (w.name == "grant" && grants_a_role()) opaque("GRANT of a role in a body of code");
         if (w.name == "load" && ahead(1).kind == token_kind::string)
             opaque("LOAD in a body of code");
+    }
+
+    /// Its rule turns an UPDATE into set_config.
+    [[nodiscard]] bool is_pg_settings(std::size_t n) const noexcept {
+        if (ahead(n).name == "only") ++n;
+        if (ahead(n).raw == "(") ++n;
+        if (ahead(n).name == "pg_catalog" && ahead(n + 1).raw == ".") n += 2;
+        return ahead(n).name == "pg_settings";
     }
 
     static bool setting(const std::string& name) noexcept {
@@ -248,6 +261,7 @@ class reader {
             case function_role::harmless_name:
             case function_role::notifies:
             case function_role::maintains:
+            case function_role::schedules:
                 return;
             case function_role::sets_config:
                 out_.changes_settings = true;
@@ -255,14 +269,30 @@ class reader {
             case function_role::names_relation:
             case function_role::reads_relation:
             case function_role::writes_relation:
-                if (e->arguments == 1 && ahead(2).kind == token_kind::string) {
-                    relation_in(ahead(2));
-                    return;
-                }
+                if (e->arguments == 1 && is_whole_name(2)) return relation_in(ahead(2));
+                if (is_of_sequences(w.name) && is_own_sequence(2)) return relation_in(ahead(4));
                 [[fallthrough]];
             default:
                 opaque(w.name + " in a body of code");
         }
+    }
+
+    /// An argument that is one string, at most with a cast that leaves it the same name.
+    [[nodiscard]] bool is_whole_name(std::size_t n) const noexcept {
+        if (ahead(n).kind != token_kind::string) return false;
+        ++n;
+        while (ahead(n).raw == "::" &&
+               (ahead(n + 1).name == "regclass" || ahead(n + 1).name == "text"))
+            n += 2;
+        return ahead(n).raw == "," || ahead(n).raw == ")";
+    }
+
+    /// pg_get_serial_sequence('table', 'column') as an argument.
+    [[nodiscard]] bool is_own_sequence(std::size_t n) const noexcept {
+        return ahead(n).name == "pg_get_serial_sequence" && ahead(n + 1).raw == "(" &&
+               is_whole_name(n + 2) && ahead(n + 3).raw == "," &&
+               ahead(n + 4).kind == token_kind::string && ahead(n + 5).raw == ")" &&
+               (ahead(n + 6).raw == "," || ahead(n + 6).raw == ")");
     }
 
     void relation_in(const word& w) {

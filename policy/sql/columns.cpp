@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "policy/facts.h"
+#include "policy/sql/functions_table.h"
 #include "policy/sql/identifier.h"
 
 /// The server's rules for names of columns, without its catalog: levels of queries, each with the
@@ -54,6 +55,8 @@ struct item {
     bool hidden = false;
     bool all = false;  // columns of the table
     name_list columns = {};
+    const PgQuery__Node* source = nullptr;  // of a subquery or a function
+    const PgQuery__Alias* alias = nullptr;
 };
 
 /// One query: the items whose columns can be seen in it, and what surrounds it.
@@ -66,6 +69,50 @@ struct level {
     /// of an outer level although an item has it.
     bool in_from = false;
 };
+
+/// The name that the server gives a target, where that is plain.
+std::string_view output_name(const PgQuery__Node* n) {
+    if (n->node_case != PG_QUERY__NODE__NODE_RES_TARGET) return {};
+    const PgQuery__ResTarget& t = *n->res_target;
+    if (t.name != nullptr && *t.name != '\0') return cut(t.name);
+    if (t.val == nullptr) return {};
+    if (t.val->node_case == PG_QUERY__NODE__NODE_COLUMN_REF) {
+        const PgQuery__ColumnRef& c = *t.val->column_ref;
+        return c.n_fields == 0 ? std::string_view{} : cut(string_of(c.fields[c.n_fields - 1]));
+    }
+    if (t.val->node_case == PG_QUERY__NODE__NODE_FUNC_CALL) {
+        const PgQuery__FuncCall& f = *t.val->func_call;
+        return f.n_funcname == 0 ? std::string_view{}
+                                 : cut(string_of(f.funcname[f.n_funcname - 1]));
+    }
+    return {};
+}
+
+bool has_output(const PgQuery__SelectStmt* s, std::string_view name) {
+    while (s != nullptr && s->op != PG_QUERY__SET_OPERATION__SETOP_NONE)
+        s = s->larg;
+    return s != nullptr &&
+           std::any_of(s->target_list, s->target_list + s->n_target_list,
+                       [&](const PgQuery__Node* n) { return output_name(n) == name; });
+}
+
+/// The text gives the item a column of that name.
+bool says(const item& i, std::string_view column) {
+    const auto is = [&](const PgQuery__Node* n) { return cut(string_of(n)) == column; };
+    if (i.alias != nullptr && i.alias->n_colnames > 0)
+        return std::any_of(i.alias->colnames, i.alias->colnames + i.alias->n_colnames, is);
+    if (i.source == nullptr) return false;
+    if (i.source->node_case == PG_QUERY__NODE__NODE_RANGE_FUNCTION) {
+        const PgQuery__RangeFunction& f = *i.source->range_function;
+        return std::any_of(f.coldeflist, f.coldeflist + f.n_coldeflist, [&](const auto* n) {
+            return n->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF &&
+                   cut(n->column_def->colname) == column;
+        });
+    }
+    const PgQuery__Node* q = i.source->range_subselect->subquery;
+    return q != nullptr && q->node_case == PG_QUERY__NODE__NODE_SELECT_STMT &&
+           has_output(q->select_stmt, column);
+}
 
 std::vector<std::string> strings(const name_list& a, const name_list* b) {
     std::vector<std::string> out{a.order.begin(), a.order.end()};
@@ -118,6 +165,11 @@ class column_pass {
                 return merge(as<PgQuery__MergeStmt>(m));
             case PG_QUERY__NODE__NODE_COLUMN_REF:
                 return column(as<PgQuery__ColumnRef>(m));
+            case PG_QUERY__NODE__NODE_A_INDIRECTION: {
+                const auto& i = as<PgQuery__AIndirection>(m);
+                if (!row_attribute(i)) return members(m);
+                return nodes(i.n_indirection, i.indirection);
+            }
             case PG_QUERY__NODE__NODE_SUB_LINK:
                 return sub_link(as<PgQuery__SubLink>(m));
             case PG_QUERY__NODE__NODE_RANGE_SUBSELECT: {
@@ -281,9 +333,9 @@ class column_pass {
             case PG_QUERY__NODE__NODE_RANGE_TABLE_SAMPLE:
                 return collect(n->range_table_sample->relation, hidden);
             case PG_QUERY__NODE__NODE_RANGE_SUBSELECT:
-                return other(n->range_subselect->alias, hidden);
+                return other(n->range_subselect->alias, hidden, n);
             case PG_QUERY__NODE__NODE_RANGE_FUNCTION:
-                return other(n->range_function->alias, hidden);
+                return other(n->range_function->alias, hidden, n);
             case PG_QUERY__NODE__NODE_RANGE_TABLE_FUNC:
                 return other(n->range_table_func->alias, hidden);
             case PG_QUERY__NODE__NODE_JOIN_EXPR:
@@ -299,11 +351,16 @@ class column_pass {
                .hidden = hidden};
         // New names for its columns, which the text does not connect with the old ones.
         i.all = rv.alias != nullptr && rv.alias->n_colnames > 0;
+        i.alias = rv.alias;
         add(std::move(i));
     }
 
-    void other(const PgQuery__Alias* alias, bool hidden) {
-        if (alias != nullptr) add({.name = cut(alias->aliasname), .hidden = hidden});
+    void other(const PgQuery__Alias* alias, bool hidden, const PgQuery__Node* source = nullptr) {
+        if (alias != nullptr)
+            add({.name = cut(alias->aliasname),
+                 .hidden = hidden,
+                 .source = source,
+                 .alias = alias});
     }
 
     void join(const PgQuery__JoinExpr& j, bool hidden) {
@@ -369,15 +426,51 @@ class column_pass {
         const std::string_view name = cut(fields[fields.size() - 2]);
         const std::string_view schema =
             fields.size() > 2 ? cut(fields[fields.size() - 3]) : std::string_view{};
+        const std::string_view shown = shows_whole_row(last) ? std::string_view{} : last;
+        std::size_t candidates = 0;
         for (level* l = current_; l != nullptr && !full_; l = l->outer) {
             bool found = false;
             named(*l, name, [&](item& i) {
                 if (!schema.empty() && !may_be_of(i, schema)) return;
-                mention(*l, i, last);
+                mention(*l, i, shown);
+                if (++candidates == 1) of_item(ref, *l, i, last);
                 found = found || (schema.empty() && !i.hidden);
             });
-            if (found && !l->in_from) return;
+            if (found && !l->in_from) break;
         }
+        if (candidates < 2 && !full_) return;
+        out_.owners_.erase(&ref);
+        out_.certain_.erase(&ref);
+    }
+
+    /// Notes what is known of `a.b` when a is the item.
+    void of_item(const PgQuery__ColumnRef& ref, const level& l, const item& i,
+                 std::string_view column) {
+        if (column.empty()) return;
+        if (i.source != nullptr) step(16);
+        const item& base =
+            i.table == nullptr && i.name == "excluded" && i.last == 1 ? l.items[i.first] : i;
+        const bool renamed = base.alias != nullptr && base.alias->n_colnames > 0;
+        if (says(i, column))
+            out_.certain_.insert(&ref);
+        else if (base.table != nullptr && !renamed)
+            out_.owners_.emplace(&ref, base.table);
+    }
+
+    /// `(c).a`, where c is a row of a table: of its columns only a. Attributes that turn out to be
+    /// functions of the row are the catalog's to tell.
+    bool row_attribute(const PgQuery__AIndirection& i) {
+        if (current_ == nullptr || i.n_indirection == 0 || i.arg == nullptr) return false;
+        if (i.arg->node_case != PG_QUERY__NODE__NODE_COLUMN_REF) return false;
+        const PgQuery__ColumnRef& ref = *i.arg->column_ref;
+        const std::string_view attribute = cut(string_of(i.indirection[0]));
+        if (ref.n_fields != 1 || attribute.empty() || shows_whole_row(attribute)) return false;
+        const std::string_view name = cut(string_of(ref.fields[0]));
+        if (name.empty()) return false;
+        unqualified(name);
+        for (level* l = current_; l != nullptr && !full_; l = l->outer)
+            named(*l, name, [&, l](item& x) { mention(*l, x, attribute); });
+        return true;
     }
 
     static bool may_be_of(const item& i, std::string_view schema) {
@@ -447,6 +540,8 @@ class column_pass {
         full_ = true;
         out_.read_.clear();
         out_.written_.clear();
+        out_.owners_.clear();
+        out_.certain_.clear();
     }
 
     column_map& out_;
@@ -462,6 +557,15 @@ column_map::column_map(const ProtobufCMessage& statement) {
 std::vector<std::string> column_map::read(const PgQuery__RangeVar& table) const {
     const auto at = read_.find(&table);
     return at == read_.end() ? std::vector<std::string>{} : at->second;
+}
+
+const PgQuery__RangeVar* column_map::owner(const PgQuery__ColumnRef& ref) const {
+    const auto at = owners_.find(&ref);
+    return at == owners_.end() ? nullptr : at->second;
+}
+
+bool column_map::is_column(const PgQuery__ColumnRef& ref) const {
+    return certain_.contains(&ref);
 }
 
 std::vector<std::string> column_map::written(const PgQuery__RangeVar& table) const {

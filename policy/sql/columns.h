@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "policy/sql/tree.h"
@@ -24,6 +25,10 @@ class column_map {
 
     /// Of a table in FROM, or of a target as far as it is read.
     [[nodiscard]] std::vector<std::string> read(const PgQuery__RangeVar& table) const;
+    /// The table that stands before the dot of `a.b`; null: that is not certain.
+    [[nodiscard]] const PgQuery__RangeVar* owner(const PgQuery__ColumnRef& ref) const;
+    /// The text itself gives what stands before the dot of `a.b` such a column.
+    [[nodiscard]] bool is_column(const PgQuery__ColumnRef& ref) const;
     /// Of the target of INSERT, UPDATE or MERGE.
     [[nodiscard]] std::vector<std::string> written(const PgQuery__RangeVar& table) const;
 
@@ -33,6 +38,8 @@ class column_map {
 
     map read_;
     map written_;
+    std::unordered_map<const PgQuery__ColumnRef*, const PgQuery__RangeVar*> owners_;
+    std::unordered_set<const PgQuery__ColumnRef*> certain_;
 };
 
 /// True if some expression below reads a column.

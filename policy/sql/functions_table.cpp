@@ -123,8 +123,8 @@ constexpr std::array table{
     function_entry{"run_command_on_all_nodes", opaque, 0},
     function_entry{"run_command_on_shards", opaque, 0},
     function_entry{"run_command_on_workers", opaque, 0},
-    function_entry{"schedule", opaque, 0},
-    function_entry{"schedule_in_database", opaque, 0},
+    function_entry{"schedule", schedules, 0},
+    function_entry{"schedule_in_database", schedules, 0},
     function_entry{"schema_to_xml", opaque, 0},
     function_entry{"schema_to_xml_and_xmlschema", opaque, 0},
     function_entry{"schema_to_xmlschema", opaque, 0},
@@ -141,11 +141,58 @@ constexpr std::array table{
 };
 static_assert(std::ranges::is_sorted(table, {}, &function_entry::name));
 
+// Of one argument, which may be a row.
+constexpr std::array row_readers{
+    std::string_view{"any_value"},
+    std::string_view{"array_agg"},
+    std::string_view{"concat"},
+    std::string_view{"hash_record"},
+    std::string_view{"hstore"},
+    std::string_view{"json_agg"},
+    std::string_view{"json_agg_strict"},
+    std::string_view{"json_build_array"},
+    std::string_view{"jsonb_agg"},
+    std::string_view{"jsonb_agg_strict"},
+    std::string_view{"jsonb_build_array"},
+    std::string_view{"quote_literal"},
+    std::string_view{"quote_nullable"},
+    std::string_view{"record_out"},
+    std::string_view{"record_send"},
+    std::string_view{"row_to_json"},
+    std::string_view{"to_json"},
+    std::string_view{"to_jsonb"},
+};
+static_assert(std::ranges::is_sorted(row_readers));
+
 }  // namespace
 
 const function_entry* find_function(std::string_view name) noexcept {
     const auto* const at = std::ranges::lower_bound(table, name, {}, &function_entry::name);
     return at != table.end() && at->name == name ? at : nullptr;
+}
+
+bool is_telling_attribute(std::string_view name) noexcept {
+    const auto* e = find_function(name);
+    if (e == nullptr) return false;
+    switch (e->role) {
+        case function_role::none:
+        case function_role::harmless_name:
+        case function_role::names_relation:
+        case function_role::notifies:
+        case function_role::maintains:
+        case function_role::schedules:  // takes more than one argument
+            return false;
+        default:
+            return true;
+    }
+}
+
+bool is_of_sequences(std::string_view name) noexcept {
+    return name == "currval" || name == "nextval" || name == "setval";
+}
+
+bool shows_whole_row(std::string_view name) noexcept {
+    return std::ranges::binary_search(row_readers, name);
 }
 
 }  // namespace sallyport::policy::sql

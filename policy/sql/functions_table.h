@@ -19,6 +19,7 @@ enum class function_role : std::uint8_t {
     notifies,         ///< pg_notify
     replicates,       ///< reads the log stream
     maintains,        ///< server administration
+    schedules,        ///< leaves a command for later; applications have functions of such names
     opaque,           ///< what is touched cannot be told from the text
 };
 
@@ -33,5 +34,12 @@ struct function_entry {
 /// Schemas are ignored on purpose: extensions live anywhere, and a namesake is better held than
 /// missed.
 [[nodiscard]] const function_entry* find_function(std::string_view name) noexcept;
+
+/// `x.name` may run, read or change what the text does not tell, if it is a call of that function.
+[[nodiscard]] bool is_telling_attribute(std::string_view name) noexcept;
+/// nextval, setval, currval: whatever they are given, only a sequence is read or changed.
+[[nodiscard]] bool is_of_sequences(std::string_view name) noexcept;
+/// The server's functions that show a row that they get whole.
+[[nodiscard]] bool shows_whole_row(std::string_view name) noexcept;
 
 }  // namespace sallyport::policy::sql

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "policy/sql/builtin_functions.h"
 #include "policy/sql/functions_table.h"
 #include "policy/sql/walker.h"
 
@@ -42,6 +43,17 @@ constexpr std::array builtin_types{
 };
 static_assert(std::ranges::is_sorted(builtin_types));
 
+// Types whose values are names of objects.
+constexpr std::array reg_types{
+    std::string_view{"regclass"},     std::string_view{"regcollation"},
+    std::string_view{"regconfig"},    std::string_view{"regdictionary"},
+    std::string_view{"regnamespace"}, std::string_view{"regoper"},
+    std::string_view{"regoperator"},  std::string_view{"regproc"},
+    std::string_view{"regprocedure"}, std::string_view{"regrole"},
+    std::string_view{"regtype"},
+};
+static_assert(std::ranges::is_sorted(reg_types));
+
 std::string_view last_name(const PgQuery__TypeName* t) noexcept {
     return t == nullptr || t->n_names == 0 ? "" : string_of(t->names[t->n_names - 1]);
 }
@@ -74,15 +86,64 @@ bool is_identity_setting(std::string_view name) noexcept {
 }
 
 bool is_reg_type(const PgQuery__TypeName* t) noexcept {
-    return last_name(t).starts_with("reg");
+    return in_pg_catalog_or_bare(t) && std::ranges::binary_search(reg_types, last_name(t));
+}
+
+bool is_builtin_type_name(std::string_view name) noexcept {
+    return std::ranges::binary_search(builtin_types, name) ||
+           std::ranges::binary_search(reg_types, name) || name == "unknown";
 }
 
 bool is_builtin_type(const PgQuery__TypeName* t) noexcept {
     return in_pg_catalog_or_bare(t) && std::ranges::binary_search(builtin_types, last_name(t));
 }
 
-std::optional<std::string_view> constant_text(const PgQuery__Node* n) noexcept {
+namespace {
+
+/// Neither cut to a length nor an array.
+bool is_unmodified(const PgQuery__TypeName& t) noexcept {
+    return t.n_typmods == 0 && t.n_array_bounds == 0 && t.setof == 0;
+}
+
+/// A cast to it leaves a constant as it is written.
+bool keeps_text(const PgQuery__TypeName* t) noexcept {
+    if (!in_pg_catalog_or_bare(t) || !is_unmodified(*t)) return false;
+    const std::string_view name = last_name(t);
+    return name == "text" || name == "varchar" || name == "unknown";
+}
+
+/// A constant, whatever casts make of it.
+bool is_constant(const PgQuery__Node* n) noexcept {
     while (n != nullptr && n->node_case == PG_QUERY__NODE__NODE_TYPE_CAST)
+        n = n->type_cast->arg;
+    return n != nullptr && n->node_case == PG_QUERY__NODE__NODE_A_CONST;
+}
+
+/// pg_get_serial_sequence('table', 'column'): the table and the column; null: it is no such call.
+const PgQuery__FuncCall* own_sequence(const PgQuery__Node* n) noexcept {
+    if (n == nullptr || n->node_case != PG_QUERY__NODE__NODE_FUNC_CALL) return nullptr;
+    const PgQuery__FuncCall& f = *n->func_call;
+    const bool named =
+        f.n_funcname > 0 && string_of(f.funcname[f.n_funcname - 1]) == "pg_get_serial_sequence";
+    const bool servers =
+        f.n_funcname == 1 || (f.n_funcname == 2 && string_of(f.funcname[0]) == "pg_catalog");
+    const bool told = f.n_args == 2 && constant_text(f.args[0]) && constant_text(f.args[1]);
+    return named && servers && told ? &f : nullptr;
+}
+
+/// The text that names an object: 'pii.customers', or a cast of it to such a type.
+std::optional<std::string_view> constant_name(const PgQuery__Node* n) noexcept {
+    const bool cast = n != nullptr && n->node_case == PG_QUERY__NODE__NODE_TYPE_CAST;
+    if (cast && is_reg_type(n->type_cast->type_name) && is_unmodified(*n->type_cast->type_name))
+        n = n->type_cast->arg;
+    return constant_text(n);
+}
+
+}  // namespace
+
+std::optional<std::string_view> constant_text(const PgQuery__Node* n) noexcept {
+    while (n != nullptr && n->node_case == PG_QUERY__NODE__NODE_TYPE_CAST &&
+           keeps_text(n->type_cast->type_name))
         n = n->type_cast->arg;
     if (n == nullptr || n->node_case != PG_QUERY__NODE__NODE_A_CONST ||
         n->a_const->val_case != PG_QUERY__A__CONST__VAL_SVAL || n->a_const->isnull != 0)
@@ -93,7 +154,7 @@ std::optional<std::string_view> constant_text(const PgQuery__Node* n) noexcept {
 /// `relation = 'pii.customers'::regclass` in a look at the catalog names no table that is read.
 bool walker::skip_harmless_name(const PgQuery__Node* n) {
     if (n == nullptr || n->node_case != PG_QUERY__NODE__NODE_TYPE_CAST ||
-        !is_reg_type(n->type_cast->type_name) || !constant_text(n))
+        !is_reg_type(n->type_cast->type_name) || !constant_name(n))
         return false;
     sensitive_ = true;
     return true;
@@ -122,13 +183,8 @@ void walker::operator_expression(const PgQuery__AExpr& e) {
 }
 
 void walker::type_cast(const PgQuery__TypeCast& c) {
-    const auto text = constant_text(c.arg);
-    if (text && is_reg_type(c.type_name)) {
-        sensitive_ = true;
-        // By itself it reads nothing; what takes it as an argument and reads is in the table.
-    } else if (text && !is_builtin_type(c.type_name)) {
-        sensitive_ = true;
-    }
+    // By itself a name reads nothing; what takes it as an argument and reads is in the table.
+    if (is_constant(c.arg) && !is_builtin_type(c.type_name)) sensitive_ = true;
     node(c.arg);
     if (c.type_name != nullptr) type_name(*c.type_name);
 }
@@ -175,6 +231,9 @@ void walker::function_call(const PgQuery__FuncCall& f) {
         case function_role::replicates:
             add_kind(kind::replication);
             opaque(std::string{name} + " reads the log stream of any table");
+            break;
+        case function_role::schedules:
+            opaque_without_catalog(std::string{name} + " reaches what its text does not tell");
             break;
         case function_role::opaque:
             opaque(std::string{name} + " reaches what its text does not tell");
@@ -224,8 +283,12 @@ void walker::text_argument(const PgQuery__FuncCall& f, std::string_view name, st
 
 void walker::relation_argument(const PgQuery__FuncCall& f, std::string_view name, access how,
                                std::size_t i) {
-    if (const auto text = constant_text(argument(f, i)))
+    if (const auto text = constant_name(argument(f, i)))
         relation_text(*text, how, std::string{name});
+    else if (const auto* call = own_sequence(argument(f, i));
+             call != nullptr && is_of_sequences(name))
+        // A sequence stands and falls with the table that owns it.
+        relation_text(*constant_text(call->args[0]), how, std::string{name});
     else
         opaque(std::string{name} + " of a table that is computed");
 }

@@ -1,3 +1,4 @@
+#include "policy/sql/functions_table.h"
 #include "policy/sql/identifier.h"
 #include "policy/sql/walker.h"
 
@@ -46,10 +47,14 @@ void walker::type(const std::vector<std::string_view>& name) {
     if (first_time('t', use, out_.types.size())) out_.types.push_back(std::move(use));
 }
 
-void walker::attribute(std::string_view name) {
-    function_use use{"", cut_identifier(name)};
-    if (first_time('a', use, out_.attributes.size()))
-        out_.attributes.push_back(std::move(use.name));
+void walker::attribute(attribute_use use) {
+    if (is_telling_attribute(use.name))
+        opaque_without_catalog(use.name + " may be called by a dot");
+    std::string of = use.schema;
+    of += '\0';
+    of += use.relation;
+    if (first_time('a', {std::move(of), use.name}, out_.attributes.size()))
+        out_.attributes.push_back(std::move(use));
 }
 
 void walker::mention(const function_use& use) {
@@ -86,13 +91,22 @@ void walker::definition_element(const PgQuery__DefElem& e) {
 void walker::column_reference(const PgQuery__ColumnRef& c) {
     const auto names = strings_of(c.n_fields, c.fields);
     // "" stands for a star.
-    if (names.size() > 1 && !names.back().empty()) attribute(names.back());
+    if (names.size() < 2 || names.back().empty() || columns_->is_column(c)) return;
+    attribute_use use{cut_identifier(names.back()), "", ""};
+    const PgQuery__RangeVar* table = columns_->owner(c);
+    const bool bare = table != nullptr && (table->schemaname == nullptr || *table->schemaname == 0);
+    // A common table expression may have any columns.
+    if (table != nullptr && !(bare && scope_ != nullptr && scope_->has(table->relname))) {
+        use.relation = cut_identifier(table->relname);
+        if (!bare) use.schema = cut_identifier(table->schemaname);
+    }
+    attribute(std::move(use));
 }
 
 void walker::selections(const PgQuery__AIndirection& i) {
     for (std::size_t k = 0; k < i.n_indirection; ++k)
         if (const std::string_view name = string_of(i.indirection[k]); !name.empty())
-            attribute(name);
+            attribute({cut_identifier(name), "", ""});
 }
 
 /// Operators and functions that stand in a tree without a call.

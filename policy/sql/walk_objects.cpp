@@ -329,8 +329,12 @@ void walker::visit_drop(const ProtobufCMessage& m) {
     // function or a schema may be a column, a trigger or a view of any other.
     const object_form form = form_of(s.remove_type);
     if (s.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE &&
-        (form == object_form::other || form == object_form::schema))
-        opaque("DROP … CASCADE reaches objects that its text does not name");
+        (form == object_form::other || form == object_form::schema)) {
+        const char* why = "DROP … CASCADE reaches objects that its text does not name";
+        // A catalog knows whether there is anything to drop.
+        const bool may_be_nothing = s.missing_ok != 0 && form == object_form::other;
+        may_be_nothing ? opaque_without_catalog(why) : opaque(why);
+    }
 }
 
 void walker::visit_object(const ProtobufCMessage& m) {

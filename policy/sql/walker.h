@@ -183,7 +183,7 @@ class walker {
     void function(const std::vector<std::string_view>& name);
     void operator_name(const std::vector<std::string_view>& name);
     void type(const std::vector<std::string_view>& name);
-    void attribute(std::string_view name);
+    void attribute(attribute_use use);
     void mention(const function_use& use);
     bool first_time(char kind, const function_use& use, std::size_t known);
     void setting_changed(std::string name, std::string value, bool local, bool session);
@@ -209,7 +209,7 @@ class walker {
 
 /// True for settings that change who one is, which tables names mean, or how SQL is read.
 [[nodiscard]] bool is_identity_setting(std::string_view name) noexcept;
-/// The value of a constant string, through casts; nothing for anything else.
+/// The value of a constant string, through casts that leave it as it is; nothing for anything else.
 [[nodiscard]] std::optional<std::string_view> constant_text(const PgQuery__Node* n) noexcept;
 [[nodiscard]] bool is_reg_type(const PgQuery__TypeName* t) noexcept;
 [[nodiscard]] bool is_builtin_type(const PgQuery__TypeName* t) noexcept;

@@ -73,6 +73,31 @@ TEST(Code, WhatMakesOrChangesCodeOrReachesBeyondItsNamesIsOpaque) {
         EXPECT_TRUE(analyse_code(body).opaque_reasons.empty()) << body;
 }
 
+TEST(Code, ANameIsToldOnlyByAWholeString) {
+    for (const auto* body :
+         {"PERFORM connectby('pii.cust' || 'omers', 'a', 'b', 'c', 0);",
+          "PERFORM table_to_xml('customers_archive'::varchar(9)::regclass, true, false, '');",
+          "PERFORM nextval('a' || 'b');",
+          "PERFORM setval(pg_get_serial_sequence('t' || x, 'i'), 1);",
+          "PERFORM table_to_xml(pg_get_serial_sequence('t', 'i'), true, false, '');"})
+        EXPECT_FALSE(analyse_code(body).opaque_reasons.empty()) << body;
+    const auto f = analyse_code(
+        "PERFORM table_to_xml('pii.c'::regclass, true, false, ''); RETURN currval('s');");
+    EXPECT_TRUE(f.opaque_reasons.empty());
+    EXPECT_TRUE(mentions(f, "pii", "c"));
+    const auto own = analyse_code("RETURN setval(pg_get_serial_sequence('pii.t', 'id'), 1);");
+    EXPECT_TRUE(own.opaque_reasons.empty());
+    EXPECT_TRUE(mentions(own, "pii", "t"));
+}
+
+TEST(Code, AnUpdateOfTheSettingsIsNoticed) {
+    for (const auto* body :
+         {"UPDATE pg_settings SET setting = 'x' WHERE name = 'search_path';",
+          "update only pg_catalog.pg_settings s set setting = '';", "UPDATE \"pg_settings\" SET x"})
+        EXPECT_TRUE(analyse_code(body).changes_settings) << body;
+    EXPECT_FALSE(analyse_code("SELECT setting FROM pg_settings;").changes_settings);
+}
+
 TEST(Code, SettingsAreNoticed) {
     for (const auto* body : {"SET search_path = pii;", "SET LOCAL x = 1;", "RESET ALL;",
                              "PERFORM set_config('search_path', 'pii', false);", "SET ROLE bob;",
@@ -85,6 +110,7 @@ TEST(Code, OperatorsAreListedSpelledOnesToo) {
     const auto f = analyse_code("IF a ## b OR c LIKE d THEN END IF;");
     EXPECT_NE(std::ranges::find(f.operators, function_use{"", "##"}), f.operators.end());
     EXPECT_NE(std::ranges::find(f.operators, function_use{"", "~~"}), f.operators.end());
+    EXPECT_EQ(analyse_code("IF 1 != 2 THEN").operators.front(), (function_use{"", "<>"}));
 }
 
 TEST(Code, OperatorsKeepTheirSchema) {

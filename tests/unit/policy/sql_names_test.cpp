@@ -79,15 +79,29 @@ TEST(sql_names, every_type_is_told_that_may_run_code_or_name_an_object) {
               "create function: ddl | read s.t(c); read t(d)");
 }
 
-TEST(sql_names, attributes_are_the_last_parts_of_what_is_selected) {
+TEST(sql_names, attributes_are_told_with_the_relation_that_they_are_of) {
     check({
         {"select a from t", ""},
         {"select t.* from t", ""},
-        {"select t.a, s.t.b, d.s.t.c, t.a from t", "attr a; attr b; attr c"},
+        {"select t.a, s.t.b, d.s.t.c, t.a from t", "attr t.a; attr t.b; attr t.c"},
+        {"select o.a from s.t o, u where o.b = u.c", "op =; attr s.t.a; attr s.t.b; attr u.c"},
+        {"select a.x from t a join u b on a.i = b.i", "op =; attr t.x; attr t.i; attr u.i"},
         {"select (t).label, ((t).a).b, (f(x)).*, (array[1])[1] from t",
          "fn f; attr label; attr b; attr a"},
-        {"update t set a.b = 1, c = t.d", "attr d"},
-        {"select t.\"Label\" from t order by t.x", "attr Label; attr x"},
+        {"update t set a.b = 1, c = t.d", "attr t.d"},
+        {"insert into s.t values (1) on conflict (a) do update set b = excluded.c", "attr s.t.c"},
+        {"select t.\"Label\" from t order by t.x", "attr t.Label; attr t.x"},
+        // What the text shows to be a column is none.
+        {"select s.a, s.b, s.count, s.d from (select a, 1 as b, count(*), c from t) s",
+         "fn count; attr d"},
+        {"select s.a, s.b from (select 1, 2) s(a)", "attr b"},
+        {"select x.a, x.b from f() as x(a int)", "fn f; attr b"},
+        // What is not certain is of no relation.
+        {"with t as (select 1) select t.a from t", "attr a"},
+        {"select (select x.a from u x) from t x", "attr u.a"},
+        {"select (select 1 from f(x.a) x) from t x", "fn f; attr a"},
+        {"select j.a from (t join u using (b)) j", "op =; attr a"},
+        {"select t.a from t x(b), t y", "attr a"},
         {"select 1 from t tablesample s.mine (1)", "fn s.mine"},
     });
 }
@@ -154,6 +168,14 @@ TEST(sql_names, of_bodies_are_told_when_a_function_is_made) {
     EXPECT_TRUE(analyse("create function f() returns text language sql as 'nonsense'", {})
                     ->statements.at(0)
                     .has(kind::opaque));
+}
+
+TEST(sql_names, types_that_only_look_like_names_of_objects_are_told) {
+    check({
+        {"select 'a'::s.regevil = 'a', 'b'::regevil <> 'b'",
+         "op =; op <>; type s.regevil; type regevil"},
+        {"select 1 from pg_class where oid = 'pii.t'::regclass", "op ="},
+    });
 }
 
 TEST(sql_names, do_not_stop_the_sharing_of_facts) {

@@ -102,7 +102,9 @@ std::string names_text(const facts& f) {
         for (const auto& x : s.types)
             out.push_back("type " + qualified(x.schema, x.name));
         for (const auto& x : s.attributes)
-            out.push_back("attr " + x);
+            out.push_back("attr " +
+                          (x.relation.empty() ? "" : qualified(x.schema, x.relation) + ".") +
+                          x.name);
     }
     return join(out, "; ");
 }
