@@ -12,7 +12,7 @@ packages=(
   g++ cmake ninja-build pkg-config ccache
   libboost1.81-dev libssl-dev libpqxx-dev libpq-dev libspdlog-dev nlohmann-json3-dev
   libpg-query-dev libprotobuf-c-dev libyaml-cpp-dev libcli11-dev libsqlite3-dev
-  libidn-dev libunistring-dev
+  libidn-dev libunistring-dev prometheus-cpp-dev
   postgresql-15 postgresql-client-15 openssl jq
 )
 clients=(

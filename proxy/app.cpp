@@ -28,6 +28,7 @@
 #include "proxy/explain.h"
 #include "proxy/explain_catalog.h"
 #include "proxy/logging.h"
+#include "proxy/metrics.h"
 #include "proxy/net/listener.h"
 #include "proxy/session/worker.h"
 #include "proxy/store/store.h"
@@ -173,6 +174,7 @@ struct app::impl final : session_directory {
     std::unique_ptr<audit::log> audit;
     std::unique_ptr<store::store> state;
     std::unique_ptr<approval::steward> steward;
+    std::unique_ptr<metrics> numbers;
     std::unique_ptr<net::connection_limiter> limiter;
     net::failure_limiter failures;
     session::cancel_registry cancels;
@@ -209,6 +211,8 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
     steward = std::make_unique<approval::steward>(
         approval::steward::dependencies{state.get(), audit.get(), &time}, loaded.rules);
     limiter = std::make_unique<net::connection_limiter>(caps_of(config.limits));
+    numbers = std::make_unique<metrics>(metrics::sources{steward.get(), &catalogs, limiter.get()},
+                                        version);
     shared.current.set(make_configuration(loaded));
     shared.steward = steward.get();
     shared.audit = audit.get();
@@ -313,6 +317,7 @@ admin::dependencies app::impl::admin_dependencies() {
     };
     const auto current = shared.current.get();
     d.read_audit = admin::audit_reader_of(current->config->audit_directory);
+    d.metrics = [this] { return numbers->text(); };
     d.health_notes = [this] { return catalog_notes(catalogs); };
     d.record = [this](audit::record r) { audit->append(std::move(r), {}); };
     d.time = &time;

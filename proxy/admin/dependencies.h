@@ -95,6 +95,9 @@ struct dependencies {
     audit_reader read_audit;                                    ///< may block
     /// What /readyz tells besides, without failing for it; empty: nothing. Everybody may read it.
     std::function<std::vector<std::string>()> health_notes;
+    /// What /metrics tells, in the text format of Prometheus; empty: there is none. Everybody may
+    /// read it.
+    std::function<std::string()> metrics;
     std::function<void(audit::record)> record;  ///< queues; never blocks
     const clock* time = nullptr;
     role_config roles;

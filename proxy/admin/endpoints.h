@@ -8,6 +8,7 @@ namespace sallyport::proxy::admin::endpoints {
 void front(call c);
 void alive(call c);
 void ready(call c);
+void metrics(call c);
 void login(call c);
 void logout(call c);
 void me(call c);

@@ -106,7 +106,7 @@ void front(call c) {
                          "The API is at /api/v1/: login, logout, me, holds, opt-outs, sessions, "
                          "audit, decisions, reload, rules, events.\n"
                          "Log in with POST /api/v1/login {\"user\":…,\"password\":…}. "
-                         "Health: /healthz, /readyz.\n"));
+                         "Health: /healthz, /readyz. Numbers: /metrics.\n"));
 }
 
 void alive(call c) {
@@ -121,6 +121,13 @@ void ready(call c) {
         health_json({{"store_and_audit", storing}, {"serving", serving}},
                     world.health_notes ? world.health_notes() : std::vector<std::string>()));
     if (!storing || !serving) r.status = 503;
+    c.done(std::move(r));
+}
+
+void metrics(call c) {
+    const auto& world = c.context->world();
+    auto r = text_response(world.metrics ? world.metrics() : std::string());
+    r.content_type = "text/plain; version=0.0.4; charset=utf-8";
     c.done(std::move(r));
 }
 

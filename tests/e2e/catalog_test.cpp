@@ -52,6 +52,21 @@ TEST_F(catalog, login_that_is_refused_is_named_and_does_not_fail_the_proxy) {
     EXPECT_EQ(client_as("alice").ask("SELECT 1").sqlstate(), "");
 }
 
+TEST_F(catalog, numbers_are_there_for_prometheus) {
+    with(good);
+    start();
+    ASSERT_TRUE(logs("info catalog of shop: "));
+    const auto scrape = [&] { return http_request(proxy->admin_port(), "GET", "/metrics").body; };
+    EXPECT_THAT(scrape(), HasSubstr("sallyport_catalog_up{target=\"shop\"} 1"));
+    EXPECT_THAT(scrape(), HasSubstr("sallyport_catalog_changes_outside_total{target=\"shop\"} 0"));
+    direct("CREATE VIEW sneaky AS TABLE pii.cards");
+    EXPECT_TRUE(eventually([&] {
+        return scrape().find("changes_outside_total{target=\"shop\"} 1") != std::string::npos;
+    }));
+    auto c = client_as("alice");
+    EXPECT_THAT(scrape(), HasSubstr("sallyport_connections{state=\"authenticated\"} 1"));
+}
+
 TEST_F(catalog, change_around_the_proxy_is_said) {
     with(good);
     start();
