@@ -113,6 +113,7 @@ void restrict_wire_command(decision& d, const facts& f) {
     d.effect = effect::deny;
     d.rule = nullptr;
     d.hold = nullptr;
+    d.excepted.clear();
     d.rule_id = default_rule_id;
     d.reasons.emplace_back(
         file ? "functions that touch files of the server are never called by number"

@@ -32,8 +32,10 @@ class exceptions : public e2e {
             "    reason: the nightly export\n    review_by: " +
             day + "\n");
     }
+    static constexpr const char* cards = "SELECT number FROM pii.cards";
     [[nodiscard]] nlohmann::json rule(const std::string& id) const {
-        for (const auto& r : get("bob", "/api/v1/rules").at("rules"))
+        const auto all = get("bob", "/api/v1/rules");
+        for (const auto& r : all.at("rules"))
             if (r.at("id") == id) return r;
         ADD_FAILURE() << "no rule " << id;
         return {};
@@ -72,7 +74,7 @@ TEST_F(exceptions, observed_rule_on_sessions_is_on_record_when_one_opens) {
 TEST_F(exceptions, exception_lets_its_person_pass_and_its_use_is_on_record_and_counted) {
     start_with_policy(exception_until(day_in(100)));
 
-    EXPECT_EQ(client_as("alice").ask(held_sql).rows.at(0).at(0), held_value);
+    EXPECT_EQ(client_as("alice").ask(cards).rows.size(), 1u);
 
     ASSERT_TRUE(eventually([&] { return audit_records("exception.used").size() == 1; }));
     const auto record = audit_records("exception.used").front();
@@ -89,7 +91,7 @@ TEST_F(exceptions, exception_lets_its_person_pass_and_its_use_is_on_record_and_c
 TEST_F(exceptions, exception_whose_day_has_come_lets_nobody_pass) {
     start_with_policy(exception_until(day_in(-1)));
     auto c = client_as("alice");
-    c.send(wire::query(held_sql));
+    c.send(wire::query(cards));
 
     EXPECT_NE(pending_hold_of("alice"), 0u);
     EXPECT_EQ(rule("nightly-export").at("exception").at("ended"), true);
