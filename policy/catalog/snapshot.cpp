@@ -1,7 +1,6 @@
 #include "policy/catalog/snapshot.h"
 
 #include <algorithm>
-#include <unordered_set>
 #include <utility>
 
 #include "policy/catalog/graph.h"
@@ -54,15 +53,16 @@ void snapshot::index_rows() {
         if (t.relation == 0)
             if (const auto at = functions_by_oid_.find(t.function); at != functions_by_oid_.end())
                 event_triggers_.push_back(at->second);
-    std::unordered_set<oid> row_types;
+    for (index i = 0; i < size(rows_.builtins); ++i)
+        builtins_by_oid_.emplace(rows_.builtins[i].id, i);
     for (const auto& r : rows_.relations)
-        if (r.row_type != 0) row_types.insert(r.row_type);
+        if (r.row_type != 0) row_types_.insert(r.row_type);
     for (const auto& t : rows_.types)
-        if (t.kind == 'c') row_types.insert(t.id);
+        if (t.kind == 'c') row_types_.insert(t.id);
     takes_a_row_.resize(rows_.functions.size());
     for (index i = 0; i < size(rows_.functions); ++i)
         takes_a_row_[i] = std::ranges::any_of(rows_.functions[i].argument_types,
-                                              [&](oid t) { return row_types.contains(t); });
+                                              [&](oid t) { return row_types_.contains(t); });
 }
 
 // A table that was renamed or moved is the table that it was, as long as its oid lives.
