@@ -90,6 +90,13 @@ struct setting_change {
     friend bool operator==(const setting_change&, const setting_change&) = default;
 };
 
+/// What code that a statement runs does besides reading and writing rows. Bits.
+namespace code_effect {
+inline constexpr std::uint8_t defines = 1;      ///< DDL: event triggers fire
+inline constexpr std::uint8_t takes_names = 2;  ///< DROP, ALTER: a name may be another's again
+inline constexpr std::uint8_t prepares = 4;     ///< PREPARE, DEALLOCATE
+}  // namespace code_effect
+
 struct facts;
 
 /// How a statement uses the shared namespace of prepared statements and of portals (cursors).
@@ -147,6 +154,13 @@ struct statement_facts {
         commit_prepared,
         rollback_prepared
     } transaction = transaction_control::none;
+    /// RENAME: the name that its object has from now on.
+    std::vector<std::string> new_names;
+    /// ALTER TABLE: columns that it drops or gives another type; "": a constraint goes, with what
+    /// hangs on it.
+    std::vector<std::string> taken_apart;
+    /// What code on the way does to the session, as far as a catalog tells.
+    std::uint8_t effects = 0;
     /// PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED: its global identifier.
     std::string prepared_transaction;
 

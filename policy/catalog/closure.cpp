@@ -98,6 +98,16 @@ reach graph::closure(node from) const {
         if (more) todo.push_back(to);
     };
 
+    // What reads a relation may have to read more of it than was asked for.
+    for (const auto& e : own_[from].edges) {
+        const auto relation = relation_of(from);
+        if (e.to != from || !relation) continue;
+        reached r;
+        r.relation = *relation;
+        r.columns = e.columns;
+        r.road = label(from);
+        out.relations.push_back(std::move(r));
+    }
     seen.emplace(from, visit{from, false, true, false, {}, {}, true});
     todo.push_back(from);
     order.push_back(from);
@@ -154,6 +164,7 @@ reach graph::closure(node from) const {
                 out.schemas.push_back(schema);
         out.changes_settings = out.changes_settings || o.changes_settings;
         out.literals_run_code = out.literals_run_code || o.literals_run_code;
+        out.effects |= o.effects;
     }
     return out;
 }

@@ -63,7 +63,7 @@ static_assert(std::ranges::is_sorted(revealing));
 
 constexpr verb all_verbs[] = {verb::read,   verb::insert,   verb::update,
                               verb::remove, verb::truncate, verb::define};
-constexpr verb writes[] = {verb::insert, verb::update, verb::remove, verb::truncate};
+constexpr oid first_own_oid = 16'384;  // before: the server's own
 
 /// Compiled code of an extension that is known. What is written in SQL may name anything by the
 /// path of its caller, and ALTER EXTENSION … ADD makes a member of any function.
@@ -77,6 +77,22 @@ std::string dotted(std::string_view schema, std::string_view name) {
 }
 
 }  // namespace
+
+bool is_harmless_extension(std::string_view name) noexcept {
+    return std::ranges::binary_search(harmless_extensions, name);
+}
+
+std::uint8_t effect_of_word(std::string_view word) noexcept {
+    using namespace code_effect;
+    if (word == "alter" || word == "drop") return defines | takes_names;
+    if (word == "discard") return takes_names | prepares;
+    if (word == "prepare" || word == "deallocate") return prepares;
+    static constexpr std::array defining{
+        std::string_view{"comment"}, std::string_view{"create"},   std::string_view{"grant"},
+        std::string_view{"import"},  std::string_view{"reassign"}, std::string_view{"refresh"},
+        std::string_view{"revoke"},  std::string_view{"security"}};
+    return std::ranges::find(defining, word) != defining.end() ? defines : 0;
+}
 
 const char* reveals_any_table(std::string_view schema, std::string_view name) noexcept {
     if (!schema.empty() && schema != "pg_catalog") return nullptr;
@@ -133,7 +149,8 @@ graph::graph(snapshot& s) : s_(s), r_(s.rows_) {
     functions_ = static_cast<node>(r_.relations.size() * verb_count);
     types_ = functions_ + static_cast<node>(r_.functions.size());
     operators_ = types_ + static_cast<node>(r_.types.size());
-    end_ = operators_ + static_cast<node>(r_.operators.size());
+    everywhere_ = operators_ + static_cast<node>(r_.operators.size());
+    end_ = everywhere_ + 1;
     own_.resize(end_);
 }
 
@@ -157,6 +174,7 @@ std::optional<index> graph::relation_of(node n) const noexcept {
 }
 
 std::string graph::label(node n) const {
+    if (n == everywhere_) return "types of the server";
     if (n < end_ && n >= operators_) {
         const auto& o = r_.operators[n - operators_];
         return "operator " + dotted(s_.schema_of(o), o.name);
@@ -200,6 +218,7 @@ void graph::close() {
     add_types();
     add_operators();
     add_supports();
+    add_row_code();
     add_outputs();
     const auto all = [this](node first, node last) {
         std::vector<reach> out;
@@ -211,218 +230,11 @@ void graph::close() {
     s_.relation_reach_ = all(0, functions_);
     s_.function_reach_ = all(functions_, types_);
     s_.type_reach_ = all(types_, operators_);
-    s_.operator_reach_ = all(operators_, end_);
+    s_.operator_reach_ = all(operators_, everywhere_);
+    s_.everywhere_ = closure(everywhere_);
     for (const auto& [view, first] : outputs_)
         s_.output_reach_[view] =
             all(first, first + static_cast<node>(r_.relations[view].columns.size()) + 1);
-}
-
-// ---- relations ----------------------------------------------------------------------------------
-
-void graph::add_relations() {
-    for (index i = 0; i < r_.relations.size(); ++i) {
-        const auto& r = r_.relations[i];
-        if (r.kind == 'v' || r.kind == 'm') add_view(i);
-        if (r.table != 0 && r.kind != 'S')
-            if (const auto at = s_.relations_by_oid_.find(r.table);
-                at != s_.relations_by_oid_.end())
-                for (const verb v : all_verbs)
-                    own_[relation_node(i, v)].edges.push_back(
-                        {relation_node(at->second, v), false, false, false, {}, {}});
-        for (const auto& c : r.columns)
-            for (const verb v : all_verbs)
-                add_type(relation_node(i, v), c.type);
-    }
-}
-
-void graph::add_view(index i) {
-    const auto& r = r_.relations[i];
-    const node reading = relation_node(i, verb::read);
-    if (r.definition.empty())
-        opaque(reading, "its definition cannot be read");
-    else
-        add_text(reading, r.definition, {naming::how::qualified, {}});
-    // The server's own list of the columns that the definition uses is the exact one.
-    std::unordered_map<oid, std::vector<std::string>> used;
-    for (const auto& c : r_.view_columns)
-        if (c.view == r.id && !c.column.empty()) used[c.relation].push_back(c.column);
-    for (auto& e : own_[reading].edges) {
-        if (e.to >= functions_) continue;
-        if (r.whole_row) {  // a whole row of any table that it names may be meant
-            e.columns.clear();
-            continue;
-        }
-        const auto at = used.find(r_.relations[e.to / verb_count].id);
-        if (at != used.end()) e.columns = at->second;
-    }
-    // Written through, it changes what it is made of; defined anew, it shows something else of it.
-    const auto edges = own_[reading].edges;
-    for (const verb v : {verb::insert, verb::update, verb::remove, verb::define}) {
-        auto& to = own_[relation_node(i, v)];
-        to = own_[reading];
-        if (r.kind == 'm' || v == verb::define) continue;
-        if (v == verb::update && to.shows_settings) to.changes_settings = true;
-        for (const auto& e : edges)
-            if (e.to < functions_)
-                to.edges.push_back(
-                    {relation_node(e.to / verb_count, v), false, false, false, {}, {}});
-    }
-}
-
-void graph::add_inheritance() {
-    std::unordered_map<oid, std::vector<oid>> parents;
-    for (const auto& h : r_.inheritance) {
-        parents[h.child].push_back(h.parent);
-        const auto child = s_.relations_by_oid_.find(h.child);
-        const auto parent = s_.relations_by_oid_.find(h.parent);
-        if (child == s_.relations_by_oid_.end() || parent == s_.relations_by_oid_.end()) continue;
-        for (const verb v : all_verbs)
-            own_[relation_node(parent->second, v)].edges.push_back(
-                {relation_node(child->second, v), true, false, true, {}, {}});
-    }
-    // Rows of a partition are rows of the table that it is a part of.
-    for (const auto& [child, direct] : parents) {
-        const auto at = s_.relations_by_oid_.find(child);
-        if (at == s_.relations_by_oid_.end()) continue;
-        std::vector<oid> above = direct;
-        for (std::size_t k = 0; k < above.size() && k < 1'000; ++k) {
-            if (const auto more = parents.find(above[k]); more != parents.end())
-                for (const oid o : more->second)
-                    if (std::ranges::find(above, o) == above.end()) above.push_back(o);
-            const auto parent = s_.relations_by_oid_.find(above[k]);
-            if (parent == s_.relations_by_oid_.end()) continue;
-            for (const verb v : all_verbs)
-                own_[relation_node(at->second, v)].edges.push_back(
-                    {relation_node(parent->second, v), false, true, true, {}, {}});
-        }
-    }
-}
-
-void graph::add_expressions() {
-    using use = expression_row::use;
-    for (const auto& e : r_.expressions) {
-        const auto at = s_.relations_by_oid_.find(e.relation);
-        if (at == s_.relations_by_oid_.end()) continue;
-        const auto to = [&](std::initializer_list<verb> verbs) {
-            std::vector<node> nodes;
-            for (const verb v : verbs)
-                nodes.push_back(relation_node(at->second, v));
-            if (e.unreadable.empty()) {
-                add_text(nodes, "SELECT " + e.text, {naming::how::qualified, {}});
-                return;
-            }
-            for (const node n : nodes)
-                opaque(n, "an expression of it cannot be read: " + e.unreadable);
-        };
-        const bool guarded = r_.relations[at->second].row_security;
-        switch (e.what) {
-            case use::default_value:
-                to({verb::insert, verb::update, verb::define});
-                break;
-            // The planner takes these apart for every statement, and runs what seems constant.
-            case use::check:
-            case use::index:
-            case use::statistics:
-                to({verb::read, verb::insert, verb::update, verb::remove, verb::define});
-                break;
-            case use::generated: {
-                to({verb::insert, verb::update, verb::define});
-                const auto f = sql::analyse("SELECT " + e.text + " FROM t", {});
-                std::vector<std::string> columns;
-                for (const auto& s : f->statements)
-                    for (const auto& u : s.relations)
-                        columns.insert(columns.end(), u.columns.begin(), u.columns.end());
-                s_.made_of_[std::to_string(e.relation) + '.' + e.column] = std::move(columns);
-                break;
-            }
-            case use::partition_key:
-                to({verb::read, verb::insert, verb::update, verb::remove, verb::define});
-                break;
-            case use::policy_using:
-                // Without a WITH CHECK of its own it is one, too.
-                if (guarded)
-                    to({verb::read, verb::insert, verb::update, verb::remove, verb::define});
-                break;
-            case use::policy_check:
-                if (guarded) to({verb::insert, verb::update, verb::define});
-                break;
-        }
-    }
-}
-
-void graph::add_triggers() {
-    for (const auto& t : r_.triggers) {
-        const auto add = [&](node from) {
-            add_call(from, t.function);
-            if (!t.unreadable.empty())
-                opaque(from, "the trigger " + t.name + " cannot be read: " + t.unreadable);
-            if (!t.condition.empty())
-                add_text(from, "SELECT " + t.condition, {naming::how::qualified, {}});
-        };
-        const auto at = s_.relations_by_oid_.find(t.relation);
-        if (at == s_.relations_by_oid_.end()) continue;
-        if (t.on_insert) add(relation_node(at->second, verb::insert));
-        if (t.on_update) add(relation_node(at->second, verb::update));
-        if (t.on_delete) add(relation_node(at->second, verb::remove));
-        if (t.on_truncate) add(relation_node(at->second, verb::truncate));
-    }
-}
-
-void graph::add_rules() {
-    for (const auto& rule : r_.rules) {
-        const auto at = s_.relations_by_oid_.find(rule.relation);
-        if (at == s_.relations_by_oid_.end()) continue;
-        std::vector<node> nodes;
-        for (const verb v : writes) {
-            const char event = v == verb::update   ? '2'
-                               : v == verb::insert ? '3'
-                               : v == verb::remove ? '4'
-                                                   : '0';
-            if (rule.event != 0 && rule.event != event) continue;
-            nodes.push_back(relation_node(at->second, v));
-            if (!rule.unreadable.empty())
-                opaque(nodes.back(), "a rule of it cannot be read: " + rule.unreadable);
-        }
-        add_text(nodes, rule.definition, {naming::how::qualified, {}});
-    }
-}
-
-void graph::add_foreign_keys() {
-    for (const auto& k : r_.foreign_keys) {
-        const auto from = s_.relations_by_oid_.find(k.referenced);
-        const auto to = s_.relations_by_oid_.find(k.referencing);
-        if (from == s_.relations_by_oid_.end() || to == s_.relations_by_oid_.end()) continue;
-        // SET NULL and SET DEFAULT change rows where CASCADE removes them.
-        if (k.delete_reaches)
-            for (const verb v : {verb::remove, verb::update})
-                own_[relation_node(from->second, verb::remove)].edges.push_back(
-                    {relation_node(to->second, v), false, false, false, {}, {}});
-        if (k.update_reaches)
-            own_[relation_node(from->second, verb::update)].edges.push_back(
-                {relation_node(to->second, verb::update),
-                 false,
-                 false,
-                 false,
-                 {},
-                 k.referenced_columns});
-        // TRUNCATE … CASCADE empties whatever refers to the table.
-        own_[relation_node(from->second, verb::truncate)].edges.push_back(
-            {relation_node(to->second, verb::truncate), false, false, false, {}, {}});
-    }
-}
-
-void graph::add_foreign_tables() {
-    std::unordered_map<oid, const foreign_table_row*> known;
-    for (const auto& t : r_.foreign_tables)
-        known.emplace(t.relation, &t);
-    for (index i = 0; i < r_.relations.size(); ++i) {
-        if (r_.relations[i].kind != 'f') continue;
-        const auto at = known.find(r_.relations[i].id);
-        if (at != known.end()) unless_ = {"server:" + at->second->server};
-        for (const verb v : all_verbs)
-            opaque(relation_node(i, v), "it is a table of another server");
-        unless_.clear();
-    }
 }
 
 // ---- functions, types, operators ----------------------------------------------------------------
@@ -457,6 +269,12 @@ void graph::add_function(index i) {
     for (const index t : s_.namesakes())
         if (stands_before(names.path, s_.schema_of(r_.types[t])))
             own_[n].edges.push_back({type_node(t), false, false, false, {}, {}});
+    if (runs_as_another(f, names)) {
+        if (names.mode == naming::how::fixed &&
+            std::ranges::find(names.path, "$user") != names.path.end())
+            names = {};
+        own_[n].schemas.emplace_back(any_schema);
+    }
     if (f.atomic) names = {naming::how::qualified, {}};
     for (const oid t : f.argument_types)
         add_type(n, t);
@@ -473,9 +291,7 @@ void graph::add_function(index i) {
     } else if (f.language == "plpgsql") {
         add_code(n, f.source, names);
     } else if (f.language == "internal") {
-        const auto* e = sql::find_function(f.source);
-        if (e != nullptr && e->role != sql::function_role::harmless_name)
-            opaque(n, "it is " + f.source + " under another name");
+        add_symbol(n, f.source);
     } else {
         opaque(n, "its language " + f.language + " is not read");
     }
@@ -503,10 +319,25 @@ void graph::add_types() {
         own_[n].literals_run_code = runs_code(n);
         s_.literals_run_code_ = s_.literals_run_code_ || own_[n].literals_run_code;
     }
-    for (const auto& c : r_.casts)
+    for (const auto& c : r_.casts) {
+        bool ours = false;
         for (const oid side : {c.source, c.target})
-            if (const auto at = s_.types_by_oid_.find(side); at != s_.types_by_oid_.end())
+            if (const auto at = s_.types_by_oid_.find(side); at != s_.types_by_oid_.end()) {
                 add_call(type_node(at->second), c.function);
+                ours = true;
+            }
+        if (!ours) add_everywhere(c.function);
+    }
+}
+
+// A cast or a comparison between types of the server's own: only a superuser makes one, and any
+// statement may use it. What extensions bring in C is no code of a user.
+void graph::add_everywhere(oid function) {
+    if (const auto at = s_.functions_by_oid_.find(function); at != s_.functions_by_oid_.end()) {
+        const auto& f = r_.functions[at->second];
+        if (f.language == "c" && !f.extension.empty()) return;
+    }
+    add_call(everywhere_, function);
 }
 
 bool graph::runs_code(node n) const noexcept {
@@ -528,11 +359,14 @@ void graph::add_supports() {
     for (const auto& s : r_.supports) {
         if (const auto at = s_.types_by_oid_.find(s.type); at != s_.types_by_oid_.end())
             add_call(type_node(at->second), s.function);
-        else if (s.type != 0)
+        else if (s.type != 0) {
             of_type[s.type].push_back(s.function);
-        if (const auto at = s_.relations_by_oid_.find(s.relation); at != s_.relations_by_oid_.end())
+            add_everywhere(s.function);
+        }
+        // Rows of a partition are compared with the bounds of those above it.
+        for (const index i : with_descendants(s.relation))
             for (const verb v : all_verbs)
-                add_call(relation_node(at->second, v), s.function);
+                add_call(relation_node(i, v), s.function);
     }
     if (of_type.empty()) return;
     for (index i = 0; i < r_.relations.size(); ++i)
@@ -544,14 +378,66 @@ void graph::add_supports() {
 }
 
 void graph::add_type(node from, oid type) {
-    if (const auto at = s_.types_by_oid_.find(type); at != s_.types_by_oid_.end())
+    if (const auto at = s_.types_by_oid_.find(type); at != s_.types_by_oid_.end()) {
         if (type_node(at->second) != from)
             own_[from].edges.push_back({type_node(at->second), false, false, false, {}, {}});
+    } else if (type >= first_own_oid && !s_.row_types_.contains(type)) {
+        opaque(from, "a type of it is a temporary one of some session");
+    }
 }
 
+/// A function that something calls without its name in any text.
 void graph::add_call(node from, oid function) {
-    if (const auto at = s_.functions_by_oid_.find(function); at != s_.functions_by_oid_.end())
+    if (const auto at = s_.functions_by_oid_.find(function); at != s_.functions_by_oid_.end()) {
         own_[from].edges.push_back({function_node(at->second), false, false, false, {}, {}});
+        const auto& f = r_.functions[at->second];
+        if (!f.extension.empty()) add_unnamed(from, f.name);
+    } else if (const auto known = s_.builtins_by_oid_.find(function);
+               known != s_.builtins_by_oid_.end()) {
+        add_unnamed(from, r_.builtins[known->second].name);
+    } else if (function >= first_own_oid) {
+        opaque(from, "a function that it calls is a temporary one of some session");
+    }
+}
+
+// Where the text has the name, its arguments are looked at; here there is none to look at.
+void graph::add_unnamed(node from, std::string_view name) {
+    using role = sql::function_role;
+    const auto* const e = sql::find_function(name);
+    if (e == nullptr) return;
+    switch (e->role) {
+        case role::none:
+        case role::harmless_name:
+        case role::notifies:
+        case role::maintains:
+            return;
+        case role::sets_config:
+            own_[from].changes_settings = true;
+            return;
+        default:
+            opaque(from, "it calls " + std::string{name});
+    }
+}
+
+/// LANGUAGE internal: a function of the server under another name.
+void graph::add_symbol(node from, std::string_view symbol) {
+    bool known = false;
+    for (const auto& b : r_.builtins) {
+        if (b.symbol != symbol) continue;
+        known = true;
+        add_unnamed(from, b.name);
+    }
+    if (!known) opaque(from, "what " + std::string{symbol} + " of the server does is not known");
+}
+
+/// "$user" of a path is whoever the function runs as, who may not see every schema of it either.
+bool graph::runs_as_another(const function_row& f, const naming& names) {
+    const bool sets_role = std::ranges::any_of(f.settings, [](const std::string& s) {
+        return s.starts_with("role=") || s.starts_with("session_authorization=");
+    });
+    const bool fixed = names.mode == naming::how::fixed;
+    const bool follows_user = fixed && std::ranges::find(names.path, "$user") != names.path.end();
+    return follows_user || (!fixed && (sets_role || f.security_definer));
 }
 
 }  // namespace sallyport::policy::catalog

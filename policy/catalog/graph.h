@@ -49,6 +49,7 @@ class graph {
         bool changes_settings = false;
         bool shows_settings = false;  ///< an UPDATE of such a view changes them
         bool literals_run_code = false;
+        std::uint8_t effects = 0;
     };
 
     [[nodiscard]] node relation_node(index i, verb v) const noexcept;
@@ -93,6 +94,22 @@ class graph {
     void add_code(node from, std::string_view body, const naming& names);
     void add_type(node from, oid type);
     void add_call(node from, oid function);
+    void add_unnamed(node from, std::string_view name);
+    void add_symbol(node from, std::string_view symbol);
+    void add_everywhere(oid function);
+    [[nodiscard]] static bool runs_as_another(const function_row& f, const naming& names);
+    [[nodiscard]] std::vector<index> with_descendants(oid relation) const;
+    void runs_as_owner(index relation, verb v);
+
+    // Code that gets rows of a relation (graph_rows.cpp).
+    void add_row_code();
+    void add_columns_read(index relation, const expression_row& e);
+    void add_row_read(index relation, verb v, std::vector<std::string> columns);
+    [[nodiscard]] bool calls_own_code(const statement_facts& s) const;
+    [[nodiscard]] std::vector<std::string> key_columns(index relation,
+                                                       const std::vector<std::string>& key) const;
+    [[nodiscard]] bool a_trigger_sets(index relation,
+                                      const std::vector<std::string>& columns) const;
     void opaque(node from, std::string reason);
     void late(node from, late_name n);
     [[nodiscard]] std::vector<node> nodes_named(late_name::of what, std::string_view schema,
@@ -105,13 +122,19 @@ class graph {
     node functions_ = 0;  // first of each kind
     node types_ = 0;
     node operators_ = 0;
+    node everywhere_ = 0;  // the one behind them
     node end_ = 0;
     std::vector<own> own_;
     std::vector<std::string> unless_;          // of what is being added: see doubt
     std::unordered_map<index, node> outputs_;  // of a view: the first of its nodes, see add_outputs
     std::vector<index> output_owner_;          // by node - end_
+    std::unordered_map<oid, std::vector<oid>> children_;
 };
 
+/// Extensions whose functions compute from their arguments only.
+[[nodiscard]] bool is_harmless_extension(std::string_view name) noexcept;
+/// What a word of a body of code does if it is a command; see code_effect.
+[[nodiscard]] std::uint8_t effect_of_word(std::string_view word) noexcept;
 /// Which verbs a use of a relation in a statement stands for.
 [[nodiscard]] std::vector<verb> verbs_of(const statement_facts& s, const relation_use& use);
 /// Why a relation of the server itself tells values of any table; null: it does not.

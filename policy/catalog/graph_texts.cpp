@@ -14,8 +14,16 @@ namespace {
 constexpr verb all_verbs[] = {verb::read,   verb::insert,   verb::update,
                               verb::remove, verb::truncate, verb::define};
 
-bool is_server_schema(std::string_view schema) noexcept {
-    return schema == "pg_catalog" || schema == "information_schema";
+/// Of a statement in a body of SQL.
+std::uint8_t effects_of(const statement_facts& s) noexcept {
+    using namespace code_effect;
+    if (!s.has(kind::ddl) && !s.has(kind::grant)) return 0;
+    const bool takes = s.command.starts_with("drop ") || s.command.starts_with("alter ");
+    return takes ? defines | takes_names : defines;
+}
+
+bool is_other_temporary(std::string_view schema) noexcept {
+    return schema.starts_with("pg_temp_");
 }
 
 }  // namespace
@@ -33,8 +41,10 @@ void graph::add_text(node from, std::string_view sql, const naming& names) {
 
 void graph::add_code(node from, std::string_view body, const naming& names) {
     auto f = sql::analyse_code(body);
-    for (const auto& m : f.mentions)
+    for (const auto& m : f.mentions) {
         add_mention(from, m, names);
+        own_[from].effects |= effect_of_word(m.name);
+    }
     for (const auto& o : f.operators)
         add_named(from, late_name::of::operator_, o, names);
     for (auto& why : f.opaque_reasons)
@@ -57,8 +67,11 @@ void graph::add_facts(node from, const statement_facts& s, const naming& names) 
         add_named(from, late_name::of::operator_, o, names);
     for (const auto& t : s.types)
         add_named(from, late_name::of::type, t, names);
-    for (const auto& m : s.mentions)
+    for (const auto& m : s.mentions) {
         add_mention(from, m, names);
+        own_[from].effects |= effect_of_word(m.name);
+    }
+    own_[from].effects |= effects_of(s);
     for (const auto& why : s.opaque_reasons)
         if (std::ranges::find(s.opaque_without_catalog, why) == s.opaque_without_catalog.end())
             opaque(from, why);
@@ -95,17 +108,22 @@ void graph::add_relation_use(node from, const statement_facts& s, const relation
                              const naming& names) {
     if (const char* why = reveals_any_table(use.schema, use.name)) opaque(from, why);
     if (const char* why = shows_statements(use)) opaque(from, why);
-    if (use.name == "pg_settings" && (use.schema.empty() || is_server_schema(use.schema)))
+    if (use.name == "pg_settings" && (use.schema.empty() || use.schema == "pg_catalog"))
         own_[from].shows_settings = true;
-    if (is_server_schema(use.schema)) return;
+    if (is_other_temporary(use.schema)) return opaque(from, "it names a temporary table");
     for (const verb v : verbs_of(s, use)) {
         const auto add = [&](std::string_view schema) {
             for (const node to : nodes_named(late_name::of::relation, schema, use.name, v))
                 own_[from].edges.push_back({to, false, false, false, use.columns, {}});
         };
-        if (!use.schema.empty()) {
+        if (use.schema == "pg_temp") {
+            late(from, {late_name::of::relation, use.name, v, use.columns, {}, true});
+        } else if (!use.schema.empty()) {
             add(use.schema);
+        } else if (names.mode == naming::how::qualified) {
+            add("pg_catalog");
         } else if (names.mode == naming::how::fixed) {
+            add("pg_catalog");
             for (const auto& schema : names.path)
                 add(schema);
             late(from, {late_name::of::relation, use.name, v, use.columns, {}, true});
@@ -124,9 +142,15 @@ void graph::add_named(node from, late_name::of what, const function_use& use, co
         for (const node to : nodes_named(what, schema, use.name, verb::read))
             own_[from].edges.push_back({to, false, false, false, {}, {}});
     };
-    if (!use.schema.empty()) {
+    if (is_other_temporary(use.schema)) return opaque(from, "it calls something temporary");
+    if (use.schema == "pg_temp") {
+        late(from, {what, use.name, verb::read, {}, {}, true});
+    } else if (!use.schema.empty()) {
         add(use.schema);
+    } else if (names.mode == naming::how::qualified) {
+        add("pg_catalog");
     } else if (names.mode == naming::how::fixed) {
+        add("pg_catalog");
         for (const auto& schema : names.path)
             add(schema);
     } else if (names.mode == naming::how::late) {
@@ -149,6 +173,7 @@ void graph::add_mention(node from, const function_use& m, const naming& names) {
     };
     if (const char* why = reveals_any_table(m.schema, m.name)) opaque(from, why);
     if (const char* why = shows_statements(m)) opaque(from, why);
+    if (m.schema == "pg_temp") late(from, {late_name::of::any, m.name, verb::read, {}, {}, true});
     if (!m.schema.empty()) {
         add(m.schema);
         return;

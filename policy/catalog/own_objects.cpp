@@ -20,6 +20,9 @@ void own_objects::note(const statement_facts& s) {
     };
     for (const auto& u : s.relations)
         if (u.how == access::write) keep(u.name);
+    for (const auto& name : s.new_names)
+        keep(name);
+    schemas_moved_ = schemas_moved_ || s.command == "alter schema";
     const bool routine = s.command.find("function") != std::string::npos ||
                          s.command.find("procedure") != std::string::npos;
     if (!routine) return;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "policy/catalog/attributes.h"
+#include "policy/catalog/dependents.h"
 #include "policy/catalog/graph.h"
 #include "policy/sql/functions_table.h"
 
@@ -48,7 +49,7 @@ class resolver {
             named(late_name::of::type, t.schema, t.name, "type");
         if (in_.command == "alter domain" || in_.command == "alter type")
             for (const auto& t : in_.types)
-                columns_of_type(t);
+                columns_of_type(t, in_.command == "alter type");
         namesakes();
         for (const auto& o : in_.operators)
             named(late_name::of::operator_, o.schema, o.name, "operator");
@@ -57,15 +58,28 @@ class resolver {
         for (const auto& p : parameter_types_)
             for (const index t : s_.type_of(p))
                 add(s_.of_type(t), "parameter");
-        if (in_.has(kind::ddl) || in_.has(kind::grant))
-            for (const index f : s_.event_triggers())
-                add(s_.of_function(f), "event trigger");
+        for (const auto& m : in_.mentions)  // of a body that is run, not one that is made
+            if (!in_.has(kind::ddl)) out_.effects |= effect_of_word(m.name);
+        if (in_.transaction == statement_facts::transaction_control::none)
+            add(s_.everywhere(), "any statement");
+        for (const auto& f : in_.functions)
+            if (hides_arguments(in_, f.name)) opaque("it gives " + f.name + " another name");
+        event_triggers();
         if (out_.has(kind::opaque) && out_.opaque_reasons.empty())
             std::erase(out_.kinds, kind::opaque);
         return std::move(out_);
     }
 
   private:
+    void event_triggers() {
+        const bool fired = in_.has(kind::ddl) || in_.has(kind::grant) ||
+                           in_.command == "refresh materialized view" ||
+                           (out_.effects & code_effect::defines) != 0;
+        if (!fired) return;
+        for (const index f : s_.event_triggers())
+            add(s_.of_function(f), "event trigger");
+    }
+
     void answer_opaque() {
         std::erase_if(out_.opaque_reasons, [&](const std::string& why) {
             return std::ranges::find(in_.opaque_without_catalog, why) !=
@@ -97,6 +111,8 @@ class resolver {
     std::vector<index> meant(std::span<const index> candidates, const std::vector<Row>& rows,
                              std::string_view schema, bool overloads) {
         std::vector<index> out;
+        const bool moved = names_.own != nullptr && names_.own->schemas_moved();
+        if (moved && names_.own_ddl) return {candidates.begin(), candidates.end()};
         if (!schema.empty()) {
             for (const index i : candidates)
                 if (s_.schema_of(rows[i]) == schema) out.push_back(i);
@@ -118,7 +134,6 @@ class resolver {
         if (const char* why = reveals_any_table(u.schema, u.name)) opaque(why);
         if (const char* why = shows_statements(u)) opaque(why);
         const auto& rows = s_.source().relations;
-        if (is_server_schema(u.schema)) return keep(u);
         if (u.name == "*") return whole_schema(u);
         if (is_temporary_here(u)) {
             relation_use hidden = u;
@@ -128,17 +143,23 @@ class resolver {
         const auto found = is_temporary(u.schema)
                                ? std::vector<index>{}
                                : meant(s_.relations(u.name), rows, u.schema, false);
+        if (found.empty() && is_server_schema(u.schema)) return keep(u);
         const statement_facts* own = nullptr;
-        if (names_.own != nullptr && (u.schema.empty() || is_temporary(u.schema) || found.empty()))
+        if (names_.own != nullptr &&
+            (u.schema.empty() || is_temporary(u.schema) || found.empty() || names_.own_ddl))
             own = names_.own->find(u.name);
+        if (own != nullptr && !is_temporary(u.schema) && !found.empty() && !may_be(*own, u))
+            own = nullptr;
         if (own != nullptr) inherit(*own, found.empty() ? placed(u) : u);
         for (const index i : found)
             for (const verb v : verbs_of(in_, u))
                 add_use(i, v, u);
         if (in_.command.starts_with("drop ") && u.how == access::write) drops_dependents(found);
+        for (const index i : found)
+            alters_dependents(i, u);
         if (!found.empty()) return;
         if (own != nullptr) return;
-        if (makes(u)) return keep(placed(u));
+        if (makes(in_, u)) return keep(placed(u));
         keep(u);
         const bool may_be_server = u.schema.empty() && u.name.starts_with("pg_");
         if (may_be_server) return;
@@ -148,50 +169,32 @@ class resolver {
         opaque("no relation " + (u.schema.empty() ? "" : u.schema + ".") + u.name + " is known");
     }
 
-    /// DROP … CASCADE takes along the views over a relation and its partitions, those over them,
-    /// and the policies that look into it.
     void drops_dependents(const std::vector<index>& dropped) {
-        const auto& r = s_.source();
-        std::unordered_set<oid> gone;
-        for (const index i : dropped)
-            gone.insert(r.relations[i].id);
-        for (bool more = !gone.empty(); more;) {
-            more = false;
-            for (const auto& h : r.inheritance)
-                if (gone.contains(h.parent)) more = gone.insert(h.child).second || more;
-            for (const auto& c : r.view_columns)
-                if (gone.contains(c.relation)) more = gone.insert(c.view).second || more;
-        }
-        const auto looks_into_it = [&](const reached& x) {
-            return gone.contains(r.relations[x.relation].id);
-        };
-        std::unordered_set<oid> row_types;
-        for (const auto& row : r.relations)
-            if (gone.contains(row.id)) row_types.insert(row.row_type);
-        for (index i = 0; i < r.functions.size(); ++i) {
-            const auto& f = r.functions[i];
-            const bool typed =
-                row_types.contains(f.return_type) ||
-                std::ranges::any_of(f.argument_types, [&](oid t) { return row_types.contains(t); });
-            if (typed ||
-                (f.atomic && std::ranges::any_of(s_.of_function(i).relations, looks_into_it)))
-                opaque("it takes along " + call_place(i) + ", and whatever uses that");
-        }
-        for (index i = 0; i < r.relations.size(); ++i) {
-            const auto& row = r.relations[i];
-            const bool guarded =
-                row.row_security &&
-                std::ranges::any_of(s_.of_relation(i, verb::define).relations, looks_into_it);
-            if ((!gone.contains(row.id) && !guarded) ||
-                std::ranges::find(dropped, i) != dropped.end())
-                continue;
-            relation_use u;
-            u.how = access::write;
-            u.place = "drop";
-            u.schema = s_.schema_of(row);
-            u.name = row.name;
-            keep(std::move(u));
-        }
+        dependents_of_drop(
+            s_, dropped, [&](index i) { write_of(i, "drop"); },
+            [&](index f) {
+                opaque("it takes along " + call_place(f) + ", and whatever uses that");
+            });
+    }
+
+    /// DDL on something else changes this relation.
+    void write_of(index i, const std::string& place) {
+        const auto& row = s_.source().relations[i];
+        relation_use u;
+        u.how = access::write;
+        u.place = place;
+        u.schema = s_.schema_of(row);
+        u.name = row.name;
+        keep(std::move(u));
+    }
+
+    /// What ALTER of one relation does to others.
+    void alters_dependents(index i, const relation_use& u) {
+        if (!in_.command.starts_with("alter ") || u.how != access::write) return;
+        const auto& row = s_.source().relations[i];
+        for (const index other : keys_on(s_, i, in_.taken_apart))
+            write_of(other, "a foreign key on " + row.name);
+        if (row.kind == 'c') columns_of_type({std::string{s_.schema_of(row)}, row.name}, true);
     }
 
     /// A bare name that a temporary relation takes: its schema stands first in the path.
@@ -209,17 +212,6 @@ class resolver {
             *path_, [](const auto& p) { return !is_server_schema(p) && !is_temporary(p); });
         u.schema = first == path_->end() ? "pg_temp" : *first;
         return u;
-    }
-
-    /// The statement creates it: it is nowhere yet.
-    [[nodiscard]] bool makes(const relation_use& u) const {
-        if (u.how != access::write || !in_.has(kind::ddl)) return false;
-        static constexpr std::array creating{
-            std::string_view{"create table"}, std::string_view{"select into"},
-            std::string_view{"create view"}, std::string_view{"create"}};
-        return std::ranges::any_of(creating, [&](std::string_view c) {
-            return in_.command.starts_with(c) || std::string_view{u.place}.starts_with(c);
-        });
     }
 
     void whole_schema(const relation_use& u) {
@@ -302,6 +294,7 @@ class resolver {
             if (std::ranges::none_of(d.unless, [&](const auto& x) { return is_harmless(x); }))
                 opaque(d.why);
         if (r.changes_settings) may_change_settings();
+        out_.effects |= r.effects;
         read_literals(r.literals_run_code);
         for (const auto& l : r.late)
             late(l, r.schemas);
@@ -325,7 +318,9 @@ class resolver {
         // A body may set its own path, or be about to be given one.
         const auto* const before = std::exchange(path_, late_path());
         std::vector<std::string> wider;
-        if (path_ != nullptr && !schemas.empty()) {
+        if (std::ranges::find(schemas, any_schema) != schemas.end()) {
+            path_ = nullptr;
+        } else if (path_ != nullptr && !schemas.empty()) {
             wider = *path_;
             wider.insert(wider.end(), schemas.begin(), schemas.end());
             path_ = &wider;
@@ -354,7 +349,9 @@ class resolver {
 
     /// DDL may put another path before what it defines.
     [[nodiscard]] const std::vector<std::string>* late_path() const {
-        return in_.has(kind::ddl) || may_change_settings_ ? nullptr : path_;
+        // What a cursor WITH HOLD has left, COMMIT runs under the path of then.
+        const bool held = std::ranges::any_of(in_.names, &name_use::with_hold);
+        return in_.has(kind::ddl) || may_change_settings_ || held ? nullptr : path_;
     }
 
     void may_change_settings() {
@@ -377,8 +374,7 @@ class resolver {
 
     /// ALTER DOMAIN looks through every column of the domain; ALTER TYPE changes what those of an
     /// enum or a composite type say.
-    void columns_of_type(const function_use& t) {
-        const bool changes = in_.command == "alter type";
+    void columns_of_type(const function_use& t, bool changes) {
         const auto& r = s_.source();
         for (const index k : meant(s_.types(t.name), r.types, t.schema, true))
             for (index i = 0; i < r.relations.size(); ++i)
@@ -422,6 +418,8 @@ class resolver {
         const auto found = meant(s_.functions(f.name), rows, f.schema, true);
         for (const index i : found)
             add(s_.of_function(i), call_place(i));
+        if (!found.empty() && names_.own_ddl && names_.own != nullptr)
+            if (const auto* own = names_.own->find(f.name)) inherit(*own, {});
         if (!found.empty()) return;
         if (f.schema == "pg_catalog" || f.schema == "information_schema") return;
         if (f.schema.empty() && s_.is_builtin_function(f.name)) return;
@@ -497,7 +495,7 @@ class resolver {
             for (const index i : s_.relations(made.name))
                 if (s_.schema_of(s_.source().relations[i]) == made.schema) now.push_back(i);
             for (const index i : now)
-                for (const verb v : verbs_of(own, made))
+                for (const verb v : verbs_of_own(own, made, in_, u))
                     add_use(i, v, use);
             if (through && made.how == access::read)
                 for (const index i : now) {
@@ -576,6 +574,8 @@ resolution resolve(const facts& f, const snapshot& s, const session_names& names
         // What one statement of a text changes holds for those behind it.
         if (!resolved->statements.back().settings.empty() || may_end_settings(one))
             now.path = nullptr;
+        if ((resolved->statements.back().effects & code_effect::takes_names) != 0)
+            now.own_ddl = true;
         if (!one.has(kind::ddl) && !one.has(kind::grant)) continue;
         if (now.own != &own && now.own != nullptr) own = *now.own;
         now.own_ddl = true;

@@ -17,13 +17,19 @@ class own_objects {
   public:
     /// Notes what a statement defines, with what it reaches. `s`: its resolved facts.
     void note(const statement_facts& s);
-    void clear() noexcept { by_name_.clear(); }
+    void clear() noexcept {
+        by_name_.clear();
+        schemas_moved_ = false;
+    }
+    /// A schema has another name than a snapshot says: a qualified one may be of any.
+    [[nodiscard]] bool schemas_moved() const noexcept { return schemas_moved_; }
     /// Null: none of that name.
     [[nodiscard]] const statement_facts* find(std::string_view name) const;
     [[nodiscard]] bool empty() const noexcept { return by_name_.empty(); }
 
   private:
     std::unordered_map<std::string, statement_facts> by_name_;
+    bool schemas_moved_ = false;
 };
 
 /// What is known of a session when one of its statements is looked at.

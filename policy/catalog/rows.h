@@ -93,7 +93,9 @@ struct operator_row {
     oid id = 0;
     oid schema = 0;
     std::string name;
-    std::vector<oid> functions;  ///< oprcode, oprrest, oprjoin
+    /// oprcode, oprrest, oprjoin, and oprcode of its negator and its commutator, which the planner
+    /// puts in its place.
+    std::vector<oid> functions;
     std::string extension;
 };
 
@@ -127,8 +129,12 @@ struct trigger_row {
     bool on_update = false;
     bool on_delete = false;
     bool on_truncate = false;
-    std::string condition;   ///< inside the WHEN (…) of pg_get_triggerdef, "" = none
-    std::string unreadable;  ///< why `condition` is not known
+    bool before = false;      ///< it may change the row
+    bool sees_rows = false;   ///< for each row, or with transition tables
+    bool transition = false;  ///< with transition tables
+    bool deferrable = false;  ///< a constraint trigger that may run as late as COMMIT
+    std::string condition;    ///< inside the WHEN (…) of pg_get_triggerdef, "" = none
+    std::string unreadable;   ///< why `condition` is not known
 };
 
 /// CREATE RULE, the ON SELECT rules of views apart.
@@ -183,14 +189,23 @@ struct foreign_table_row {
     std::vector<std::string> server_options;  ///< "dbname=…"
 };
 
+/// A function of the server itself.
+struct builtin_row {
+    oid id = 0;
+    std::string name;
+    std::string symbol;  ///< prosrc: what LANGUAGE internal knows it by
+};
+
 struct rows {
     std::uint64_t server_version = 0;  ///< server_version_num
     std::string database;
-    std::vector<schema_row> schemas;      ///< without the sessions' temporary ones and their TOAST
-    std::vector<relation_row> relations;  ///< those that are not of the server itself
+    std::vector<schema_row> schemas;  ///< without the sessions' temporary ones and their TOAST
+    /// Those that are not of the server itself, and those of its own that have triggers or rules.
+    std::vector<relation_row> relations;
     std::vector<expression_row> expressions;
     /// Those that are not of the server itself (oid from 16384 on, or not in pg_catalog and
-    /// information_schema).
+    /// information_schema), and those of its own that are written in a language: a superuser can
+    /// write them anew.
     std::vector<function_row> functions;
     std::vector<aggregate_row> aggregates;  ///< those of `functions`
     std::vector<operator_row> operators;    ///< those that are not of the server itself
@@ -207,6 +222,7 @@ struct rows {
     /// Names of the server's own functions, each once, sorted: in pg_catalog and
     /// information_schema.
     std::vector<std::string> builtin_functions;
+    std::vector<builtin_row> builtins;
 };
 
 }  // namespace sallyport::policy::catalog

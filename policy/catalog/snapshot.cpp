@@ -55,6 +55,12 @@ void snapshot::index_rows() {
         if (t.relation == 0)
             if (const auto at = functions_by_oid_.find(t.function); at != functions_by_oid_.end())
                 event_triggers_.push_back(at->second);
+    for (index i = 0; i < size(rows_.builtins); ++i)
+        builtins_by_oid_.emplace(rows_.builtins[i].id, i);
+    for (const auto& r : rows_.relations)
+        if (r.row_type != 0) row_types_.insert(r.row_type);
+    for (const auto& t : rows_.types)
+        if (t.kind == 'c') row_types_.insert(t.id);
 }
 
 // A table that was renamed or moved is the table that it was, as long as its oid lives.

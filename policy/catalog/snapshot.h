@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "policy/catalog/rows.h"
@@ -52,19 +53,24 @@ struct doubt {
     friend bool operator==(const doubt&, const doubt&) = default;
 };
 
+inline constexpr const char* any_schema = "*";
+
 /// Everything that naming one object reaches, itself included.
 struct reach {
     std::vector<reached> relations;
     std::vector<late_name> late;
-    std::vector<doubt> opaque;         ///< reasons, with their roads
-    std::vector<std::string> schemas;  ///< put in force by SET clauses of functions on the way
-    bool changes_settings = false;     ///< may change search_path, role, or how SQL is read
+    std::vector<doubt> opaque;  ///< reasons, with their roads
+    /// Put in force by SET clauses of functions on the way; any_schema among them: the path may be
+    /// another one than the session's when the names are looked up.
+    std::vector<std::string> schemas;
+    bool changes_settings = false;  ///< may change search_path, role, or how SQL is read
     /// A type on the way runs code of the database's own when a literal of it is read (CHECK of a
     /// domain), which a server does as soon as it parses the statement.
     bool literals_run_code = false;
+    std::uint8_t effects = 0;  ///< of the code on the way, see code_effect
     [[nodiscard]] bool nothing() const noexcept {
         return relations.empty() && late.empty() && opaque.empty() && !changes_settings &&
-               !literals_run_code;
+               !literals_run_code && effects == 0;
     }
 };
 
@@ -91,6 +97,8 @@ class snapshot {
     [[nodiscard]] const reach& of_function(index i) const noexcept;
     [[nodiscard]] const reach& of_type(index i) const noexcept;
     [[nodiscard]] const reach& of_operator(index i) const noexcept;
+    /// What any statement may reach: casts and comparisons of the server's own types.
+    [[nodiscard]] const reach& everywhere() const noexcept { return everywhere_; }
     /// Functions that DDL fires.
     [[nodiscard]] std::span<const index> event_triggers() const noexcept { return event_triggers_; }
     [[nodiscard]] std::span<const index> type_of(oid id) const noexcept;
@@ -141,6 +149,8 @@ class snapshot {
     std::unordered_map<oid, index> relations_by_oid_;
     std::unordered_map<oid, index> functions_by_oid_;
     std::unordered_map<oid, index> types_by_oid_;
+    std::unordered_set<oid> row_types_;
+    std::unordered_map<oid, index> builtins_by_oid_;
     std::unordered_map<index, std::vector<former_name>> former_names_;
     std::unordered_map<std::string, std::vector<std::string>> made_of_;  // "oid.column"
     std::vector<reach> relation_reach_;  // relation * verb_count + verb
@@ -148,6 +158,7 @@ class snapshot {
     std::vector<reach> function_reach_;
     std::vector<reach> type_reach_;
     std::vector<reach> operator_reach_;
+    reach everywhere_;
 };
 using snapshot_ptr = std::shared_ptr<const snapshot>;
 

@@ -221,6 +221,8 @@ void walker::visit_function(const ProtobufCMessage& m) {
         node(s.parameters[i]);
     if (s.return_type != nullptr) type_name(*s.return_type);
     node(s.sql_body);
+    if (s.n_funcname != 0)
+        out_.new_names.push_back(cut_identifier(strings_of(s.n_funcname, s.funcname).back()));
     // What calls the old one calls the new one.
     if (const auto name = strings_of(s.n_funcname, s.funcname); s.replace != 0 && !name.empty())
         mention({name.size() > 1 ? cut_identifier(name[name.size() - 2]) : "",
@@ -369,6 +371,7 @@ void walker::visit_object(const ProtobufCMessage& m) {
         if (s.rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_DATABASE)
             opaque("ALTER DATABASE … RENAME gives every table another place");
         place_ = "alter";
+        if (s.newname != nullptr) out_.new_names.push_back(cut_identifier(s.newname));
         if (s.rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA)
             for (const char* name : {s.subname, s.newname})
                 whole_schema(name == nullptr ? "" : name, access::write);

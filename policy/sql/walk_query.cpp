@@ -236,6 +236,8 @@ void walker::visit_create_table_as(const ProtobufCMessage& m) {
 void walker::visit_declare(const ProtobufCMessage& m) {
     const auto& s = as<PgQuery__DeclareCursorStmt>(m);
     cursor_or_statement(name_use::action::declare, s.portalname, inner_facts(s.query));
+    constexpr int option_hold = 0x20;  // CURSOR_OPT_HOLD
+    if (!out_.names.empty()) out_.names.back().with_hold = (s.options & option_hold) != 0;
     node(s.query);
 }
 

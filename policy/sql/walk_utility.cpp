@@ -182,12 +182,26 @@ void walker::visit_definition(const ProtobufCMessage& m) {
         if (s.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_TYPE && s.relation != nullptr)
             type({s.relation->schemaname == nullptr ? "" : s.relation->schemaname,
                   s.relation->relname});
+        for (std::size_t i = 0; i < s.n_cmds; ++i)
+            if (s.cmds[i]->node_case == PG_QUERY__NODE__NODE_ALTER_TABLE_CMD)
+                taken_apart(*s.cmds[i]->alter_table_cmd);
     }
     const access how = std::exchange(access_, access::write);
     const char* const place = std::exchange(place_, command_);
     members(m);
     access_ = how;
     place_ = place;
+}
+
+/// What other tables' foreign keys may stand on.
+void walker::taken_apart(const PgQuery__AlterTableCmd& c) {
+    const char* column = c.name == nullptr ? "" : c.name;
+    if (c.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn ||
+        c.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType)
+        out_.taken_apart.emplace_back(column);
+    if (c.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint &&
+        c.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE)
+        out_.taken_apart.emplace_back();
 }
 
 void walker::visit_view(const ProtobufCMessage& m) {

@@ -24,6 +24,7 @@ struct part {
     const char* where;  ///< which rows
 };
 
+// The server's own functions in languages 12 (internal) and 13 (c) are not read, the others are.
 // A row's version (ctid, xmin) is another one after each UPDATE; where routine work updates rows,
 // their contents stand in its place.
 constexpr part parts[] = {
@@ -50,7 +51,7 @@ constexpr part parts[] = {
     {"pg_trigger", "pg_catalog.pg_trigger x", "", "x.tgrelid NOT IN " PASSING_RELATIONS},
     {"pg_event_trigger", "pg_catalog.pg_event_trigger x", "", "true"},
     {"pg_proc", "pg_catalog.pg_proc x", "",
-     "x.oid >= 16384 AND x.pronamespace NOT IN " PASSING_SCHEMAS},
+     "(x.oid >= 16384 OR x.prolang NOT IN (12, 13)) AND x.pronamespace NOT IN " PASSING_SCHEMAS},
     {"pg_aggregate", "pg_catalog.pg_aggregate x", "", "x.aggfnoid::pg_catalog.oid >= 16384"},
     {"pg_operator", "pg_catalog.pg_operator x", "",
      "x.oid >= 16384 AND x.oprnamespace NOT IN " PASSING_SCHEMAS},

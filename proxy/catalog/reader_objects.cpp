@@ -20,8 +20,9 @@ void reader::read_functions() {
             " FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = "
             "p.pronamespace JOIN pg_catalog.pg_language l ON l.oid = p.prolang" +
             with_extension("pg_proc", "p.oid") +
-            " WHERE (p.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema')) "
-            "AND p.pronamespace NOT IN " TEMPORARY_SCHEMAS,
+            " WHERE (p.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema') OR "
+            "(p.prokind <> 'a' AND l.lanname NOT IN ('internal', 'c'))) AND p.pronamespace NOT "
+            "IN " TEMPORARY_SCHEMAS,
         14, [&](const row& r) {
             auto& f = out_.functions.emplace_back();
             f.id = r.number(0);
@@ -66,11 +67,17 @@ void reader::read_functions() {
         deparse(t);
     }
     each(
-        "SELECT DISTINCT p.proname FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON "
-        "n.oid = p.pronamespace WHERE p.oid < 16384 AND n.nspname IN ('pg_catalog', "
-        "'information_schema')",
-        1, [&](const row& r) { out_.builtin_functions.emplace_back(r.text(0)); });
-    std::sort(out_.builtin_functions.begin(), out_.builtin_functions.end());
+        "SELECT p.oid, p.proname, CASE WHEN l.lanname = 'internal' THEN p.prosrc ELSE '' END FROM "
+        "pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN "
+        "pg_catalog.pg_language l ON l.oid = p.prolang WHERE p.oid < 16384 AND n.nspname IN "
+        "('pg_catalog', 'information_schema')",
+        3, [&](const row& r) {
+            out_.builtins.push_back({r.number(0), std::string(r.text(1)), std::string(r.text(2))});
+            out_.builtin_functions.emplace_back(r.text(1));
+        });
+    auto& names = out_.builtin_functions;
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
 }
 
 void reader::read_aggregates() {
@@ -87,8 +94,10 @@ void reader::read_aggregates() {
         });
     each(
         "SELECT x.oid, x.oprnamespace, x.oprname, pg_catalog.concat_ws(',', "
-        "x.oprcode::pg_catalog.oid, x.oprrest::pg_catalog.oid, x.oprjoin::pg_catalog.oid), "
-        "e.extname FROM pg_catalog.pg_operator x" +
+        "x.oprcode::pg_catalog.oid, x.oprrest::pg_catalog.oid, x.oprjoin::pg_catalog.oid, "
+        "y.oprcode::pg_catalog.oid, z.oprcode::pg_catalog.oid), e.extname FROM "
+        "pg_catalog.pg_operator x LEFT JOIN pg_catalog.pg_operator y ON y.oid = x.oprnegate "
+        "LEFT JOIN pg_catalog.pg_operator z ON z.oid = x.oprcom" +
             with_extension("pg_operator", "x.oid") +
             " WHERE x.oid >= 16384 AND x.oprnamespace NOT IN " TEMPORARY_SCHEMAS,
         5, [&](const row& r) {
@@ -168,15 +177,16 @@ void reader::read_domains() {
 }
 
 void reader::read_triggers() {
-    // pg_trigger.tgtype: INSERT 4, DELETE 8, UPDATE 16, TRUNCATE 32. What PostgreSQL made for a
-    // foreign key is in foreign_keys.
+    // pg_trigger.tgtype: ROW 1, BEFORE 2, INSERT 4, DELETE 8, UPDATE 16, TRUNCATE 32. What
+    // PostgreSQL made for a foreign key is in foreign_keys.
     texts t;
     std::vector<std::size_t> index;  // of the text's trigger
     each(
-        "SELECT x.oid, x.tgname, x.tgrelid, x.tgfoid, x.tgtype, x.tgqual IS NOT NULL "
-        "FROM pg_catalog.pg_trigger x WHERE NOT (x.tgisinternal AND x.tgfoid < 16384) AND " +
-            ours("x.tgrelid") + " ORDER BY x.oid",
-        6, [&](const row& r) {
+        "SELECT x.oid, x.tgname, x.tgrelid, x.tgfoid, x.tgtype, x.tgqual IS NOT NULL, "
+        "x.tgdeferrable, COALESCE(x.tgoldtable, x.tgnewtable) IS NOT NULL "
+        "FROM pg_catalog.pg_trigger x WHERE NOT (x.tgisinternal AND x.tgfoid < 16384) AND (" +
+            ours("x.tgrelid") + " OR (x.tgrelid < 16384 AND x.oid >= 16384)) ORDER BY x.oid",
+        8, [&](const row& r) {
             if (r.truth(5)) {
                 t.ids.push_back(r.number(0));
                 index.push_back(out_.triggers.size());
@@ -190,6 +200,10 @@ void reader::read_triggers() {
             g.on_delete = (type & 8u) != 0;
             g.on_update = (type & 16u) != 0;
             g.on_truncate = (type & 32u) != 0;
+            g.before = (type & 2u) != 0;
+            g.deferrable = r.truth(6);
+            g.transition = r.truth(7);
+            g.sees_rows = (type & 1u) != 0 || g.transition;
         });
     t.select =
         "SELECT x.oid, pg_catalog.pg_get_triggerdef(x.oid) FROM pg_catalog.pg_trigger x WHERE "
@@ -212,8 +226,8 @@ void reader::read_triggers() {
     t.ids.clear();
     each(
         "SELECT x.oid, x.ev_class, x.ev_type FROM pg_catalog.pg_rewrite x WHERE x.ev_type <> '1' "
-        "AND " +
-            ours("x.ev_class") + " ORDER BY x.oid",
+        "AND (" +
+            ours("x.ev_class") + " OR (x.ev_class < 16384 AND x.oid >= 16384)) ORDER BY x.oid",
         3, [&](const row& r) {
             t.ids.push_back(r.number(0));
             auto& g = out_.rules.emplace_back();

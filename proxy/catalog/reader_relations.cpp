@@ -12,6 +12,12 @@ using policy::catalog::expression_row;
 
 namespace {
 
+// Relations c that are not as the server brought them.
+#define TOUCHED                                                                               \
+    "(c.oid >= 16384 OR c.oid IN (SELECT g.tgrelid FROM pg_catalog.pg_trigger g WHERE g.oid " \
+    ">= 16384) OR c.oid IN (SELECT w.ev_class FROM pg_catalog.pg_rewrite w WHERE w.oid >= "   \
+    "16384 AND w.ev_type <> '1'))"
+
 /// Where one kind of expression stands.
 struct expression_source {
     expression_row::use what;
@@ -66,7 +72,7 @@ void reader::read_relations() {
         "LEFT JOIN pg_catalog.pg_depend d ON c.relkind = 'S' AND d.objid = c.oid AND "
         "d.objsubid = 0 AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND "
         "d.refclassid = d.classid AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') "
-        "WHERE c.oid >= 16384 AND c.relnamespace NOT IN " TEMPORARY_SCHEMAS,
+        "WHERE " TOUCHED " AND c.relnamespace NOT IN " TEMPORARY_SCHEMAS,
         7, [&](const row& r) {
             auto& c = out_.relations.emplace_back();
             c.id = r.number(0);
@@ -81,8 +87,8 @@ void reader::read_relations() {
     each(
         "SELECT a.attrelid, a.attname, a.atttypid, a.attgenerated <> '' "
         "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid "
-        "WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('i', 'I', 't') AND "
-        "c.oid >= 16384 AND c.relnamespace NOT IN " TEMPORARY_SCHEMAS
+        "WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('i', 'I', 't') "
+        "AND " TOUCHED " AND c.relnamespace NOT IN " TEMPORARY_SCHEMAS
         " ORDER BY a.attrelid, a.attnum",
         4, [&](const row& r) {
             if (auto* c = find_by_id(out_.relations, r.number(0)))

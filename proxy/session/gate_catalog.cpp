@@ -265,6 +265,11 @@ void gate::note_name_effects(const policy::facts& f) {
                           s.transaction == control::rollback_to ||
                           s.transaction == control::prepare;
         if (ends && path_touched_) path_known_ = false;
+        // Code that drops or alters something leaves no trace in the text.
+        using namespace policy::code_effect;
+        if ((s.effects & takes_names) != 0) own_ddl_ = true;
+        if ((s.effects & prepares) != 0) names_.lose_trust();
+        if ((s.effects & defines) != 0) path_known_ = false;
         if (!s.has(policy::kind::ddl) && !s.has(policy::kind::grant) &&
             !s.has(policy::kind::opaque) && !s.has(policy::kind::execute_code))
             continue;

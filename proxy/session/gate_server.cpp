@@ -31,6 +31,40 @@ std::string upper(std::string_view text) {
     return out;
 }
 
+/// A rule guards columns of this relation; an empty name is any.
+bool guards_columns(const policy::rule_set& rules, const std::string& target,
+                    std::string_view schema, std::string_view name) {
+    const auto is = [](const std::string& pattern, std::string_view text) {
+        return pattern == "*" || pattern.empty() || text.empty() || pattern == text;
+    };
+    return std::ranges::any_of(rules.resources, [&](const auto& entry) {
+        const auto& r = entry.second;
+        return std::ranges::find(r.targets, target) != r.targets.end() &&
+               std::ranges::any_of(r.relations, [&](const auto& p) {
+                   return !p.columns.empty() && is(p.schema, schema) && is(p.name, name);
+               });
+    });
+}
+
+/// The error shows a row of a table with guarded columns, or of a partition of one.
+bool shows_guarded_row(const protocol::backend::error_response& e, const policy::rule_set& rules,
+                       const std::string& target, const policy::catalog::snapshot* catalog) {
+    // NOT NULL, CHECK (and the bounds of a partition), WITH CHECK OPTION: "Failing row contains …".
+    const auto state = e.sqlstate();
+    if (e.detail().empty() || (state != "23502" && state != "23514" && state != "44000"))
+        return false;
+    const auto name = e.field('t');
+    if (name.empty() || catalog == nullptr) return guards_columns(rules, target, {}, {});
+    if (guards_columns(rules, target, e.field('s'), name)) return true;
+    return std::ranges::any_of(catalog->relations(name), [&](const auto i) {
+        const auto& above = catalog->of_relation(i, policy::catalog::verb::read).relations;
+        return std::ranges::any_of(above, [&](const auto& x) {
+            const auto& row = catalog->source().relations[x.relation];
+            return guards_columns(rules, target, catalog->schema_of(row), row.name);
+        });
+    });
+}
+
 }  // namespace
 
 std::size_t gate::on_server(bytes data, actions& out) {
@@ -153,7 +187,17 @@ void gate::on_failed(const reply_event& e, bytes frame, actions& out) {
     const auto ours = std::find_if(refusals_.begin(), refusals_.end(),
                                    [&](const auto& r) { return r.first == e.who.tag; });
     if (ours == refusals_.end() || fatal) {
-        out.send(action::type::to_client, frame);
+        if (report && shows_guarded_row(*report, *env_->rules, subject_.target, catalog_.get())) {
+            auto without = *report;
+            for (auto& f : without.fields)
+                if (f.code == 'D') f.value = "The row has columns that a rule of Sallyport holds.";
+            std::string shown;
+            without.encode(shown);
+            out.send_owned(action::type::to_client, std::move(shown));
+            drop_server_rest_ = true;
+        } else {
+            out.send(action::type::to_client, frame);
+        }
         if (e.who.what != expect::query) answered(e.who.tag, false);
         return;
     }

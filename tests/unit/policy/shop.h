@@ -24,6 +24,7 @@ struct shop {
         r.database = "shop";
         r.schemas = {{11, "pg_catalog"}, {public_schema, "public"}, {pii, "pii"}, {crm, "crm"}};
         r.builtin_functions = {"count", "lower", "now", "sum", "upper"};
+        r.builtins = {{177, "int4pl", "int4pl"}};
         table(pii, "customers", {"id", "name", "ssn"});
         table(crm, "customers", {"id", "name"});
         table(public_schema, "orders", {"id", "customer_id"});

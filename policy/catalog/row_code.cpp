@@ -1,0 +1,161 @@
+#include "policy/catalog/row_code.h"
+
+#include <algorithm>
+#include <array>
+
+#include "policy/sql/identifier.h"
+#include "policy/sql/lexer.h"
+
+namespace sallyport::policy::catalog {
+
+namespace {
+
+using sql::token_kind;
+
+/// The tokens of some code: words folded, quoted names without their quotes.
+class tokens {
+  public:
+    explicit tokens(std::string_view code) {
+        sql::lexer lex{code};
+        for (;;) {
+            const auto t = lex.next();
+            if (t.kind == token_kind::end) break;
+            if (t.kind == token_kind::comment) continue;
+            if (t.kind == token_kind::error) {
+                readable_ = false;
+                break;
+            }
+            all_.push_back(stored(t.kind, lex.text(t)));
+        }
+        readable_ = readable_ && !lex.backslash_in_plain_string();
+    }
+    [[nodiscard]] bool readable() const noexcept { return readable_; }
+    [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+    [[nodiscard]] std::string_view at(std::size_t i) const noexcept {
+        return i < all_.size() ? std::string_view{all_[i]} : std::string_view{};
+    }
+    [[nodiscard]] std::string_view before(std::size_t i, std::size_t n = 1) const noexcept {
+        return i >= n ? at(i - n) : std::string_view{};
+    }
+    [[nodiscard]] bool has(std::string_view word) const noexcept {
+        return std::ranges::find(all_, word) != all_.end();
+    }
+    [[nodiscard]] bool is_row(std::size_t i) const noexcept {
+        return (at(i) == "new" || at(i) == "old") && before(i) != ".";
+    }
+    /// Behind `new`, `new.*` and a parenthesis that closes them.
+    [[nodiscard]] std::size_t behind_row(std::size_t i) const noexcept {
+        ++i;
+        if (at(i) == "." && at(i + 1) == "*") i += 2;
+        while (at(i) == ")")
+            ++i;
+        return i;
+    }
+    /// `RETURN coalesce(new, old);` and the like, from its first token; 0: it is something else.
+    [[nodiscard]] std::size_t end_of_plain_return(std::size_t i) const noexcept {
+        static constexpr std::array plain{std::string_view{"new"},      std::string_view{"old"},
+                                          std::string_view{"coalesce"}, std::string_view{"null"},
+                                          std::string_view{"("},        std::string_view{")"},
+                                          std::string_view{","}};
+        if (at(i) != "return") return 0;
+        for (++i; i < size(); ++i) {
+            if (at(i) == ";") return i;
+            if (std::ranges::find(plain, at(i)) == plain.end()) return 0;
+        }
+        return i;
+    }
+    /// `new IS DISTINCT FROM old`, `old IS NULL`.
+    [[nodiscard]] bool is_compared(std::size_t i) const noexcept {
+        std::size_t next = behind_row(i);
+        if (at(next) == "is") {
+            if (at(++next) == "not") ++next;
+            return at(next) == "distinct" || at(next) == "null";
+        }
+        std::size_t first = i;
+        while (before(first) == "(" || before(first) == "row")
+            --first;
+        return before(first) == "from" && before(first, 2) == "distinct";
+    }
+
+  private:
+    static std::string stored(token_kind kind, std::string_view raw) {
+        std::string out{raw};
+        if (kind == token_kind::quoted_identifier && raw.size() >= 2 && raw.front() == '"')
+            return sql::cut_identifier(raw.substr(1, raw.size() - 2));
+        if (kind != token_kind::word) return out;
+        for (char& c : out)
+            if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+        return sql::cut_identifier(out);
+    }
+
+    std::vector<std::string> all_;
+    bool readable_ = true;
+};
+
+/// A statement of PL/pgSQL may begin behind this.
+bool ends_statement(std::string_view token) noexcept {
+    static constexpr std::array ends{std::string_view{""},     std::string_view{";"},
+                                     std::string_view{">>"},   std::string_view{"begin"},
+                                     std::string_view{"else"}, std::string_view{"loop"},
+                                     std::string_view{"then"}};
+    return std::ranges::find(ends, token) != ends.end();
+}
+
+/// The statement so far has words behind which values are put into variables.
+bool is_filled(const tokens& t, std::size_t i) noexcept {
+    for (; i > 0 && t.before(i) != ";"; --i) {
+        const auto word = t.before(i);
+        const bool into = word == "into" && t.before(i, 2) != "insert" && t.before(i, 2) != "merge";
+        if (into || word == "get" || word == "for" || word == "foreach") return true;
+    }
+    return false;
+}
+
+/// The place at `i` is given a value; `next` stands behind it.
+bool is_set(const tokens& t, std::size_t i, std::size_t next) noexcept {
+    if (t.at(next) == ":=" || t.at(next) == "[" || t.at(next) == ".") return true;
+    if (t.at(next) == "=" && ends_statement(t.before(i))) return true;
+    return is_filled(t, i);
+}
+
+}  // namespace
+
+row_use columns_read(std::string_view code) {
+    const tokens t{code};
+    row_use out;
+    if (!t.readable()) return {true, {}};
+    for (std::size_t i = 0; i < t.size(); ++i) {
+        if (const auto end = t.end_of_plain_return(i); end != 0) i = end;
+        if (!t.is_row(i) || t.is_compared(i)) continue;
+        if (t.at(i + 1) != "." || t.at(i + 2) == "*") {
+            out.whole = true;
+            continue;
+        }
+        // NEW.x := … only writes it.
+        const auto next = t.at(i + 3);
+        if (next == ":=" || (next == "=" && ends_statement(t.before(i)))) continue;
+        out.columns.emplace_back(t.at(i + 2));
+    }
+    return out;
+}
+
+bool may_set(std::string_view body, std::string_view column) {
+    const tokens t{body};
+    if (!t.readable() || t.has("call")) return true;
+    for (std::size_t i = 0; i < t.size(); ++i) {
+        if (const auto end = t.end_of_plain_return(i); end != 0)
+            i = end;
+        else if (t.at(i) == "return" && t.at(i + 1) != ";")
+            return true;  // another row
+        if (t.at(i) != "new" || t.before(i) == "." || t.is_compared(i)) continue;
+        if (t.at(i + 1) == "." && t.at(i + 2) != "*") {
+            if (t.at(i + 2) == column && is_set(t, i, i + 3)) return true;
+            continue;
+        }
+        const bool argument = (t.before(i) == "(" || t.before(i) == ",") && !is_filled(t, i);
+        if (!argument) return true;
+    }
+    return false;
+}
+
+}  // namespace sallyport::policy::catalog

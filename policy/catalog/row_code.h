@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What code that is given a row (NEW, OLD) does with it, from its tokens alone: bodies of trigger
+/// functions in PL/pgSQL, conditions of triggers, rules.
+namespace sallyport::policy::catalog {
+
+struct row_use {
+    bool whole = false;  ///< handed on as a whole, or out of sight
+    std::vector<std::string> columns;
+};
+
+/// Columns of NEW and OLD that the code reads. Giving the row back, and asking whether NEW differs
+/// from OLD, reads nothing that anybody gets to see.
+[[nodiscard]] row_use columns_read(std::string_view code);
+
+/// True if the body may give this column of NEW another value.
+[[nodiscard]] bool may_set(std::string_view body, std::string_view column);
+
+}  // namespace sallyport::policy::catalog
