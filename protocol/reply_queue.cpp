@@ -229,6 +229,7 @@ reply_event reply_queue::on_error(const on_dropped& dropped) {
 
 reply_event reply_queue::on_ready(char status) {
     if (status != 'I' && status != 'T' && status != 'E') return {reply_event::type::violation, {}};
+    if (copying_) return {reply_event::type::violation, {}};  // its COPY has ended in nothing
     drop_unanswered(false);
     if (exhausted()) return {reply_event::type::violation, {}};
     expected_reply who = front();
@@ -292,7 +293,7 @@ reply_event reply_queue::on_backend(char tag, char status, const on_dropped& dro
             if (who.what == expect::execute) pop();
             return {type::completed, who};
         case 's':
-            if (who.what != expect::execute) return {type::violation, who};
+            if (who.what != expect::execute || copying_) return {type::violation, who};
             pop();
             return {type::completed, who};
         case '1':

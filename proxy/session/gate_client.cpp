@@ -201,6 +201,8 @@ std::size_t gate::run_region(bytes data, actions& out) {
     }
     const std::size_t goes = what == outcome::forward ? region_.size() : waiting_frame_;
     if (const auto o = fit_role(goes, out); o != outcome::forward) {
+        // What was planned behind this is not sent, and its names are not staged.
+        names_.unstage(region_[o == outcome::wait ? 0 : refused_->first].names_mark);
         if (o == outcome::wait) {
             keep_permits();
             return 0;
