@@ -165,11 +165,6 @@ class column_pass {
                 return merge(as<PgQuery__MergeStmt>(m));
             case PG_QUERY__NODE__NODE_COLUMN_REF:
                 return column(as<PgQuery__ColumnRef>(m));
-            case PG_QUERY__NODE__NODE_A_INDIRECTION: {
-                const auto& i = as<PgQuery__AIndirection>(m);
-                if (!row_attribute(i)) return members(m);
-                return nodes(i.n_indirection, i.indirection);
-            }
             case PG_QUERY__NODE__NODE_SUB_LINK:
                 return sub_link(as<PgQuery__SubLink>(m));
             case PG_QUERY__NODE__NODE_RANGE_SUBSELECT: {
@@ -455,22 +450,6 @@ class column_pass {
             out_.certain_.insert(&ref);
         else if (base.table != nullptr && !renamed)
             out_.owners_.emplace(&ref, base.table);
-    }
-
-    /// `(c).a`, where c is a row of a table: of its columns only a. Attributes that turn out to be
-    /// functions of the row are the catalog's to tell.
-    bool row_attribute(const PgQuery__AIndirection& i) {
-        if (current_ == nullptr || i.n_indirection == 0 || i.arg == nullptr) return false;
-        if (i.arg->node_case != PG_QUERY__NODE__NODE_COLUMN_REF) return false;
-        const PgQuery__ColumnRef& ref = *i.arg->column_ref;
-        const std::string_view attribute = cut(string_of(i.indirection[0]));
-        if (ref.n_fields != 1 || attribute.empty() || shows_whole_row(attribute)) return false;
-        const std::string_view name = cut(string_of(ref.fields[0]));
-        if (name.empty()) return false;
-        unqualified(name);
-        for (level* l = current_; l != nullptr && !full_; l = l->outer)
-            named(*l, name, [&, l](item& x) { mention(*l, x, attribute); });
-        return true;
     }
 
     static bool may_be_of(const item& i, std::string_view schema) {
