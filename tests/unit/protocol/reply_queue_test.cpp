@@ -133,6 +133,20 @@ TEST_F(reply_queue_test, replies_that_answer_nothing_or_something_else_are_viola
     EXPECT_EQ(came('Z', 'I').what, type::violation) << "a Parse alone owes none";
 }
 
+TEST_F(reply_queue_test, message_inside_of_copy_data_is_not_over_before_its_copy) {
+    const auto query = sent(expect::query);
+    EXPECT_EQ(came('G').what, type::progress);
+    sent(expect::copy_data);
+    EXPECT_FALSE(queue_.push({expect::sync, reply_action::forward, 9}));
+    EXPECT_EQ(came('Z', 'I').what, type::violation);
+    EXPECT_EQ(answers('E'), query) << "nothing of it was taken away";
+
+    reply_queue other;
+    other.push({expect::execute, reply_action::forward, 1});
+    other.on_backend('G', 0, {});
+    EXPECT_EQ(other.on_backend('s', 0, {}).what, type::violation);
+}
+
 TEST_F(reply_queue_test, status_comes_from_ready_for_query_alone_and_only_the_known_ones_count) {
     sent(expect::query);
     came('C');
