@@ -127,7 +127,7 @@ void load_root(loading& l) {
     const auto& root = l.in.root();
     if (!l.in.keys(root, "the policy",
                    {"version", "default", "opaque", "flagged", "log", "log_literals", "harmless",
-                    "resources", "rules", "tests"}))
+                    "resources", "rules", "opt_outs", "tests"}))
         return;
     const auto version = l.in.integer(root, "version", 1, 1);
     if (!version && !yaml_reader::member(root, "version").IsDefined())
@@ -144,6 +144,7 @@ void load_root(loading& l) {
     load_rules(l, yaml_reader::member(root, "rules"));
     load_exceptions(l);
     load_fallbacks(l, root);
+    load_written(l, yaml_reader::member(root, "opt_outs"));
     load_tests(l, yaml_reader::member(root, "tests"));
 }
 

@@ -34,15 +34,16 @@ void load_networks(loading& l, const YAML::Node& node, who& w) {
     }
 }
 
-void load_action(loading& l, const YAML::Node& at, const std::string& text, rule& r) {
+void load_action(loading& l, const YAML::Node& at, const std::string& text,
+                 std::vector<kind>& kinds, std::vector<std::string>& commands) {
     kind k{};
     if (text == "any") {
         for (std::size_t i = 0; i < kind_count; ++i)
-            if ((every_statement_kind >> i & 1U) != 0) r.kinds.push_back(static_cast<kind>(i));
+            if ((every_statement_kind >> i & 1U) != 0) kinds.push_back(static_cast<kind>(i));
     } else if (parse_kind(text, k)) {
-        r.kinds.push_back(k);
+        kinds.push_back(k);
     } else if (find_command(text) != nullptr) {
-        r.commands.push_back(text);
+        commands.push_back(text);
     } else {
         l.in.fail(at, quoted(text) + " is neither a kind nor a command" +
                           did_you_mean(text, all_action_words()) +
@@ -51,15 +52,20 @@ void load_action(loading& l, const YAML::Node& at, const std::string& text, rule
     }
 }
 
-void load_actions(loading& l, const YAML::Node& node, rule& r) {
+}  // namespace
+
+void load_actions(loading& l, const YAML::Node& node, std::vector<kind>& kinds,
+                  std::vector<std::string>& commands) {
     const auto written = yaml_reader::member(node, "do");
     for (const auto& [at, text] : l.in.list(node, "do"))
-        load_action(l, at, text, r);
+        load_action(l, at, text, kinds, commands);
     if (written.IsDefined() && written.IsSequence() && written.size() == 0)
         l.in.fail(written, "'do' is empty; leave it out to mean every action");
-    std::sort(r.kinds.begin(), r.kinds.end());
-    r.kinds.erase(std::unique(r.kinds.begin(), r.kinds.end()), r.kinds.end());
+    std::sort(kinds.begin(), kinds.end());
+    kinds.erase(std::unique(kinds.begin(), kinds.end()), kinds.end());
 }
+
+namespace {
 
 void load_objects(loading& l, const YAML::Node& node, rule& r) {
     std::vector<std::string> known;
@@ -179,7 +185,7 @@ void load_rule(loading& l, const YAML::Node& node, std::map<std::string, int>& l
     if (const auto w = yaml_reader::member(node, "who"); w.IsDefined())
         r.who = load_who(l, w, where, who_fields::all);
     load_objects(l, node, r);
-    load_actions(l, node, r);
+    load_actions(l, node, r.kinds, r.commands);
     load_when(l, node, where, r);
     load_effect(l, node, where, r);
     load_message(l, node, r);

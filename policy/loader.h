@@ -58,6 +58,11 @@ inline constexpr std::size_t excepts_max = 32;  ///< rules that rule::excepts na
 void load_resources(loading& l, const YAML::Node& node);
 void load_rules(loading& l, const YAML::Node& node);
 void load_tests(loading& l, const YAML::Node& node);
+/// `opt_outs:`, behind the rules, against which it is checked.
+void load_written(loading& l, const YAML::Node& node);
+/// `do:` of a rule or of an opt-out.
+void load_actions(loading& l, const YAML::Node& node, std::vector<kind>& kinds,
+                  std::vector<std::string>& commands);
 
 /// `reason:` and `review_by:` of a rule that allows.
 void load_review(loading& l, const YAML::Node& node, const std::string& where, rule& r);

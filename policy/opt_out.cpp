@@ -184,7 +184,8 @@ std::string check_window(const opt_out_spec& o, const opt_out_request& r, instan
     if (r.duration > most)
         return format_duration(r.duration) + " is more than the rule allows; ask for " +
                format_duration(most) + " at most";
-    if (r.starts_at == instant{}) return {};
+    // One that is written down stands in its file before it begins, and when it has begun.
+    if (r.starts_at == instant{} || r.kind == opt_out_kind::file) return {};
     if (r.extends || r.kind == opt_out_kind::break_glass)
         return "the beginning cannot be chosen here: it is now, or the end of what is extended";
     if (r.starts_at < now) return "the beginning is in the past; leave it out to begin at once";
@@ -352,6 +353,8 @@ std::string outside_bounds(const rule_set& p, const opt_out& o) {
         return "rule " + o.rule + " now allows " + format_duration(most.duration) + " at most";
     if (most.uses && (o.max_uses == 0 || o.max_uses > *most.uses))
         return "rule " + o.rule + " now allows " + std::to_string(*most.uses) + " uses at most";
+    if (!o.role.empty() && o.role != spec.role)
+        return "rule " + o.rule + " no longer gives the role " + quoted(o.role);
     principal person{o.person, o.person_groups, false};
     match_context who_asks;
     who_asks.principal = &person;

@@ -88,6 +88,7 @@ struct opt_out {
     std::vector<std::string> person_groups;  ///< of the requester, at the request
     approvers born_with;                     ///< the rule's, at the request
     instant ended_at;                        ///< zero: it has not
+    std::string written;                     ///< kind file: written_opt_out::key
 
     [[nodiscard]] bool lets(const principal& p) const noexcept {
         return group.empty() ? p.name == person : p.in_group(group);

@@ -185,6 +185,8 @@ struct policy_test {
     std::optional<std::vector<std::string>> observed;
 };
 
+struct written_opt_outs;
+
 struct rule_set {
     int version = 1;
     effect default_effect = effect::deny;
@@ -209,6 +211,8 @@ struct rule_set {
     /// step. Null in a rule_set built by hand: decide() then compiles at every call, right but
     /// slow.
     std::shared_ptr<const compiled_rules> compiled;
+    /// Opt-outs as code (policy/written.h); null: there are none.
+    std::shared_ptr<const written_opt_outs> opt_outs;
 
     [[nodiscard]] const rule* find_rule(const std::string& id) const noexcept {
         for (const auto& r : rules)

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "policy/address.h"
+#include "policy/written.h"
 #include "policy/yaml_reader.h"
 #include "proxy/clock.h"
 #include "proxy/config_names.h"
@@ -34,6 +35,23 @@ void check_role_names(const loaded_settings& config, const auth::user_directory&
                  "'" + policy::did_you_mean(role.name, {known.begin(), known.end()});
         (role.is_group ? out.warnings : out.faults).push_back(std::move(f));
     }
+}
+
+// The rules with what the file of opt-outs adds to them.
+policy::rule_set_ptr with_opt_outs(const std::string& path, const policy::rule_set_ptr& rules,
+                                   const policy::known_names& known, loaded_all& out) {
+    std::string error;
+    const auto text = read_file(path, config_bytes_max, error);
+    if (!text) {
+        out.faults.push_back({path, 1, 1, "the opt-outs cannot be read: " + error});
+        return rules;
+    }
+    auto loaded = policy::load_opt_outs_text(*text, path, *rules, known);
+    append(out.faults, std::move(loaded.faults));
+    append(out.warnings, std::move(loaded.warnings));
+    auto with = std::make_shared<policy::rule_set>(*rules);
+    with->opt_outs = std::move(loaded.opt_outs);
+    return with;
 }
 
 }  // namespace
@@ -82,11 +100,13 @@ loaded_all load_all(const std::string& config_path, secrets s) {
     }
     policy::loaded_policy rules;
     if (!config.policy_path.empty()) {
-        rules = policy::load_policy(
-            config.policy_path,
-            known_names_of(config.target_names, users.users.get(), system_clock{}.now()));
+        const auto known =
+            known_names_of(config.target_names, users.users.get(), system_clock{}.now());
+        rules = policy::load_policy(config.policy_path, known);
         append(out.faults, std::move(rules.faults));
         append(out.warnings, std::move(rules.warnings));
+        if (rules.rules && !config.opt_outs_path.empty())
+            rules.rules = with_opt_outs(config.opt_outs_path, rules.rules, known, out);
     }
     if (!out.faults.empty()) return out;
     out.config = std::move(config.config);

@@ -86,6 +86,7 @@ struct settings {
     std::string path;
     listen_settings postgres;
     std::optional<listen_settings> admin;  ///< absent: no admin listener
+    bool watch = false;                    ///< a file that changes is loaded by itself
     std::string admin_url;                 ///< shown in notices; "" without admin listener
     std::string state_sqlite;              ///< exactly one of these two
     std::optional<secret> state_postgres;  ///< connection string, may carry a password
@@ -93,6 +94,7 @@ struct settings {
     std::string audit_signing_key;
     std::string users_path;
     std::string policy_path;
+    std::string opt_outs_path;  ///< "": opt-outs as code stand in the policy, if anywhere
     std::map<std::string, target_settings> targets;  ///< never empty
     limit_settings limits;
     std::size_t workers = 1;
@@ -119,6 +121,7 @@ struct loaded_settings {
     // What could be read even when there are faults, so that the other files are checked too.
     std::string users_path;
     std::string policy_path;
+    std::string opt_outs_path;
     std::set<std::string> target_names;
     /// A user or a group that roles: names; only the users file can confirm it.
     struct role_name {

@@ -42,15 +42,17 @@ loaded_settings config_reader::run() {
     });
     out_.users_path = settings_.users_path;
     out_.policy_path = settings_.policy_path;
+    out_.opt_outs_path = settings_.opt_outs_path;
     if (out_.faults.empty()) out_.config = std::make_shared<const settings>(std::move(settings_));
     return std::move(out_);
 }
 
 void config_reader::read_root() {
     const auto& root = reader_.root();
-    if (!reader_.keys(root, "the configuration",
-                      {"listen", "admin", "state", "audit", "users", "policy", "targets", "limits",
-                       "workers", "roles", "log", "hold", "drain_timeout"}))
+    if (!reader_.keys(
+            root, "the configuration",
+            {"listen", "admin", "state", "audit", "users", "policy", "opt_outs", "targets",
+             "limits", "workers", "roles", "log", "hold", "drain_timeout", "watch"}))
         return;
     read_listen(root);
     read_admin_url(root);
@@ -58,6 +60,8 @@ void config_reader::read_root() {
     read_audit(root);
     settings_.users_path = required_path(root, "users", "the file of users");
     settings_.policy_path = required_path(root, "policy", "the file of rules");
+    if (yaml_reader::member(root, "opt_outs").IsDefined())
+        settings_.opt_outs_path = required_path(root, "opt_outs", "the file of opt-outs");
     read_targets(root);
     read_limits(root);
     read_roles(root);
@@ -327,6 +331,7 @@ void config_reader::read_times(const YAML::Node& root) {
     const auto hold = yaml_reader::member(root, "hold");
     if (hold.IsDefined() && reader_.keys(hold, "hold", {"remind"}))
         time(hold, "remind", seconds(1), hours(1), settings_.hold_remind);
+    settings_.watch = reader_.boolean(root, "watch").value_or(false);
     time(root, "drain_timeout", seconds(1), hours(24), settings_.drain_timeout);
 }
 

@@ -16,12 +16,6 @@ std::string name_of(policy::opt_out_id id) {
     return "opt-out " + std::to_string(id.value);
 }
 
-const policy::opt_out_spec* spec_now(const policy::rule_set_ptr& rules, const std::string& rule) {
-    if (!rules) return nullptr;
-    const auto* r = rules->find_rule(rule);
-    return r && r->opt_out ? &*r->opt_out : nullptr;
-}
-
 policy::vote to_vote(const steward::opt_out_vote& v, policy::instant at) {
     return {v.who.name, v.approve, v.reason, at, v.surface};
 }
@@ -137,6 +131,8 @@ void opt_out_desk::activate(live_request& l, const policy::vote* v,
         c.live_from = std::max(c.live_from, old->second.until);
     // The rule of now may allow less than was asked for.
     c.live_until = c.live_from + std::min(l.o.duration, policy::bounds_of(spec, l.o.kind).duration);
+    if (l.o.kind == policy::opt_out_kind::file)
+        c.live_until = std::min(c.live_until, l.o.starts_at + l.o.duration);
     c.vote = v;
     const auto id = l.o.id;
     bool moved = false;

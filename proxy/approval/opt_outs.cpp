@@ -17,13 +17,6 @@ constexpr std::size_t requests_max = 1000;
 constexpr int requests_per_person_max = 20;
 constexpr std::size_t active_max = 10'000;  // what one start reads back
 constexpr std::size_t listed_max = 1000;
-constexpr const char* audit_cannot = "audit not writable";
-
-const policy::opt_out_spec* spec_now(const policy::rule_set_ptr& rules, const std::string& rule) {
-    if (!rules) return nullptr;
-    const auto* r = rules->find_rule(rule);
-    return r && r->opt_out ? &*r->opt_out : nullptr;
-}
 
 /// "" if the rules of now would still let this opt-out live, else why not.
 std::string outside_bounds(const policy::rule_set_ptr& rules, const policy::opt_out& o) {
@@ -43,6 +36,12 @@ policy::instant month_of(policy::instant now) {
 
 }  // namespace
 
+const policy::opt_out_spec* spec_now(const policy::rule_set_ptr& rules, const std::string& rule) {
+    if (!rules) return nullptr;
+    const auto* r = rules->find_rule(rule);
+    return r && r->opt_out ? &*r->opt_out : nullptr;
+}
+
 opt_out_desk::opt_out_desk(core& c, review_desk& reviews) : core_(c), reviews_(reviews) {
     c.attach(*this);
 }
@@ -60,7 +59,10 @@ void opt_out_desk::recover() {
             end_active(id, to, "it ended while the proxy was down", "", {});
         } else if (const auto why = outside_bounds(core_.rules(), o); !why.empty()) {
             active_.emplace(id, std::move(o));
-            end_active(id, opt_out_state::revoked, "policy changed: " + why, "", {});
+            end_active(id, opt_out_state::revoked, policy_changed + why, "", {});
+        } else if (!still_written(o)) {
+            active_.emplace(id, std::move(o));
+            end_active(id, opt_out_state::revoked, no_longer_written, "", {});
         } else {
             unrecorded_.push_back(std::move(o));
         }
@@ -68,10 +70,10 @@ void opt_out_desk::recover() {
     for (auto& o : core_.db().list_opt_outs(opt_out_state::requested, active_max)) {
         deadlines_.emplace(o.request_expires_at, o.id);
         const auto id = o.id;
-        const bool glass = o.kind == policy::opt_out_kind::break_glass;
+        const bool by_votes = o.kind == policy::opt_out_kind::request;
         requests_.emplace(id, live_request{std::move(o), phase::open, {}});
-        // Broken in the instant of a crash: nothing passed under it.
-        if (glass) end_request(id, opt_out_state::withdrawn, "the proxy was restarted", "", {});
+        // Begun in the instant of a crash: nothing passed under it.
+        if (!by_votes) end_request(id, opt_out_state::withdrawn, "the proxy was restarted", "", {});
     }
     recheck();
     run_due(now);
@@ -113,13 +115,13 @@ void opt_out_desk::recheck() {
     for (const auto& [id, o] : active_)
         if (auto why = outside_bounds(core_.rules(), o); !why.empty()) over.emplace_back(id, why);
     for (const auto& [id, why] : over)
-        end_active(id, opt_out_state::revoked, "policy changed: " + why, "", {});
+        end_active(id, opt_out_state::revoked, policy_changed + why, "", {});
     over.clear();
     for (const auto& [id, l] : requests_)
         if (auto why = outside_bounds(core_.rules(), l.o); !why.empty() && l.at == phase::open)
             over.emplace_back(id, why);
     for (const auto& [id, why] : over)
-        end_request(id, opt_out_state::withdrawn, "policy changed: " + why, "", {});
+        end_request(id, opt_out_state::withdrawn, policy_changed + why, "", {});
 }
 
 // requests ----------------------------------------------------------------------------------
@@ -394,13 +396,14 @@ void opt_out_desk::run_due(policy::instant now) {
 }
 
 bool opt_out_desk::retry_wanted() const {
-    return !unsettled_.empty() || !unrecorded_.empty();
+    return !unsettled_.empty() || !unrecorded_.empty() || written_wanted_;
 }
 
 void opt_out_desk::retry() {
     for (const auto& m : std::exchange(unsettled_, {}))
         settle(m);
     if (!unrecorded_.empty() && resuming_ == 0) resume([] {});
+    if (written_wanted_) sync_written();
 }
 
 std::vector<policy::opt_out> opt_out_desk::active() const {

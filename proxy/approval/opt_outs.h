@@ -6,12 +6,22 @@
 #include <string>
 #include <vector>
 
+#include "policy/written.h"
 #include "proxy/approval/core.h"
 #include "proxy/approval/reviews.h"
 
 /// The desk for opt-outs and their uses. Internal to this folder; all of it runs on the steward's
 /// thread.
 namespace sallyport::proxy::approval {
+
+// Reasons of ends that no person gave.
+inline constexpr const char* audit_cannot = "audit not writable";
+inline constexpr const char* no_longer_written = "the files of opt-outs no longer have it";
+inline constexpr const char* policy_changed = "policy changed: ";
+
+/// What the rules of now say of opt-outs of `rule`; null: it cannot be opted out of.
+[[nodiscard]] const policy::opt_out_spec* spec_now(const policy::rule_set_ptr& rules,
+                                                   const std::string& rule);
 
 class opt_out_desk final : public timed {
   public:
@@ -28,6 +38,8 @@ class opt_out_desk final : public timed {
     void revoke(const steward::opt_out_revoke& r, const steward::on_answer& done);
     void withdraw_vote(policy::opt_out_id id, const policy::principal& who,
                        const std::string& surface, const steward::on_answer& done);
+    /// Opt-outs as code: what the files of now say begins, what they no longer say ends.
+    void sync_written();
     /// A rule is locked: what lives by it ends.
     void lock_rule(const policy::flag& f);
     /// Taken up in batches: see run_uses().
@@ -68,6 +80,12 @@ class opt_out_desk final : public timed {
     [[nodiscard]] std::optional<policy::opt_out_usage> usage(const policy::opt_out_request& r);
     void requested(policy::opt_out_id id, bool recorded, const steward::on_answer& done);
     void break_glass(policy::opt_out o, const std::string& surface, const steward::on_answer& done);
+    [[nodiscard]] bool still_written(const policy::opt_out& o) const;
+    [[nodiscard]] bool stands_already(const policy::written_opt_out& w) const;
+    /// Uses that are left of it: it may have been used under an earlier file. nullopt: it is over.
+    [[nodiscard]] std::optional<std::uint64_t> uses_left(const policy::written_opt_out& w,
+                                                         std::uint64_t max);
+    void begin_written(const policy::written_opt_out& w);
     [[nodiscard]] answer missing(policy::opt_out_id id);
     [[nodiscard]] std::optional<answer> objection(const steward::opt_out_vote& v);
     void deny(live_request& l, const steward::opt_out_vote& v, const steward::on_answer& done);
@@ -109,6 +127,8 @@ class opt_out_desk final : public timed {
     std::size_t resuming_ = 0;  // of these, how many records are on their way
     std::vector<queued_use> uses_;
     std::vector<unsettled_move> unsettled_;
+    bool written_wanted_ = false;            // sync_written() could not read or write the state
+    std::set<std::string> written_refused_;  // keys whose refusal is on record
 };
 
 }  // namespace sallyport::proxy::approval

@@ -57,7 +57,10 @@ void steward::start() {
     std::promise<void> opt_outs_done;
     i.base.post([&] {
         i.holds.resume([&] { holds_done.set_value(); });
-        i.opt_outs.resume([&] { opt_outs_done.set_value(); });
+        i.opt_outs.resume([&] {
+            opt_outs_done.set_value();
+            i.opt_outs.sync_written();
+        });
     });
     holds_done.get_future().wait();
     opt_outs_done.get_future().wait();
@@ -67,6 +70,7 @@ void steward::set_rules(policy::rule_set_ptr rules) {
     impl_->base.post([i = impl_.get(), rules = std::move(rules)] {
         i->base.set_rules(rules);
         i->opt_outs.recheck();
+        i->opt_outs.sync_written();
     });
 }
 

@@ -85,6 +85,7 @@ std::string opt_out_details(const policy::opt_out& o) {
     put("resources", o.scope.resources);
     put("commands", o.scope.commands);
     put("shape", o.scope.shape);
+    put("written", o.written);
     std::vector<std::string> kinds;
     for (const auto k : o.scope.kinds)
         kinds.emplace_back(policy::to_string(k));
@@ -174,6 +175,7 @@ policy::opt_out read_opt_out(const statement& row) {
         get("resources", o.scope.resources);
         get("commands", o.scope.commands);
         get("shape", o.scope.shape);
+        get("written", o.written);
         std::vector<std::string> kinds;
         get("kinds", kinds);
         for (const auto& word : kinds)
