@@ -60,6 +60,11 @@ struct hold {
         friend bool operator==(const variant&, const variant&) = default;
     };
     std::vector<variant> variants;
+    std::optional<escalation> escalate;  ///< as of its birth
+    bool escalated = false;              ///< `who` has the next approvers, too
+
+    /// Nobody's session waits for it: it was asked for ahead, or by a client that does not wait.
+    [[nodiscard]] bool ahead() const noexcept { return !session; }
 };
 
 }  // namespace sallyport::policy

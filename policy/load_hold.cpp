@@ -119,6 +119,26 @@ pass_bounds load_pass(loading& l, const YAML::Node& map, const std::string& wher
     return p;
 }
 
+std::optional<escalation> load_escalation(loading& l, const YAML::Node& map,
+                                          const std::string& where, milliseconds wait) {
+    const auto node = yaml_reader::member(map, "escalate");
+    if (!node.IsDefined()) return {};
+    const auto here = "'escalate' of " + where;
+    if (!l.in.keys(node, here, {"after", "approvers"})) return {};
+    escalation e;
+    const auto after = duration_up_to(l.in, node, "after", hold_wait_max);
+    if (!yaml_reader::member(node, "after").IsDefined())
+        l.in.fail(node, here + " lacks 'after': how long the first approvers have");
+    if (after && *after >= wait)
+        l.in.fail(yaml_reader::member(node, "after"),
+                  "'after' must be less than 'wait', which is " + format_duration(wait));
+    e.after = after.value_or(milliseconds(0));
+    auto to = load_approvers(l, node, here);
+    if (!to) return {};
+    e.to = std::move(*to);
+    return e;
+}
+
 void load_max_live(loading& l, const YAML::Node& map, const std::string& where, opt_out_spec& o) {
     const auto node = yaml_reader::member(map, "max_live");
     if (!node.IsDefined()) return;
@@ -211,7 +231,8 @@ void load_ticket(loading& l, const YAML::Node& map, opt_out_spec& o) {
 
 std::optional<hold_spec> load_hold(loading& l, const YAML::Node& node, const std::string& where) {
     const auto here = "'hold' of " + where;
-    if (!l.in.keys(node, here, {"approvers", "wait", "clients", "reason", "pass"})) return {};
+    if (!l.in.keys(node, here, {"approvers", "wait", "clients", "reason", "pass", "escalate"}))
+        return {};
     hold_spec h;
     if (auto a = load_approvers(l, node, here)) h.who = std::move(*a);
     if (const auto d = duration_up_to(l.in, node, "wait", hold_wait_max)) h.wait = *d;
@@ -220,6 +241,7 @@ std::optional<hold_spec> load_hold(loading& l, const YAML::Node& node, const std
     if (const auto w = l.in.word(node, "reason", {"required", "optional"}))
         h.reason_required = *w == "required";
     h.pass = load_pass(l, node, where);
+    h.escalate = load_escalation(l, node, here, h.wait);
     return h;
 }
 

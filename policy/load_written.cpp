@@ -252,7 +252,6 @@ loaded_opt_outs load_opt_outs_text(std::string_view text, const std::string& pat
     with.path = path;
     yaml_reader in(path, text);
     loading l{in, known, with, result.warnings};
-    // An empty file is one without opt-outs.
     if (in.root().IsDefined() && !in.root().IsNull() &&
         in.keys(in.root(), "the file of opt-outs", {"opt_outs"}))
         load_written(l, yaml_reader::member(in.root(), "opt_outs"));

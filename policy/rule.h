@@ -76,12 +76,20 @@ enum class hold_clients : std::uint8_t { wait, refuse };
 enum class at_end : std::uint8_t { hold, drain, kill };
 enum class log_mode : std::uint8_t { none, all };
 
+/// Whom a hold that nobody has decided goes to next, besides its first approvers.
+struct escalation {
+    milliseconds after{};
+    approvers to;  ///< `approvals` means nothing here
+    friend bool operator==(const escalation&, const escalation&) = default;
+};
+
 struct hold_spec {
     approvers who;
     milliseconds wait{std::chrono::minutes(15)};
     hold_clients clients = hold_clients::wait;
     bool reason_required = false;
     pass_bounds pass;
+    std::optional<escalation> escalate;
 };
 
 /// Activated alone and at once, loudly, and reviewed by another person afterwards.

@@ -16,10 +16,12 @@ constexpr std::size_t own_objects_max = 10'000;
 void own_objects::note(const statement_facts& s) {
     if (!s.has(kind::ddl)) return;
     const auto keep = [&](const std::string& name) {
-        if (by_name_.size() < own_objects_max) by_name_.insert_or_assign(name, s);
+        lost_ = lost_ || ++kept_ > own_objects_max;
+        if (!lost_) by_name_[name].push_back(s);
     };
+    // Whoever deletes what a new foreign key refers to sets off what hangs on the other table.
     for (const auto& u : s.relations)
-        if (u.how == access::write) keep(u.name);
+        if (u.how == access::write || u.place.ends_with("references")) keep(u.name);
     for (const auto& name : s.new_names)
         keep(name);
     schemas_moved_ = schemas_moved_ || s.command == "alter schema";
@@ -30,7 +32,7 @@ void own_objects::note(const statement_facts& s) {
         keep(x.name);
 }
 
-const statement_facts* own_objects::find(std::string_view name) const {
+const std::vector<statement_facts>* own_objects::find(std::string_view name) const {
     if (by_name_.empty()) return nullptr;
     const auto at = by_name_.find(std::string{name});
     return at == by_name_.end() ? nullptr : &at->second;

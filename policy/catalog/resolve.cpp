@@ -62,6 +62,8 @@ class resolver {
             if (!in_.has(kind::ddl)) out_.effects |= effect_of_word(m.name);
         if (in_.transaction == statement_facts::transaction_control::none)
             add(s_.everywhere(), "any statement");
+        if (names_.own != nullptr && names_.own->lost())
+            opaque("the transaction has defined more than is followed");
         for (const auto& f : in_.functions)
             if (hides_arguments(in_, f.name)) opaque("it gives " + f.name + " another name");
         event_triggers();
@@ -144,13 +146,13 @@ class resolver {
                                ? std::vector<index>{}
                                : meant(s_.relations(u.name), rows, u.schema, false);
         if (found.empty() && is_server_schema(u.schema)) return keep(u);
-        const statement_facts* own = nullptr;
-        if (names_.own != nullptr &&
-            (u.schema.empty() || is_temporary(u.schema) || found.empty() || names_.own_ddl))
-            own = names_.own->find(u.name);
-        if (own != nullptr && !is_temporary(u.schema) && !found.empty() && !may_be(*own, u))
-            own = nullptr;
-        if (own != nullptr) inherit(*own, found.empty() ? placed(u) : u);
+        bool own = false;
+        if (u.schema.empty() || is_temporary(u.schema) || found.empty() || names_.own_ddl)
+            for (const auto& made : own_of(u.name)) {
+                if (!is_temporary(u.schema) && !found.empty() && !may_be(made, u)) continue;
+                own = true;
+                inherit(made, found.empty() ? placed(u) : u);
+            }
         for (const index i : found)
             for (const verb v : verbs_of(in_, u))
                 add_use(i, v, u);
@@ -158,7 +160,7 @@ class resolver {
         for (const index i : found)
             alters_dependents(i, u);
         if (!found.empty()) return;
-        if (own != nullptr) return;
+        if (own) return;
         if (makes(in_, u)) return keep(placed(u));
         keep(u);
         const bool may_be_server = u.schema.empty() && u.name.starts_with("pg_");
@@ -311,8 +313,7 @@ class resolver {
         if (l.temporary) key += 't';
         if (!late_seen_.insert(key).second) return;
         if (l.temporary) {
-            if (names_.own == nullptr) return;
-            if (const auto* own = names_.own->find(l.name)) inherit(*own, {});
+            inherit_all(l.name, {});
             return;
         }
         // A body may set its own path, or be about to be given one.
@@ -334,16 +335,14 @@ class resolver {
             for (const index i :
                  meant(s_.relations(l.name), s_.source().relations, "", !schemas.empty()))
                 add_use(i, l.how, u);
-            if (names_.own != nullptr)
-                if (const auto* own = names_.own->find(l.name)) inherit(*own, u);
+            inherit_all(l.name, u);
         } else if (l.what == late_name::of::any) {
             any("", l.name, l.road);
         } else {
             named(l.what, "", l.name, l.road);
         }
         // What the session made may stand before what the snapshot has.
-        if (l.what != late_name::of::relation && names_.own != nullptr)
-            if (const auto* own = names_.own->find(l.name)) inherit(*own, {});
+        if (l.what != late_name::of::relation) inherit_all(l.name, {});
         path_ = before;
     }
 
@@ -368,8 +367,7 @@ class resolver {
         if (sql::is_telling_attribute(a.name)) opaque(a.name + " may be called by a dot");
         if (s_.has_function_of_one(a.name)) named(late_name::of::function, "", a.name, place);
         named(late_name::of::type, "", a.name, place);
-        const auto* own = names_.own == nullptr ? nullptr : names_.own->find(a.name);
-        if (own != nullptr) inherit(*own, {});
+        inherit_all(a.name, {});
     }
 
     /// ALTER DOMAIN looks through every column of the domain; ALTER TYPE changes what those of an
@@ -418,8 +416,7 @@ class resolver {
         const auto found = meant(s_.functions(f.name), rows, f.schema, true);
         for (const index i : found)
             add(s_.of_function(i), call_place(i));
-        if (!found.empty() && names_.own_ddl && names_.own != nullptr)
-            if (const auto* own = names_.own->find(f.name)) inherit(*own, {});
+        if (!found.empty() && names_.own_ddl) inherit_all(f.name, {});
         if (!found.empty()) return;
         if (f.schema == "pg_catalog" || f.schema == "information_schema") return;
         if (f.schema.empty() && s_.is_builtin_function(f.name)) return;
@@ -428,10 +425,7 @@ class resolver {
         for (const index i : types)
             add(s_.of_type(i), "type " + f.name);
         if (!types.empty()) return;
-        if (names_.own != nullptr && names_.own->find(f.name) != nullptr) {
-            inherit(*names_.own->find(f.name), {});
-            return;
-        }
+        if (inherit_all(f.name, {})) return;
         if (f.schema.empty() && names_column(in_, s_, f.name)) return;
         if (in_.has(kind::ddl) && in_.command.find("function") != std::string::npos) return;
         whole_.unknown_name = true;
@@ -473,8 +467,21 @@ class resolver {
         if (const char* why = reveals_any_table(m.schema, m.name)) opaque(why);
         if (const char* why = shows_statements(m)) opaque(why);
         any(m.schema, m.name, "code");
-        if (names_.own != nullptr)
-            if (const auto* own = names_.own->find(m.name)) inherit(*own, {});
+        inherit_all(m.name, {});
+    }
+
+    /// The session's own statements that made or changed something of that name.
+    [[nodiscard]] const std::vector<statement_facts>& own_of(std::string_view name) const {
+        static const std::vector<statement_facts> none;
+        const auto* own = names_.own == nullptr ? nullptr : names_.own->find(name);
+        return own == nullptr ? none : *own;
+    }
+
+    bool inherit_all(std::string_view name, const relation_use& u) {
+        const auto& all = own_of(name);
+        for (const auto& own : all)
+            inherit(own, u);
+        return !all.empty();
     }
 
     /// What the definition of an object of the session reached, its use reaches; and what others

@@ -19,17 +19,22 @@ class own_objects {
     void note(const statement_facts& s);
     void clear() noexcept {
         by_name_.clear();
-        schemas_moved_ = false;
+        kept_ = 0;
+        schemas_moved_ = lost_ = false;
     }
     /// A schema has another name than a snapshot says: a qualified one may be of any.
     [[nodiscard]] bool schemas_moved() const noexcept { return schemas_moved_; }
-    /// Null: none of that name.
-    [[nodiscard]] const statement_facts* find(std::string_view name) const;
+    /// What defined or changed something of that name, in order; null: nothing did.
+    [[nodiscard]] const std::vector<statement_facts>* find(std::string_view name) const;
     [[nodiscard]] bool empty() const noexcept { return by_name_.empty(); }
+    /// There was more of it than is kept.
+    [[nodiscard]] bool lost() const noexcept { return lost_; }
 
   private:
-    std::unordered_map<std::string, statement_facts> by_name_;
+    std::unordered_map<std::string, std::vector<statement_facts>> by_name_;
+    std::size_t kept_ = 0;
     bool schemas_moved_ = false;
+    bool lost_ = false;
 };
 
 /// What is known of a session when one of its statements is looked at.
