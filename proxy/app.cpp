@@ -27,6 +27,7 @@
 #include "proxy/clock.h"
 #include "proxy/explain.h"
 #include "proxy/explain_catalog.h"
+#include "proxy/file_watch.h"
 #include "proxy/logging.h"
 #include "proxy/metrics.h"
 #include "proxy/net/listener.h"
@@ -162,6 +163,8 @@ struct app::impl final : session_directory {
     admin::reload_answer reload();
     void record(const std::string& event, const std::string& key, const std::string& value);
     void warn_daily();
+    std::vector<std::string> notes();
+    void watch_files(const settings& config);
     void on_stop_signal();
     void wait_for_sessions();
     void list(std::function<void(std::vector<session_info>)> done) override;
@@ -187,12 +190,15 @@ struct app::impl final : session_directory {
     std::unique_ptr<admin::server> http;
     std::vector<std::unique_ptr<session::worker>> workers;
     std::mutex reloading;
+    std::mutex refused_mutex;  // guards `refused`
+    std::string refused;       // the first fault of the last reload; "" = it was well
 
     boost::asio::io_context main_loop{1};
     boost::asio::signal_set stops{main_loop, SIGTERM, SIGINT};
     boost::asio::signal_set hangups{main_loop, SIGHUP};
     boost::asio::steady_timer drain_timer{main_loop};
     boost::asio::steady_timer daily{main_loop};
+    file_watch watch{main_loop, [this] { static_cast<void>(reload()); }};
     std::chrono::steady_clock::time_point drain_until;
     bool draining = false;
 };
@@ -318,7 +324,7 @@ admin::dependencies app::impl::admin_dependencies() {
     const auto current = shared.current.get();
     d.read_audit = admin::audit_reader_of(current->config->audit_directory);
     d.metrics = [this] { return numbers->text(); };
-    d.health_notes = [this] { return catalog_notes(catalogs); };
+    d.health_notes = [this] { return notes(); };
     d.record = [this](audit::record r) { audit->append(std::move(r), {}); };
     d.time = &time;
     d.roles.admins = {current->config->admins.users, current->config->admins.groups};
@@ -326,6 +332,25 @@ admin::dependencies app::impl::admin_dependencies() {
     d.roles.monitors = {current->config->monitors.users, current->config->monitors.groups};
     d.version = version;
     return d;
+}
+
+std::vector<std::string> app::impl::notes() {
+    auto all = catalog_notes(catalogs);
+    const std::lock_guard lock(refused_mutex);
+    if (!refused.empty())
+        all.push_back("the last reload was refused, what was in force still is: " + refused);
+    return all;
+}
+
+void app::impl::watch_files(const settings& config) {
+    std::vector<std::string> paths;
+    if (config.watch)
+        for (const auto& path :
+             {config_path, config.users_path, config.policy_path, config.opt_outs_path})
+            if (!path.empty()) paths.push_back(path);
+    boost::asio::post(main_loop, [this, paths = std::move(paths)]() mutable {
+        watch.set_files(std::move(paths));
+    });
 }
 
 void app::impl::start_admin() {
@@ -372,12 +397,21 @@ admin::reload_answer app::impl::reload() {
         for (const auto& f : answer.faults)
             spdlog::error("reload refused: {}", f);
         record("policy.refused", "reason", answer.faults.front());
+        const std::lock_guard note(refused_mutex);
+        refused = answer.faults.front();
         return answer;
+    }
+    {
+        const std::lock_guard note(refused_mutex);
+        refused.clear();
     }
     limiter->set_caps(caps_of(loaded.config->limits));
     shared.current.set(made);
     shared.version.fetch_add(1, std::memory_order_release);
     steward->set_rules(loaded.rules);
+    for (const auto& w : workers)
+        w->reconsider();
+    watch_files(*loaded.config);
     for (auto& note : needs_restart(*started, *loaded.config)) {
         spdlog::warn("reload: {}", note);
         answer.warnings.push_back(std::move(note));
@@ -496,6 +530,7 @@ void app::run() {
     };
     on_hangup();
     impl_->warn_daily();
+    impl_->watch_files(*impl_->started);
     impl_->main_loop.run();
 }
 

@@ -26,6 +26,8 @@ struct permission {
 constexpr std::array permissions{
     permission{action::see_self, audience::everyone, "see-self"},
     permission{action::see_holds, audience::everyone, "see-holds"},
+    permission{action::request_hold, audience::everyone, "request-hold"},
+    permission{action::escalate_hold, audience::everyone, "escalate-hold"},
     permission{action::vote_hold, audience::everyone, "vote-hold"},
     permission{action::see_opt_outs, audience::everyone, "see-opt-outs"},
     permission{action::request_opt_out, audience::everyone, "request-opt-out"},

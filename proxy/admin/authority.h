@@ -47,10 +47,12 @@ struct actor {
 
 /// Everything that can be asked of the admin surfaces.
 enum class action : std::uint8_t {
-    see_self,      ///< who am I, help, version
-    see_holds,     ///< those visible to the asker
-    vote_hold,     ///< and may_see(hold), and the rule's approvers
-    see_opt_outs,  ///< those visible to the asker
+    see_self,       ///< who am I, help, version
+    see_holds,      ///< those visible to the asker
+    request_hold,   ///< one's own, ahead of the session that needs it
+    escalate_hold,  ///< one's own, as its approver, or any as admin
+    vote_hold,      ///< and may_see(hold), and the rule's approvers
+    see_opt_outs,   ///< those visible to the asker
     request_opt_out,
     vote_opt_out,    ///< and may_see(opt_out), and the rule's approvers
     revoke_opt_out,  ///< own, as its approver, or any as admin

@@ -24,6 +24,13 @@ approvals approvals_of(approval::steward& s) {
     a.vote_hold = [&s](approval::steward::hold_vote v, approval::steward::on_answer done) {
         s.vote(std::move(v), std::move(done));
     };
+    a.ask_hold = [&s](policy::hold h, policy::milliseconds wait, approval::steward::on_asked done) {
+        s.ask(std::move(h), wait, false, std::move(done));
+    };
+    a.escalate = [&s](policy::hold_id id, policy::principal who, bool is_admin,
+                      approval::steward::on_answer done) {
+        s.escalate(id, std::move(who), is_admin, std::move(done));
+    };
     a.request_opt_out = [&s](policy::opt_out_request r, std::string surface,
                              approval::steward::on_answer done) {
         s.request_opt_out(std::move(r), std::move(surface), std::move(done));

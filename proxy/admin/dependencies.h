@@ -36,6 +36,11 @@ struct approvals {
     std::function<void(policy::opt_out_id, std::function<void(std::optional<policy::opt_out>)>)>
         get_opt_out;
     std::function<void(approval::steward::hold_vote, approval::steward::on_answer)> vote_hold;
+    std::function<void(policy::hold, policy::milliseconds wait, approval::steward::on_asked)>
+        ask_hold;
+    std::function<void(policy::hold_id, policy::principal, bool is_admin,
+                       approval::steward::on_answer)>
+        escalate;
     std::function<void(policy::opt_out_request, std::string surface, approval::steward::on_answer)>
         request_opt_out;
     std::function<void(approval::steward::opt_out_vote, approval::steward::on_answer)> vote_opt_out;

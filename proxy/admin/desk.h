@@ -27,6 +27,15 @@ struct hold_ballot {
     std::optional<policy::milliseconds> for_;
 };
 
+/// A hold that is asked for ahead.
+struct hold_wish {
+    std::string target;
+    std::string sql;  ///< the very statement; "": a session
+    std::string reason;
+    std::string application;                   ///< "": with any
+    std::optional<policy::milliseconds> wait;  ///< to be decided, and then to be taken; the rule's
+};
+
 struct opt_out_wish {
     std::string rule;
     policy::milliseconds duration{};
@@ -73,6 +82,9 @@ class desk : public std::enable_shared_from_this<desk> {
                std::function<void(listing<policy::hold>)> done);
     void hold(actor a, policy::hold_id id, std::function<void(listing<policy::hold>)> done);
     void vote(actor a, policy::hold_id id, hold_ballot b, on_answer done);
+    /// May block, as explain().
+    void request_hold(const actor& a, const hold_wish& w, on_answer done);
+    void escalate(actor a, policy::hold_id id, on_answer done);
 
     void opt_outs(actor a, std::optional<policy::opt_out_state> state,
                   std::function<void(listing<policy::opt_out>)> done);

@@ -76,6 +76,8 @@ json to_json_value(const policy::hold& h, const actor& reader) {
     put_text(out, "application", h.application);
     out["session"] = number_or_null(h.session.value);
     out["waiters"] = h.waiters;
+    out["ahead"] = h.ahead();
+    if (h.escalate) out["escalated"] = h.escalated;
     out["variants"] = json::array();
     if (may_read_statement(reader, h))
         for (const auto& v : h.variants) {

@@ -34,6 +34,7 @@ struct reason_body {
 [[nodiscard]] parsed<credentials> parse_login(std::string_view body);
 /// {reason?, pass?, for?}
 [[nodiscard]] parsed<hold_ballot> parse_approval(std::string_view body);
+[[nodiscard]] parsed<hold_wish> parse_hold_wish(std::string_view body);
 /// {reason}; `needed` no: {reason?}
 enum class reason_is : std::uint8_t { optional, needed };
 [[nodiscard]] parsed<reason_body> parse_reason(std::string_view body, reason_is needed);

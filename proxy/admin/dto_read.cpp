@@ -148,6 +148,18 @@ parsed<credentials> parse_login(std::string_view body) {
     return out;
 }
 
+parsed<hold_wish> parse_hold_wish(std::string_view body) {
+    body_reader in(body, {"on", "sql", "reason", "application", "for"});
+    parsed<hold_wish> out;
+    out.value.target = in.text("on", name_bytes_max, true);
+    out.value.sql = in.text("sql", 1U << 20U);
+    out.value.reason = in.text("reason", reason_bytes_max, true);
+    out.value.application = in.text("application", 63);
+    out.value.wait = in.duration("for");
+    out.error = in.error();
+    return out;
+}
+
 parsed<hold_ballot> parse_approval(std::string_view body) {
     body_reader in(body, {"reason", "pass", "for"});
     parsed<hold_ballot> out;

@@ -14,6 +14,8 @@ void logout(call c);
 void me(call c);
 void list_holds(call c);
 void show_hold(call c);
+void request_hold(call c);
+void escalate_hold(call c);
 void approve_hold(call c);
 void deny_hold(call c);
 void list_opt_outs(call c);

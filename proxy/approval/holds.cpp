@@ -18,8 +18,9 @@ constexpr std::size_t variants_max = 100;
 constexpr const char* store_cannot = "the state cannot be written";
 constexpr const char* audit_cannot = "audit not writable";
 
-/// Equal exactly for holds that ask the same.
-std::string request_key(const policy::hold& h) {
+}  // namespace
+
+std::string hold_desk::request_key(const policy::hold& h) {
     std::string key = policy::to_string(h.kind);
     const auto add = [&](const std::string& text) {
         key += std::to_string(text.size()) + ":" + text;
@@ -36,8 +37,6 @@ std::string request_key(const policy::hold& h) {
     return key;
 }
 
-}  // namespace
-
 hold_desk::hold_desk(core& c) : core_(c) {
     c.attach(*this);
 }
@@ -53,6 +52,7 @@ void hold_desk::recover() {
     }
     core_.db().end_bound_passes(now);
     unrecorded_ = core_.db().list_passes(now);
+    recover_ahead();
 }
 
 void hold_desk::resume(const std::function<void()>& done) {
@@ -89,7 +89,15 @@ std::string hold_desk::refuse_to_open(const policy::hold& h) const {
 void hold_desk::open(policy::hold h, policy::milliseconds wait, const steward::on_opened& opened_f,
                      steward::on_outcome outcome) {
     if (const auto why = refuse_to_open(h); !why.empty()) return opened_f({}, why, {});
-    if (auto* l = same_request(h, wait))
+    if (const auto id = h.ahead() ? policy::hold_id{} : ahead_of(h); ready_.contains(id)) {
+        const auto by = approvers_of(ready_.at(id).h.votes);
+        auto pass = take_ready(id, h.session, policy::pass_scope::statement,
+                               core_.now() + statement_pass_ms);
+        if (!pass) return opened_f({}, store_cannot, {});
+        opened_f(id, {}, core_.now());
+        return outcome({id, hold_state::approved, "", by, std::move(pass)});
+    }
+    if (auto* l = h.ahead() ? nullptr : same_request(h, wait))
         return join(*l, std::move(h), wait, opened_f, std::move(outcome));
     h.state = hold_state::pending;
     h.opened_at = core_.now();
@@ -102,7 +110,8 @@ void hold_desk::open(policy::hold h, policy::milliseconds wait, const steward::o
     const auto id = h.id;
     auto r = hold_record("hold.opened", h, h.opened_at);
     count_waiters(h.person, 1);
-    by_request_[request_key(h)] = id;
+    note_request(h);
+    plan_escalation(h);
     std::vector<waiter> waiters{{h.session, std::move(outcome)}};
     live_.emplace(id, live_hold{std::move(h), std::move(waiters), phase::opening, {}, {}});
     core_.record(std::move(r), [this, id, opened_f](std::unique_ptr<audit::receipt> receipt) {
@@ -175,9 +184,11 @@ void hold_desk::finish(policy::hold_id id, hold_outcome outcome) {
     auto& l = node.mapped();
     deadlines_.erase({l.h.expires_at, id});
     count_waiters(l.h.person, -static_cast<std::ptrdiff_t>(l.waiters.size()));
+    if (l.h.escalate) escalations_.erase({l.h.opened_at + l.h.escalate->after, id});
     if (const auto at = by_request_.find(request_key(l.h));
         at != by_request_.end() && at->second == id)
         by_request_.erase(at);
+    if (l.h.ahead()) forget_ahead(l.h);
     for (const auto& w : l.waiters) {
         if (!w.outcome) continue;
         auto told = outcome;
@@ -247,7 +258,7 @@ void hold_desk::close() {
     closed_ = true;
     std::vector<policy::hold_id> left;
     for (const auto& [id, l] : live_)
-        if (l.at == phase::open) left.push_back(id);
+        if (l.at == phase::open && !l.h.ahead()) left.push_back(id);
     for (const auto id : left)
         end(id, hold_state::withdrawn, "the proxy is stopping");
 }
@@ -318,6 +329,8 @@ std::vector<policy::pass> hold_desk::passes() const {
 std::optional<policy::instant> hold_desk::next_deadline() const {
     std::optional<policy::instant> next;
     if (!deadlines_.empty()) next = deadlines_.begin()->first;
+    for (const auto* ends : {&escalations_, &ready_ends_})
+        if (!ends->empty() && (!next || ends->begin()->first < *next)) next = ends->begin()->first;
     for (const auto* ends : {&pass_ends_, &pass_warnings_})
         if (!ends->empty() && (!next || ends->begin()->first < *next)) next = ends->begin()->first;
     return next;
@@ -327,6 +340,7 @@ void hold_desk::run_due(policy::instant now) {
     while (!deadlines_.empty() && deadlines_.begin()->first <= now)
         end(deadlines_.begin()->second, hold_state::expired, "nobody decided in time");
     warn_of_ends(now);
+    run_due_ahead(now);
     std::vector<policy::pass> ended;
     while (!pass_ends_.empty() && pass_ends_.begin()->first <= now) {
         auto node = passes_.extract(pass_ends_.begin()->second);
@@ -340,7 +354,7 @@ void hold_desk::run_due(policy::instant now) {
 }
 
 bool hold_desk::retry_wanted() const {
-    return !unsettled_.empty() || !unsettled_passes_.empty() ||
+    return !unsettled_.empty() || !unsettled_passes_.empty() || !unsettled_ahead_.empty() ||
            (!unrecorded_.empty() && resuming_ == 0);
 }
 
@@ -349,6 +363,12 @@ void hold_desk::retry() {
         return core_.stored([&] {
             (void)core_.db().move_hold(m.id, hold_state::pending, m.to, m.reason, m.at, nullptr,
                                        nullptr);
+        });
+    });
+    std::erase_if(unsettled_ahead_, [this](policy::pass& p) {
+        return core_.stored([&] {
+            core_.db().add_pass(p);
+            core_.db().end_pass(p.id, core_.now());
         });
     });
     std::erase_if(unsettled_passes_, [this](policy::pass_id id) {
@@ -364,6 +384,8 @@ void hold_desk::add_live(policy::hold& h) const {
     if (found == live_.end()) return;
     h.waiters = found->second.waiters.size();
     h.variants = found->second.h.variants;
+    h.who = found->second.h.who;
+    h.escalated = found->second.h.escalated;
 }
 
 std::vector<policy::hold> hold_desk::list(std::optional<hold_state> s) {

@@ -27,6 +27,12 @@ class hold_desk final : public timed {
     void resume(const std::function<void()>& done);
     void open(policy::hold h, policy::milliseconds wait, const steward::on_opened& opened,
               steward::on_outcome outcome);
+    // holds_ahead.cpp
+    void ask(policy::hold h, policy::milliseconds wait, bool take, const steward::on_asked& done);
+    void present(policy::hold_id id, policy::session_id session, const policy::principal& who,
+                 const std::string& target, const steward::on_asked& done);
+    void escalate(policy::hold_id id, const policy::principal& who, bool is_admin,
+                  const steward::on_answer& done);
     void vote(const steward::hold_vote& v, const steward::on_answer& done);
     void withdraw(policy::hold_id id, policy::session_id session, const std::string& why);
     void withdraw_vote(policy::hold_id id, const policy::principal& who, const std::string& surface,
@@ -64,6 +70,34 @@ class hold_desk final : public timed {
         policy::instant at;
     };
 
+    /// Approved, and not taken yet by the session that it is for.
+    struct ready_hold {
+        policy::hold h;
+        policy::instant until;
+    };
+    struct denied_hold {
+        policy::hold_id id;
+        std::string by;
+        std::string reason;
+        policy::instant until;
+    };
+    void recover_ahead();
+    void keep_ready(policy::hold h, policy::instant until);
+    void drop_ready(policy::hold_id id);
+    void forget_ahead(const policy::hold& h);
+    [[nodiscard]] policy::hold_id ahead_of(const policy::hold& h) const;
+    void note_denied(const policy::hold& h, const std::string& by, const std::string& reason);
+    [[nodiscard]] std::optional<policy::pass> take_ready(policy::hold_id id,
+                                                         policy::session_id session,
+                                                         policy::pass_scope scope,
+                                                         policy::instant until);
+    void plan_escalation(const policy::hold& h);
+    void ask_next(live_hold& l, const std::string& by);
+    void run_due_ahead(policy::instant now);
+    /// Where the hold is found again by who asks the same.
+    void note_request(const policy::hold& h);
+    /// Equal exactly for holds that ask the same.
+    [[nodiscard]] static std::string request_key(const policy::hold& h);
     [[nodiscard]] std::string refuse_to_open(const policy::hold& h) const;
     void opened(policy::hold_id id, bool recorded, const steward::on_opened& tell);
     /// The hold that asks the same and has time enough; null: there is none.
@@ -94,6 +128,11 @@ class hold_desk final : public timed {
     bool closed_ = false;
     std::map<policy::hold_id, live_hold> live_;
     std::map<std::string, policy::hold_id> by_request_;
+    std::map<std::string, policy::hold_id> by_ahead_;  ///< pending or ready
+    std::map<policy::hold_id, ready_hold> ready_;
+    std::set<std::pair<policy::instant, policy::hold_id>> ready_ends_;
+    std::map<std::string, denied_hold> denied_;
+    std::set<std::pair<policy::instant, policy::hold_id>> escalations_;
     std::map<std::string, std::ptrdiff_t> pending_of_person_;  ///< waiters
     std::set<std::pair<policy::instant, policy::hold_id>> deadlines_;
     std::map<policy::pass_id, policy::pass> passes_;
@@ -103,6 +142,7 @@ class hold_desk final : public timed {
         unrecorded_;            // live on after a restart, once the log takes their record
     std::size_t resuming_ = 0;  // of these, how many records are on their way
     std::vector<unsettled_move> unsettled_;
+    std::vector<policy::pass> unsettled_ahead_;      // never to be taken, which the store must have
     std::vector<policy::pass_id> unsettled_passes_;  // to be ended in the store
 };
 

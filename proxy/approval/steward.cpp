@@ -110,6 +110,26 @@ void steward::open_hold(policy::hold h, policy::milliseconds wait, on_opened ope
                       outcome = std::move(outcome)] { i->holds.open(h, wait, opened, outcome); });
 }
 
+void steward::ask(policy::hold h, policy::milliseconds wait, bool take, on_asked done) {
+    impl_->base.post([i = impl_.get(), h = std::move(h), wait, take, done = std::move(done)] {
+        i->holds.ask(h, wait, take, done);
+    });
+}
+
+void steward::present(policy::hold_id id, policy::session_id session, const policy::principal& who,
+                      std::string target, on_asked done) {
+    impl_->base.post(
+        [i = impl_.get(), id, session, who, target = std::move(target), done = std::move(done)] {
+            i->holds.present(id, session, who, target, done);
+        });
+}
+
+void steward::escalate(policy::hold_id id, policy::principal who, bool is_admin, on_answer done) {
+    impl_->base.post([i = impl_.get(), id, who = std::move(who), is_admin, done = std::move(done)] {
+        i->holds.escalate(id, who, is_admin, done);
+    });
+}
+
 void steward::withdraw(policy::hold_id id, std::string why, policy::session_id session) {
     impl_->base.post([i = impl_.get(), id, session, why = std::move(why)] {
         i->holds.withdraw(id, session, why);

@@ -129,6 +129,23 @@ class steward {
     /// nothing.
     [[nodiscard]] std::string trouble() const;
 
+    /// What came of asking without waiting.
+    struct asked {
+        enum class state : std::uint8_t {
+            pending,  ///< it waits for approval under `id`, now or since earlier
+            ready,    ///< it was approved, and `pass` lets it through this once
+            denied,   ///< it was, a short while ago
+            failed    ///< it could not be asked for: `text`
+        };
+        state what = state::failed;
+        policy::hold_id id;
+        std::string text;  ///< of a deny its reason, else one sentence for a person
+        std::string decided_by;
+        std::optional<policy::pass> pass;
+        policy::instant until;  ///< pending: when it expires
+    };
+    using on_asked = std::function<void(asked)>;
+
     // For sessions -----------------------------------------------------------------------------
     /// Stores the hold (id, times are filled in), records hold.opened, then `opened`; later
     /// `outcome` exactly once, unless withdraw() came first (then also once, with state withdrawn).
@@ -139,6 +156,15 @@ class steward {
     /// waiters are released by one approval. A pass for a session or a transaction is for the
     /// session that asked first; the others get their statement.
     void open_hold(policy::hold h, policy::milliseconds wait, on_opened opened, on_outcome outcome);
+    /// Asks for a hold that no session waits for. The same request (person, target, rule, the very
+    /// statement; an application, if one was named) finds the first again while that is pending,
+    /// and for as long after its approval as it might have waited: once, if `take` is set, which is
+    /// for the session that `h` names. Such holds and what they grant outlive a restart.
+    void ask(policy::hold h, policy::milliseconds wait, bool take, on_asked done);
+    /// A session says that hold `id` was approved for it. One for a session gives it a pass for as
+    /// long as the rule lets it; one for a statement is taken when that comes.
+    void present(policy::hold_id id, policy::session_id session, const policy::principal& who,
+                 std::string target, on_asked done);
     /// The client of that session left, cancelled or terminated; without a session, all of them.
     /// The hold is withdrawn when nobody waits for it any more. No-op when it has ended.
     void withdraw(policy::hold_id id, std::string why, policy::session_id session = {});
@@ -165,6 +191,8 @@ class steward {
     /// Where several approvals are needed, the pass is what all approvers agreed on: the narrower
     /// scope and the shorter time; shape against session or transaction gives this statement only.
     void vote(hold_vote v, on_answer done);
+    /// The next approvers are asked at once. By its person, its approvers and admins.
+    void escalate(policy::hold_id id, policy::principal who, bool is_admin, on_answer done);
     void request_opt_out(policy::opt_out_request r, std::string surface, on_answer done);
     struct opt_out_vote {
         policy::opt_out_id id;

@@ -69,7 +69,11 @@ std::optional<answer> hold_desk::objection(const steward::hold_vote& v, chosen& 
     }
     const auto* spec = spec_now(core_.rules(), l.h.rule);
     auto why = policy::check_voter(l.h.who, v.who, l.h.person);
-    if (why.empty() && spec) why = policy::check_voter(spec->who, v.who, l.h.person);
+    if (why.empty() && spec) {
+        why = policy::check_voter(spec->who, v.who, l.h.person);
+        if (!why.empty() && l.h.escalated && spec->escalate)
+            why = policy::check_voter(spec->escalate->to, v.who, l.h.person);
+    }
     if (!why.empty()) return answer{verdict::forbidden, why, v.id.value};
     if (v.reason.size() > reason_bytes_max || v.surface.size() > surface_bytes_max)
         return answer{verdict::invalid,
@@ -129,6 +133,7 @@ void hold_desk::deny(live_hold& l, const steward::hold_vote& v, const steward::o
     l.h.state = hold_state::denied;
     auto r = hold_record("hold.denied", l.h, at);
     r.with("denied_by", v.who.name).with("ended_reason", v.reason);
+    note_denied(l.h, v.who.name, v.reason);
     finish(id, {id, hold_state::denied, v.reason, v.who.name, std::nullopt});
     core_.record(std::move(r), [id, done](std::unique_ptr<audit::receipt> receipt) {
         done({verdict::done,
@@ -177,10 +182,12 @@ void hold_desk::approve(live_hold& l, const policy::vote& v, const pass_choice& 
     auto votes = l.h.votes;
     votes.push_back(v);
     p.approved_by = approvers_of(votes);
+    // What nobody waits for has its pass when it is taken.
+    const bool later = l.h.ahead() && p.scope == policy::pass_scope::statement;
     bool moved = false;
     if (!core_.stored([&] {
             moved = core_.db().move_hold(l.h.id, hold_state::pending, hold_state::approved, "", at,
-                                         &v, &p);
+                                         &v, later ? nullptr : &p);
         }))
         return done({verdict::unavailable, "the vote was not counted: the state cannot be written",
                      l.h.id.value});
@@ -202,9 +209,19 @@ void hold_desk::approve(live_hold& l, const policy::vote& v, const pass_choice& 
 
 void hold_desk::approved(policy::hold_id id, policy::pass p, bool recorded,
                          const steward::on_answer& done) {
+    const bool later = !p.id;
+    if (!recorded && later) {
+        // No record, no release: it is never taken, and a restart finds it taken.
+        p.until = core_.now();
+        if (!core_.stored([&] {
+                core_.db().add_pass(p);
+                core_.db().end_pass(p.id, core_.now());
+            }))
+            unsettled_ahead_.push_back(p);
+    }
     if (!recorded) {
         // No record, no release: the store says approved, the pass that it granted ends unused.
-        if (!core_.stored([&] { core_.db().end_pass(p.id, core_.now()); }))
+        if (!later && !core_.stored([&] { core_.db().end_pass(p.id, core_.now()); }))
             unsettled_passes_.push_back(p.id);
         auto r = hold_record("hold.withdrawn", live_.at(id).h, core_.now());
         r.with("ended_reason", "audit not writable");
@@ -217,6 +234,17 @@ void hold_desk::approved(policy::hold_id id, policy::pass p, bool recorded,
     if (p.scope != policy::pass_scope::statement && p.live_at(core_.now())) {
         add_pass(p);
         publish_();
+    }
+    if (later) {
+        auto h = live_.at(id).h;
+        h.ended_at = core_.now();
+        const auto until = h.ended_at + (h.expires_at - h.opened_at);
+        finish(id, {id, hold_state::approved, "", p.approved_by, std::nullopt});
+        keep_ready(std::move(h), until);
+        return done(
+            {verdict::done,
+             name_of(id) + " is approved; it can be taken once, until " + audit::format_time(until),
+             id.value});
     }
     auto text = name_of(id) + " is approved for this " + policy::to_string(p.scope);
     if (p.scope != policy::pass_scope::statement) text += " until " + audit::format_time(p.until);

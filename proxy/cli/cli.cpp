@@ -103,6 +103,22 @@ struct http_cli::impl {
                         "what is released besides: statement, shape, transaction, session")
             ->check(CLI::IsMember({"statement", "shape", "transaction", "session"}));
         approve.add_option("--for", duration, "how long the pass lasts, like 30m");
+        auto& ahead = add(app, "request-hold",
+                          "Ask ahead for a statement, or a session, that a rule holds", [this] {
+                              post("/api/v1/holds", body({{"on", target},
+                                                          {"sql", sql},
+                                                          {"reason", reason},
+                                                          {"application", application},
+                                                          {"for", duration}}));
+                          });
+        ahead.add_option("sql", sql, "the very statement; without one, a session");
+        ahead.add_option("--on", target, "the target")->required();
+        with_reason(ahead, true);
+        ahead.add_option("--application", application, "only with this application_name");
+        ahead.add_option("--for", duration,
+                         "how long it can be decided and then be taken, like 12h");
+        with_id(add(app, "escalate", "Ask a hold's next approvers at once",
+                    [this] { post("/api/v1/holds/" + number() + "/escalate", "{}"); }));
         auto& deny = add(app, "deny", "Refuse a hold", [this] {
             post("/api/v1/holds/" + number() + "/deny", body({{"reason", reason}}));
         });
@@ -281,6 +297,7 @@ struct http_cli::impl {
     std::uint64_t id = 0;
     std::string reason;
     std::string pass;
+    std::string sql;
     std::string duration;
     std::string rule;
     std::string ticket;

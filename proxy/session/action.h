@@ -19,8 +19,10 @@ struct action {
         to_client,        ///< write `view` (or `text`) to the client
         analyse,          ///< find the facts of `text` off this thread, then gate::on_facts
         refresh_catalog,  ///< look at the target's catalog anew, then gate::on_catalog
+        ask_console,      ///< run `text` there as this person, then gate::on_shown
         leave_databases,  ///< the catalogs' own connections would stand in a statement's way
         open_hold,        ///< `hold`, `wait`; then gate::on_hold_opened and on_hold_outcome
+        ask_hold,         ///< `hold`, `wait`: without waiting for it; then gate::on_asked
         withdraw_hold,    ///< `hold_number`, `text` = why
         use_opt_outs,     ///< `bypass`; then gate::on_recorded(ticket)
         record,           ///< `record`; then gate::on_recorded(ticket) if ticket != 0

@@ -19,6 +19,7 @@ namespace backend = protocol::backend;
 using std::chrono::steady_clock;
 
 asio::awaitable<bool> session::admit() {
+    if (settings_.hold != 0 && !co_await present_hold()) co_return false;
     bool admitted = co_await admit_as(nullptr);
     if (admitted && settings_.replication != replication_mode::none)
         admitted = co_await admit_as(policy::replication_session_facts().get());
@@ -55,18 +56,20 @@ asio::awaitable<bool> session::admit_as(const policy::facts* what) {
             co_return false;
         }
         const bool no_reason = d.hold->reason_required && settings_.reason.empty();
-        if (no_reason || settings_.refuse_holds ||
-            d.hold->clients == policy::hold_clients::refuse) {
+        const bool waits =
+            !settings_.refuse_holds && d.hold->clients != policy::hold_clients::refuse;
+        if (no_reason || !waits) {
             home_.shared.audit->append(session_record("decision.denied")
                                            .with("rule", d.rule_id)
                                            .with("effect", "hold")
                                            .with("policy", rules->hash),
                                        {});
-            auto why = approval_required(d, rules->hash);
-            if (no_reason) {
-                why = reason_required(d, rules->hash);
-                why.hint = "Say why when you connect: PGOPTIONS=\"-c sallyport.reason=…\"";
+            if (!no_reason) {
+                if (co_await ask_session(d)) continue;
+                co_return false;
             }
+            auto why = reason_required(d, rules->hash);
+            why.hint = "Say why when you connect: PGOPTIONS=\"-c sallyport.reason=…\"";
             refuse(why, "approval required");
             co_return false;
         }
@@ -98,15 +101,7 @@ void session::note_rules(const policy::decision& d, const policy::rule_set& rule
     }
 }
 
-asio::awaitable<bool> session::hold_session(const policy::decision& d) {
-    const auto self = shared_from_this();
-    phase_ = phase::held;
-    std::string greeting;
-    backend::parameter_status{"client_encoding", "UTF8"}.encode(greeting);
-    // An id of ours: there is no server yet whose process id this could be.
-    send_key(own_number(), greeting);
-    co_await send(std::move(greeting));
-
+policy::hold session::make_session_hold(const policy::decision& d) const {
     policy::hold h;
     h.kind = policy::hold_kind::session;
     h.person = subject_.principal.name;
@@ -124,6 +119,86 @@ asio::awaitable<bool> session::hold_session(const policy::decision& d) {
     h.who = d.hold->who;
     h.pass = d.hold->pass;
     h.policy_hash = home_.environment.rules->hash;
+    h.escalate = d.hold->escalate;
+    return h;
+}
+
+/// Waits for one of the steward's answers; nullopt: the client has left.
+asio::awaitable<std::optional<approval::steward::asked>> session::await_asked(
+    std::function<void(approval::steward::on_asked)> question) {
+    const auto self = shared_from_this();
+    const auto before = phase_;
+    phase_ = phase::held;
+    if (!waker_) waker_.emplace(home_.io);
+    const auto answer = std::make_shared<std::optional<approval::steward::asked>>();
+    question([self, answer](approval::steward::asked a) {
+        asio::post(self->home_.io, [self, answer, a = std::move(a)] {
+            *answer = a;
+            if (self->waker_) self->waker_->cancel();
+        });
+    });
+    boost::system::error_code ignored;
+    while (!*answer && phase_ == phase::held) {
+        waker_->expires_after(std::chrono::hours(24));
+        co_await waker_->async_wait(asio::redirect_error(use_awaitable, ignored));
+    }
+    if (phase_ != phase::held) co_return std::nullopt;
+    phase_ = before;
+    co_return *answer;
+}
+
+/// A client that does not wait asks for its session: true if that was approved meanwhile.
+asio::awaitable<bool> session::ask_session(const policy::decision& d) {
+    auto h = make_session_hold(d);
+    const auto rule = d.rule_id;
+    const auto who = d.hold->who;
+    const auto bound = d.hold->pass.session;
+    auto a = co_await await_asked([this, h, wait = d.hold->wait](approval::steward::on_asked done) {
+        home_.shared.steward->ask(h, wait, true, std::move(done));
+    });
+    if (!a) co_return false;
+    if (!a->pass) {
+        refuse(not_waited_for(*a, rule, home_.environment.rules->hash, who), "approval required");
+        co_return false;
+    }
+    a->pass->until = bound ? home_.shared.time->now() + *bound : policy::instant::max();
+    admissions_.push_back(*a->pass);
+    co_return true;
+}
+
+/// `-c sallyport.hold=7`: what was approved ahead. Without it the session does not begin.
+asio::awaitable<bool> session::present_hold() {
+    const policy::hold_id id{settings_.hold};
+    const auto a = co_await await_asked([this, id](approval::steward::on_asked done) {
+        home_.shared.steward->present(id, id_, subject_.principal, target_name_, std::move(done));
+    });
+    if (!a) co_return false;
+    using state = approval::steward::asked::state;
+    if (a->what == state::ready) co_return true;
+    auto why = not_waited_for(*a, "", home_.environment.rules->hash, {});
+    if (a->what == state::pending) {
+        why.message = "hold " + std::to_string(id.value) + " is not approved yet";
+        why.hint =
+            "Connect again once it is; it can be decided until " + format_instant(a->until) + ".";
+    } else if (a->what == state::failed) {
+        why.sqlstate = protocol::sqlstate::approval_required;
+        why.message = a->text;
+        why.hint = "Ask for a new one: sallyport request-hold.";
+    }
+    refuse(why, "sallyport.hold");
+    co_return false;
+}
+
+asio::awaitable<bool> session::hold_session(const policy::decision& d) {
+    const auto self = shared_from_this();
+    phase_ = phase::held;
+    std::string greeting;
+    backend::parameter_status{"client_encoding", "UTF8"}.encode(greeting);
+    // An id of ours: there is no server yet whose process id this could be.
+    send_key(own_number(), greeting);
+    co_await send(std::move(greeting));
+
+    auto h = make_session_hold(d);
     auto shown = h;
     shown.expires_at = home_.shared.time->now() + d.hold->wait;
     session_hold_rule_ = d.rule_id;

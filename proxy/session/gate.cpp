@@ -30,6 +30,8 @@ const char* to_string(gate::state s) noexcept {
             return "probing";
         case gate::state::refreshing:
             return "refreshing";
+        case gate::state::asking:
+            return "asking";
         case gate::state::leaving:
             return "leaving";
         case gate::state::closed:
@@ -48,10 +50,14 @@ const char* to_string(action::type t) noexcept {
             return "analyse";
         case action::type::refresh_catalog:
             return "refresh_catalog";
+        case action::type::ask_console:
+            return "ask_console";
         case action::type::leave_databases:
             return "leave_databases";
         case action::type::open_hold:
             return "open_hold";
+        case action::type::ask_hold:
+            return "ask_hold";
         case action::type::withdraw_hold:
             return "withdraw_hold";
         case action::type::use_opt_outs:

@@ -17,6 +17,7 @@
 #include "protocol/reply_queue.h"
 #include "proxy/approval/steward.h"
 #include "proxy/clock.h"
+#include "proxy/console.h"
 #include "proxy/rule_uses.h"
 #include "proxy/session/action.h"
 #include "proxy/session/names.h"
@@ -103,6 +104,7 @@ class gate {
         recording,
         probing,
         refreshing,
+        asking,
         leaving,
         closed
     };
@@ -121,6 +123,10 @@ class gate {
     void on_facts(policy::facts_ptr facts, actions& out);
     /// The check that action::type::refresh_catalog asked for has ended, well or not.
     void on_catalog(actions& out);
+    /// What came of action::type::ask_hold.
+    void on_asked(const approval::steward::asked& a, actions& out);
+    /// What action::type::ask_console asked for.
+    void on_shown(console_result answer);
     /// `until`: when it expires; zero: after the wait that was asked for.
     void on_hold_opened(policy::hold_id id, const std::string& error, actions& out,
                         policy::instant until = {});
@@ -174,6 +180,8 @@ class gate {
         admissions_ = std::move(passes);
         admitted_by_ = std::move(opt_outs);
     }
+    /// It rests on nothing but what let the session in.
+    [[nodiscard]] bool only_admitted(const policy::decision& d) const;
     /// An opt-out has ended and its rule lets the open transaction finish until `until`.
     void drain(policy::opt_out_id id, std::string rule, policy::instant until) {
         draining_.push_back({id, std::move(rule), until});
@@ -206,6 +214,7 @@ class gate {
         effects after;               ///< of running it
         policy::facts_ptr facts;
         permit proof = permit::none();
+        std::string instead;  ///< the frame that goes in its place; "" = itself
     };
     /// Something that got round a holding rule and must be on record first.
     struct granted {
@@ -293,7 +302,6 @@ class gate {
     [[nodiscard]] std::vector<policy::pass> releases_of(std::size_t i, const portal* target) const;
     portal* fetched_cursor(const policy::facts& f);
     [[nodiscard]] policy::grants usable_grants() const;
-    [[nodiscard]] bool only_admitted(const policy::decision& d) const;
     bool pass_by_drain(std::size_t i, const policy::decision& d, const considered& c,
                        policy::instant now);
     bool take_recorded(std::size_t i, const considered& c, policy::instant now);
@@ -341,10 +349,21 @@ class gate {
     void prepared_reply(protocol::bytes frame);
 
     // the role that statements run as (gate_role.cpp)
+    /// usual: the unapproved one, or whatever the client has set; raised: an opt-out's.
+    enum class role : std::uint8_t { usual, full, raised, unknown };
+    void note_role(const std::vector<policy::opt_out_id>& opt_outs);
     outcome fit_role(std::size_t frames, actions& out);
+    std::optional<refusal> refuse_for_role(std::size_t frames, role wanted, std::size_t& at);
+    outcome change_role(role wanted, actions& out);
     void role_answered(bool well, actions& out);
     void note_role_effects(const policy::facts& f);
     void note_refused_by_server(std::string_view sqlstate, std::string_view message, actions& out);
+
+    // SHOW sallyport.… (gate_show.cpp)
+    [[nodiscard]] console_result my_rules() const;
+    [[nodiscard]] console_result my_status() const;
+    outcome plan_show(std::size_t i, std::string_view sql, std::string_view statement,
+                      const std::vector<std::uint32_t>& types, actions& out);
 
     // probing (gate_probe.cpp)
     enum class probing : std::uint8_t { grammar, all };
@@ -391,6 +410,7 @@ class gate {
     policy::instant hold_until_{};
     std::string hold_rule_;
     std::optional<refusal> cancel_when_opened_;
+    policy::approvers asked_who_;           ///< of what is asked for without waiting
     std::unique_ptr<policy::hold> notice_;  ///< what the notices speak of; without its statement
     bool transaction_pass_ = false;         ///< a pass ends with the transaction
 
@@ -427,15 +447,20 @@ class gate {
     bool runs_at_parse_ = false;  ///< the frame under decision, or it may
     /// Names of statements whose Parse is left to the decision on their Bind, so far in this plan.
     std::vector<std::string> left_to_bind_;
-    bool decides_parses_ = false;   ///< in this region, since one of them goes without its Bind
-    bool own_ddl_ = false;          ///< in this transaction
-    bool catalog_changed_ = false;  ///< by DDL of this session that was committed
-    bool catalog_asked_ = false;    ///< for this region
-    bool path_asked_ = false;       ///< for this region
-    enum class role : std::uint8_t { unapproved, full, unknown };
-    role role_ = role::unapproved;     ///< as of the last statement that was sent
+    bool decides_parses_ = false;      ///< in this region, since one of them goes without its Bind
+    bool own_ddl_ = false;             ///< in this transaction
+    bool catalog_changed_ = false;     ///< by DDL of this session that was committed
+    bool catalog_asked_ = false;       ///< for this region
+    bool path_asked_ = false;          ///< for this region
+    role role_ = role::usual;          ///< as of the last statement that was sent
     role asked_role_ = role::unknown;  ///< unknown: the question under way is another one
     bool role_changed_in_transaction_ = false;
+    std::string raised_role_;      ///< the last that was raised to; "" = none yet
+    std::string own_role_;         ///< the client's, before that
+    std::string seen_role_;        ///< what the server answered
+    std::string region_role_;      ///< of the opt-outs behind the region; "" = none has one
+    bool region_roles_ok_ = true;  ///< they agree
+    std::vector<std::pair<std::size_t, console_result>> shown_;  ///< of the console, by frame
     std::size_t logged_frames_ = 0;  ///< of the region, those that are in the log already
     std::size_t noted_frames_ = 0;   ///< likewise, with what observed rules or exceptions say
     bool region_granted_ = false;    ///< a pass or an opt-out stands behind something of the region

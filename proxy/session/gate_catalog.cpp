@@ -215,7 +215,9 @@ bool gate::answer_of_server(const reply_event& e, char tag, bytes frame, actions
     drop_server_rest_ = true;
     if (tag == 'D' && frame.size() <= answer_bytes_max) {
         const auto fields = fields_of(frame);
-        if (asked_cursor_) {
+        if (asked_role_ != role::unknown) {
+            seen_role_ = fields[0];
+        } else if (asked_cursor_) {
             cursor_text_ = fields[0];
         } else {
             path_ = array_elements(fields[0]);

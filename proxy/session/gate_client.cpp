@@ -244,7 +244,10 @@ void gate::forward_region(bytes data, std::size_t frames, actions& out) {
         if (replies_.lost()) return lose_track(out);
         forward_frame_effects(f, out);
         const auto here = std::min(f.bytes, data.size() - f.offset);
-        out.send(action::type::to_server, data.substr(f.offset, here));
+        if (f.instead.empty())
+            out.send(action::type::to_server, data.substr(f.offset, here));
+        else
+            out.send_owned(action::type::to_server, std::move(f.instead));
         client_rest_bytes_ = f.bytes - here;
         if (f.tag == 'X') {
             if (!replies_.empty()) {
@@ -370,6 +373,7 @@ void gate::forget_region() {
     asked_name_.reset();
     catalog_asked_ = path_asked_ = decides_parses_ = false;
     cursors_.clear();
+    shown_.clear();
     logged_frames_ = 0;
     noted_frames_ = 0;
 }

@@ -128,6 +128,7 @@ bool gate::take_recorded(std::size_t i, const considered& c, policy::instant now
         for (auto& [frame, proof] : permits_) {
             if (frame != i || !proof) continue;
             region_[i].proof = std::move(proof);
+            if (!g.drained) note_role(g.opt_outs);
             g.target = c.target;
             names_.carry(region_[i].reply.tag, g.kept);
             return true;
@@ -196,6 +197,7 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
     if (d.effect == effect::hold)
         return hold_or_refuse(i, d, {facts, c.text, c.sql, c.target, c.bind, c.cut}, out);
     region_granted_ = region_granted_ || d.grant != granted_by::nothing;
+    note_role(d.opt_outs);
     if (d.grant == granted_by::nothing) {
         const bool logged = d.log || policy::is_wire_command(*facts);
         // A Parse or Bind has its Execute.
@@ -257,11 +259,18 @@ gate::outcome gate::hold_or_refuse(std::size_t i, const policy::decision& d, con
         deny();
         return refuse(i, reason_required(d, hash));
     }
+    auto h = make_hold(d, c);
     if (refuse_holds_ || d.hold->clients == policy::hold_clients::refuse) {
         deny();
-        return refuse(i, approval_required(d, hash));
+        hold_rule_ = d.rule_id;
+        asked_who_ = d.hold->who;
+        state_ = state::opening;
+        auto& a = out.add(action::type::ask_hold);
+        a.wait = d.hold->wait;
+        h.escalate = d.hold->escalate;
+        a.hold = std::make_unique<policy::hold>(std::move(h));
+        return outcome::wait;
     }
-    auto h = make_hold(d, c);
     notice_ = std::make_unique<policy::hold>(h);
     notice_->statement.clear();
     notice_->parameters.clear();
@@ -269,6 +278,7 @@ gate::outcome gate::hold_or_refuse(std::size_t i, const policy::decision& d, con
     hold_until_ = env_->time->now() + d.hold->wait;
     notice_->expires_at = hold_until_;
     state_ = state::opening;
+    h.escalate = d.hold->escalate;
     auto& a = out.add(action::type::open_hold);
     a.wait = d.hold->wait;
     a.hold = std::make_unique<policy::hold>(std::move(h));
@@ -486,6 +496,25 @@ void gate::on_hold_outcome(const approval::hold_outcome& o, actions& out) {
         return;
     }
     refused_.emplace(waiting_frame_, hold_ended(o, hold_rule_, env_->rules->hash));
+}
+
+// This client does not wait: it is told the number of its request, or goes on with what was
+// approved meanwhile.
+void gate::on_asked(const approval::steward::asked& a, actions& out) {
+    if (state_ != state::opening) return;
+    state_ = state::open;
+    if (cancel_when_opened_) {
+        refused_.emplace(waiting_frame_, std::move(*cancel_when_opened_));
+        cancel_when_opened_.reset();
+        return;
+    }
+    if (a.what != approval::steward::asked::state::ready || !a.pass) {
+        refused_.emplace(waiting_frame_,
+                         not_waited_for(a, hold_rule_, env_->rules->hash, asked_who_));
+        return;
+    }
+    released_.emplace_back(waiting_frame_, *a.pass);
+    out.send_owned(action::type::to_client, released_notice(a.id, a.pass->approved_by, *a.pass));
 }
 
 bool gate::on_cancel(actions& out) {

@@ -73,6 +73,10 @@ std::vector<policy::name_use> changes_of(const policy::facts& f) {
     return uses;
 }
 
+bool shows_a_setting(const policy::facts& f) noexcept {
+    return f.statements.size() == 1 && f.statements.front().command == "show";
+}
+
 }  // namespace
 
 gate::outcome gate::refuse(std::size_t i, refusal why) {
@@ -93,6 +97,8 @@ gate::outcome gate::plan_once(bytes data, actions& out) {
     if (!region_recorded_) grants_.clear();
     left_to_bind_.clear();
     region_granted_ = false;
+    region_role_.clear();
+    region_roles_ok_ = true;
     const auto mark = names_.mark();
     auto what = outcome::forward;
     // What was sent since the last ReadyForQuery may have ended the failed transaction.
@@ -197,6 +203,8 @@ gate::outcome gate::plan_query(std::size_t i, bytes body, actions& out) {
         f.reply = {expect::query, reply_action::forward, 0};
         f.answers = true;
         f.facts = facts;
+        if (shows_a_setting(*facts))
+            if (const auto o = plan_show(i, q->sql, {}, {}, out); o != outcome::forward) return o;
         const bool drops = names_.unnamed_matters();
         if (facts->statements.empty()) {
             if (drops) f.reply.tag = stage_query_names({}, nullptr, false);
@@ -252,6 +260,10 @@ gate::outcome gate::plan_parse(std::size_t i, bytes body, actions& out) {
             return after_what_precedes(i, out);
         s.sql.facts = with_parameters(facts_of(i, p->sql, out), p->parameter_types);
         if (!s.sql.facts) return outcome::wait;
+        if (shows_a_setting(*s.sql.facts))
+            if (const auto o = plan_show(i, p->sql, p->statement, p->parameter_types, out);
+                o != outcome::forward)
+                return o;
         s.name = p->statement;
         s.sql.text = std::make_shared<const std::string>(p->sql);
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 #include <string_view>
 
 namespace sallyport::proxy::session {
@@ -174,6 +175,13 @@ void take(startup_settings& s, const protocol::parameter& p, bool from_options) 
             return;
         }
         s.refuse_holds = p.value == "refuse";
+        return;
+    }
+    if (name == "sallyport.hold") {
+        const auto [end, error] =
+            std::from_chars(p.value.data(), p.value.data() + p.value.size(), s.hold);
+        if (error != std::errc{} || end != p.value.data() + p.value.size() || s.hold == 0)
+            s.fault = "sallyport.hold must be the number of a hold";
         return;
     }
     if (name == "sallyport.target") {

@@ -25,6 +25,8 @@ struct startup_settings {
     std::string target;       ///< sallyport.target: for physical replication, which has no database
     replication_mode replication = replication_mode::none;
     bool refuse_holds = false;
+    std::uint64_t hold =
+        0;              ///< sallyport.hold: what was approved ahead for this session; 0: nothing
     std::string fault;  ///< non-empty: refuse the login; one sentence
     std::string hint;
 };

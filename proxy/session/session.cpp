@@ -242,6 +242,9 @@ void session::interpret() {
             case action::type::open_hold:
                 interpret_hold(a);
                 break;
+            case action::type::ask_hold:
+                interpret_ask(a);
+                break;
             case action::type::use_opt_outs:
             case action::type::record:
                 interpret_record(a);
@@ -269,6 +272,9 @@ void session::interpret() {
                     });
                 break;
             }
+            case action::type::ask_console:
+                interpret_question(a);
+                break;
             case action::type::leave_databases:
                 home_.shared.catalog->leave_databases();
                 break;
@@ -292,6 +298,24 @@ void session::interpret() {
     }
     list.clear();
     if (home_.scratch.empty()) home_.scratch.list() = std::move(list);  // keeps its capacity
+}
+
+void session::interpret_question(action& a) {
+    const auto answered = [self = shared_from_this()](console_result r) {
+        asio::post(self->home_.io, [self, r = std::move(r)]() mutable {
+            if (self->phase_ != phase::running) return;
+            self->gate_->on_shown(std::move(r));
+            self->pump_client(gate::patience::normal);
+            self->arm_client_read();
+        });
+    };
+    if (home_.shared.console != nullptr)
+        return home_.shared.console->execute({subject_.principal, subject_.address},
+                                             std::move(a.text), answered);
+    console_result none;
+    none.sqlstate = protocol::sqlstate::feature_not_supported;
+    none.message = "this proxy has no console";
+    answered(std::move(none));
 }
 
 void session::interpret_hold(action& a) {
@@ -325,6 +349,20 @@ void session::interpret_hold(action& a) {
         });
     };
     home_.shared.steward->open_hold(std::move(*a.hold), a.wait, opened, outcome);
+}
+
+void session::interpret_ask(action& a) {
+    const auto asked = [self = shared_from_this()](approval::steward::asked answer) {
+        asio::post(self->home_.io, [self, answer = std::move(answer)] {
+            if (self->phase_ != phase::running) return;
+            self->home_.refresh();
+            self->gate_->on_asked(answer, self->home_.scratch);
+            self->interpret();
+            self->pump_client(gate::patience::normal);
+            self->arm_client_read();
+        });
+    };
+    home_.shared.steward->ask(std::move(*a.hold), a.wait, true, asked);
 }
 
 void session::interpret_record(action& a) {

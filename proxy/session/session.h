@@ -37,6 +37,8 @@ class session : public std::enable_shared_from_this<session> {
     /// What this session passes by ends soon: its client is told, between two replies.
     void end_nears(const approval::steward::nearing_event& e);
     /// A lock was set; it ends the sessions that it means.
+    /// Rules or users have changed; decides on the session again.
+    void reconsider();
     void locked(const policy::flag& f);
     void drain();
     void shut_down();
@@ -76,6 +78,11 @@ class session : public std::enable_shared_from_this<session> {
     boost::asio::awaitable<bool> admit_as(const policy::facts* what);
     void note_rules(const policy::decision& d, const policy::rule_set& rules);
     boost::asio::awaitable<bool> hold_session(const policy::decision& d);
+    boost::asio::awaitable<bool> ask_session(const policy::decision& d);
+    boost::asio::awaitable<bool> present_hold();
+    boost::asio::awaitable<std::optional<approval::steward::asked>> await_asked(
+        std::function<void(approval::steward::on_asked)> question);
+    [[nodiscard]] policy::hold make_session_hold(const policy::decision& d) const;
     boost::asio::awaitable<bool> record_admission(const policy::decision& d);
     void read_while_held();
 
@@ -97,6 +104,8 @@ class session : public std::enable_shared_from_this<session> {
     void feed_client(protocol::bytes fresh);
     void interpret();
     void interpret_hold(action& a);
+    void interpret_ask(action& a);
+    void interpret_question(action& a);
     void interpret_record(action& a);
     void write_client(protocol::bytes bytes);
     void write_server(protocol::bytes bytes);
@@ -106,6 +115,7 @@ class session : public std::enable_shared_from_this<session> {
     void stop_upstream();
     void probe_client();
     void write_notices();
+    void take_up_opt_outs(const policy::decision& d);
     /// Tells the client why (if `fatal` is not empty), then closes both sides.
     void end(const std::string& reason, const std::string& fatal_frame_bytes);
     void linger();

@@ -235,7 +235,7 @@ void session::kill(const std::string& by, const std::string& reason) {
 }
 
 void session::opt_out_ended(const approval::steward::ended_event& e) {
-    if (phase_ != phase::running || e.person != subject_.principal.name) return;
+    if (phase_ != phase::running) return;
     const auto& used = gate_->used_opt_outs();
     const bool ours =
         std::find(used.begin(), used.end(), e.id) != used.end() ||
@@ -256,6 +256,60 @@ void session::opt_out_ended(const approval::steward::ended_event& e) {
         gate_->drain(e.id, e.rule, home_.shared.time->now() + e.drain_limit);
         drain_deadline_ = steady_clock::now() + e.drain_limit;
     }
+}
+
+// The files in force are others now: who asks is looked up anew, and so is whether the session may
+// be. Its statements are decided by the new rules anyway.
+void session::reconsider() {
+    if (phase_ != phase::running) return;
+    const auto stop = [this](const std::string& why, const char* hint) {
+        killed_ = true;
+        auto text = access_ended(why);
+        text.hint = hint;
+        home_.shared.audit->append(session_record("session.reconsidered").with("reason", why), {});
+        end("reload: " + why, fatal_frame(text));
+    };
+    const auto now = home_.shared.time->now();
+    const auto* user = home_.current->users->find(subject_.principal.name);
+    if (user == nullptr || !user->valid_at(now))
+        return stop("this user is no longer among those who may log in",
+                    "Ask an admin to look at the users file.");
+    subject_.principal = user->principal;
+    gate_->subject().principal = user->principal;
+    const auto rules = home_.environment.rules;
+    policy::decide_options options;
+    options.released_by = admissions_;
+    const auto d =
+        policy::decide(*rules, subject_, nullptr, *home_.environment.grants, now, options);
+    if (d.effect == policy::effect::deny)
+        return stop("rule " + d.rule_id + " no longer allows this session",
+                    "SHOW sallyport.rules in another session says what applies.");
+    // What holds any action holds the next statement; a rule of sessions alone has only this.
+    const auto* rule = rules->find_rule(d.rule_id);
+    const bool of_sessions = rule != nullptr && !(rule->kinds.empty() && rule->commands.empty());
+    if (d.effect == policy::effect::hold && of_sessions)
+        return stop("rule " + d.rule_id + " now asks for approval of this session",
+                    "Connect again to ask for it.");
+    if (d.effect == policy::effect::allow && !d.opt_outs.empty() && !gate_->only_admitted(d))
+        take_up_opt_outs(d);
+}
+
+// An opt-out stands behind a session that began without: on record, or it ends.
+void session::take_up_opt_outs(const policy::decision& d) {
+    auto r = session_record("bypass")
+                 .with("rule", d.rule_id)
+                 .with("effect", "allow")
+                 .with("policy", home_.environment.rules->hash);
+    const auto done = [self = shared_from_this(), ids = d.opt_outs](
+                          std::unique_ptr<audit::receipt> proof, const std::string& why) {
+        asio::post(self->home_.io, [self, ids, ok = proof != nullptr, why] {
+            if (self->phase_ != phase::running) return;
+            if (!ok) return self->end("not recorded", fatal_frame(not_recorded(why)));
+            self->admitted_by_.insert(self->admitted_by_.end(), ids.begin(), ids.end());
+            self->gate_->admit(self->admissions_, self->admitted_by_);
+        });
+    };
+    home_.shared.steward->use({d.opt_outs, std::move(r), subject_.principal}, done);
 }
 
 void session::end_nears(const approval::steward::nearing_event& e) {

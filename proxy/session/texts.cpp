@@ -76,14 +76,28 @@ refusal denied_by_rule(const policy::decision& d, const std::string& policy_hash
     return r;
 }
 
-refusal approval_required(const policy::decision& d, const std::string& policy_hash) {
+refusal not_waited_for(const approval::steward::asked& a, const std::string& rule,
+                       const std::string& policy_hash, const policy::approvers& who) {
+    using state = approval::steward::asked::state;
+    const auto number = std::to_string(a.id.value);
+    if (a.what == state::denied) {
+        approval::hold_outcome o;
+        o.id = a.id;
+        o.state = policy::hold_state::denied;
+        o.reason = a.text;
+        o.decided_by = a.decided_by;
+        return hold_ended(o, rule, policy_hash);
+    }
+    if (a.what == state::failed) {
+        auto r = not_recorded(a.text);
+        r.detail = detail({}, rule, policy_hash);
+        return r;
+    }
     refusal r{std::string(sqlstate::approval_required), "", "", ""};
-    r.message = "approval required by rule " + d.rule_id;
-    r.detail = detail({}, d.rule_id, policy_hash);
-    r.hint =
-        "This connection does not wait for approvals. Run it where somebody can wait (SET "
-        "sallyport.on_hold = 'wait'), or ask " +
-        (d.hold != nullptr ? people(d.hold->who) : "an admin") + " for an opt-out.";
+    r.message = "approval required by rule " + rule + ": asked for as hold " + number;
+    r.detail = detail(a.id, rule, policy_hash);
+    r.hint = "Run it again once hold " + number + " is approved by " + people(who) + " (until " +
+             format_instant(a.until) + "), or wait for it with SET sallyport.on_hold = 'wait'.";
     return r;
 }
 

@@ -24,8 +24,9 @@ struct refusal {
 
 /// Denied by a rule: 42501.
 [[nodiscard]] refusal denied_by_rule(const policy::decision& d, const std::string& policy_hash);
-/// Approval is required and this client does not wait: SP001.
-[[nodiscard]] refusal approval_required(const policy::decision& d, const std::string& policy_hash);
+/// What a client that does not wait is told of its request: SP001, or how it was denied.
+[[nodiscard]] refusal not_waited_for(const approval::steward::asked& a, const std::string& rule,
+                                     const std::string& policy_hash, const policy::approvers& who);
 [[nodiscard]] refusal reason_required(const policy::decision& d, const std::string& policy_hash);
 /// Nobody can approve what is held: 42501.
 [[nodiscard]] refusal nobody_approves(const policy::decision& d, const std::string& policy_hash);

@@ -251,6 +251,16 @@ void worker::locked(const policy::flag& f) {
     });
 }
 
+void worker::reconsider() {
+    asio::post(impl_->io, [this] {
+        impl_->refresh();
+        for (const auto& [id, s] : impl_->sessions) {
+            const auto keep = s;
+            keep->reconsider();
+        }
+    });
+}
+
 void worker::count(std::function<void(std::size_t)> done) {
     asio::post(impl_->io,
                [this, done = std::move(done)] { done(impl_->sessions.size() + impl_->farewells); });

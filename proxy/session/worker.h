@@ -34,6 +34,8 @@ class worker {
     void opt_out_ended(const approval::steward::ended_event& e);
     void end_nears(const approval::steward::nearing_event& e);
     void locked(const policy::flag& f);
+    /// After a reload: live sessions are decided again.
+    void reconsider();
     void count(std::function<void(std::size_t)> done);
 
     struct impl;

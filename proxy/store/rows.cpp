@@ -68,6 +68,11 @@ std::string hold_details(const policy::hold& h) {
     j["pass_transaction"] = bound_json(h.pass.transaction);
     j["pass_session"] = bound_json(h.pass.session);
     j["policy_hash"] = h.policy_hash;
+    if (h.escalate) {
+        j["escalate_after"] = h.escalate->after.count();
+        j["escalate_users"] = h.escalate->to.users;
+        j["escalate_groups"] = h.escalate->to.groups;
+    }
     // Bytes that are not UTF-8 (a client in LATIN1) become U+FFFD; the statement itself is kept
     // exactly.
     return j.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -129,6 +134,12 @@ policy::hold read_hold(const statement& row) {
         h.pass.transaction = bound_from(j.at("pass_transaction"));
         h.pass.session = bound_from(j.at("pass_session"));
         j.at("policy_hash").get_to(h.policy_hash);
+        if (j.contains("escalate_after")) {
+            h.escalate.emplace();
+            h.escalate->after = milliseconds(j.at("escalate_after").get<std::int64_t>());
+            j.at("escalate_users").get_to(h.escalate->to.users);
+            j.at("escalate_groups").get_to(h.escalate->to.groups);
+        }
     } catch (const json::exception& e) {
         throw store_error("state: the details of hold " + std::to_string(h.id.value) +
                           " cannot be read (" + e.what() +

@@ -159,9 +159,10 @@ std::vector<policy::hold> sqlite_store::withdraw_orphans(policy::instant at,
                                                          const std::string& reason) {
     return in_transaction([&] {
         auto orphans = holds_in(policy::hold_state::pending, -1);
+        std::erase_if(orphans, [](const policy::hold& h) { return h.ahead(); });
         db_.prepare(
                "UPDATE holds SET state = 'withdrawn', ended_at = ?, ended_reason = ? "
-               "WHERE state = 'pending'")
+               "WHERE state = 'pending' AND session_id <> 0")
             .bind(to_column(at))
             .bind(reason)
             .run();
@@ -172,6 +173,30 @@ std::vector<policy::hold> sqlite_store::withdraw_orphans(policy::instant at,
         }
         return orphans;
     });
+}
+
+std::vector<policy::hold> sqlite_store::list_ahead(policy::instant now) {
+    static const std::string sql =
+        std::string(hold_select) +
+        "WHERE session_id = 0 AND (state = 'pending' OR (state = 'approved' "
+        "AND ended_at + expires_at - opened_at > ? "
+        "AND id NOT IN (SELECT hold_id FROM passes))) ORDER BY id LIMIT ?";
+    return guarded([&] {
+        std::vector<policy::hold> result;
+        {
+            auto s = db_.prepare(sql.c_str());
+            s.bind(to_column(now)).bind(static_cast<std::int64_t>(holds_listed_max));
+            while (s.step())
+                result.push_back(read_hold(s));
+        }
+        for (auto& h : result)
+            h.votes = hold_votes(h.id);
+        return result;
+    });
+}
+
+void sqlite_store::add_pass(policy::pass& p) {
+    in_transaction([&] { insert_pass(p); });
 }
 
 // opt-outs ----------------------------------------------------------------------------------

@@ -64,6 +64,8 @@ class sqlite_store final : public store {
     void end_transaction_passes(policy::session_id session, policy::instant at) override;
     void end_pass(policy::pass_id id, policy::instant at) override;
     void end_bound_passes(policy::instant at) override;
+    std::vector<policy::hold> list_ahead(policy::instant now) override;
+    void add_pass(policy::pass& p) override;
 
     std::size_t trim(policy::instant before) override;
     void probe() override;

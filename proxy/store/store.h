@@ -41,7 +41,13 @@ class store {
     /// Newest first. No state: all.
     virtual std::vector<policy::hold> list_holds(std::optional<policy::hold_state> state,
                                                  std::size_t limit) = 0;
-    /// After a restart: every pending hold becomes withdrawn; returns them.
+    /// Holds that no session waits for: pending ones, and those approved that can still be taken.
+    virtual std::vector<policy::hold> list_ahead(policy::instant now) = 0;
+    /// The pass of an approved hold that had none yet; its id is written back. A second one is
+    /// refused.
+    virtual void add_pass(policy::pass& p) = 0;
+    /// After a restart: every pending hold that a session waited for becomes withdrawn; returns
+    /// them.
     virtual std::vector<policy::hold> withdraw_orphans(policy::instant at,
                                                        const std::string& reason) = 0;
 

@@ -131,8 +131,7 @@ class conversation {
         }
     }
 
-    // client
-    // -----------------------------------------------------------------------------------------
+    // client ---------------------------------------------------------
     void say(unsigned how) {
         static constexpr std::string_view names[] = {"", "s1", "s2", "s1"};
         const auto a = names[how / 16 % 4];
@@ -256,8 +255,7 @@ class conversation {
         pump(gate::patience::normal);
     }
 
-    // server
-    // -----------------------------------------------------------------------------------------
+    // server ---------------------------------------------------------
     void deliver(std::size_t bytes) {
         arrived_ += server_.replies.substr(0, bytes);
         server_.replies.erase(0, bytes);
@@ -317,8 +315,7 @@ class conversation {
         }
     }
 
-    // what the gate asks for
-    // -------------------------------------------------------------------------
+    // what the gate asks for -----------------------------------------
     void take() {
         auto list = std::move(out_.list());
         out_.clear();
@@ -335,6 +332,9 @@ class conversation {
         const protocol::bytes bytes = a.text.empty() ? a.view : protocol::bytes(a.text);
         switch (a.what) {
             case action::type::leave_databases:
+                break;
+            case action::type::ask_console:
+                gate_->on_shown({});
                 break;
             case action::type::to_server:
                 require(!closed_, "nothing goes to the server after the end");
@@ -356,6 +356,9 @@ class conversation {
                 break;
             case action::type::refresh_catalog:
                 questions_.push_back({question::kind::catalog, {}, 0, {}});
+                break;
+            case action::type::ask_hold:
+                gate_->on_asked({}, out_);
                 break;
             case action::type::open_hold:
                 questions_.push_back({question::kind::hold, a.hold->rule, 0, {}});
@@ -464,8 +467,7 @@ class conversation {
         return o;
     }
 
-    // the world around
-    // -------------------------------------------------------------------------------
+    // the world around -----------------------------------------------
     void set_opt_out(bool live) {
         auto g = env_.grants ? std::make_shared<policy::grants>(*env_.grants)
                              : std::make_shared<policy::grants>();
@@ -516,8 +518,7 @@ class conversation {
         }
     }
 
-    // ends
-    // -------------------------------------------------------------------------------------------
+    // ends -----------------------------------------------------------
     /// A client and a server that keep to the protocol, everything answered: nothing is left.
     void come_to_rest() {
         frontend::copy_fail{"over"}.encode(unsent_);

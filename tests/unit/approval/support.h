@@ -142,6 +142,8 @@ class failing_store final : public store::store {
     }
     void end_pass(policy::pass_id id, instant at) override { ok().end_pass(id, at); }
     void end_bound_passes(instant at) override { ok().end_bound_passes(at); }
+    std::vector<hold> list_ahead(instant now) override { return ok().list_ahead(now); }
+    void add_pass(pass& p) override { ok().add_pass(p); }
     std::size_t trim(instant before) override { return ok().trim(before); }
     void probe() override { ok().probe(); }
     std::uint64_t next_boot_number() override { return ok().next_boot_number(); }

@@ -345,6 +345,15 @@ class player {
                     gate_->on_hold_opened({hold_}, "", out_);
                     take();
                     break;
+                case action::type::ask_hold: {
+                    events_.push_back("Q " + a.hold->rule);
+                    approval::steward::asked asked;
+                    asked.what = approval::steward::asked::state::pending;
+                    asked.id = {++hold_};
+                    gate_->on_asked(asked, out_);
+                    take();
+                    break;
+                }
                 case action::type::withdraw_hold:
                     events_.push_back("W");
                     break;
@@ -359,6 +368,11 @@ class player {
                 case action::type::close:
                     events_.push_back("X");
                     closed_ = true;
+                    break;
+                case action::type::ask_console:
+                    events_.push_back("C " + a.text);
+                    gate_->on_shown({});
+                    take();
                     break;
                 case action::type::leave_databases:
                     break;
