@@ -12,7 +12,7 @@ packages=(
   g++ cmake ninja-build pkg-config ccache
   libboost1.81-dev libssl-dev libpqxx-dev libpq-dev libspdlog-dev nlohmann-json3-dev
   libpg-query-dev libprotobuf-c-dev libyaml-cpp-dev libcli11-dev libsqlite3-dev
-  libidn-dev libunistring-dev prometheus-cpp-dev
+  libidn-dev libunistring-dev prometheus-cpp-dev libsystemd-dev dpkg-dev
   postgresql-15 postgresql-client-15 openssl jq
 )
 clients=(
@@ -26,7 +26,8 @@ for argument in "$@"; do
   case "$argument" in
     --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev
                         clang-14 libfuzzer-14-dev libclang-rt-14-dev
-                        postgresql-plperl-15 postgresql-plpython3-15 python3) ;;
+                        postgresql-plperl-15 postgresql-plpython3-15 python3
+                        prometheus) ;;
     --bench) packages+=(libbenchmark-dev pgbouncer) ;;
     --conformance) packages+=("${clients[@]}" python3-sqlalchemy php-cli php-pgsql libecpg-dev
                               odbc-postgresql unixodbc python3-pyodbc) ;;
@@ -61,17 +62,23 @@ if ! installed postgresql-15; then
     echo 'create_main_cluster = false' >>/etc/postgresql-common/createcluster.conf
   fi
 fi
+quiet=()  # services that come with what is missing
+for service in pgbouncer prometheus; do
+  [[ " ${missing[*]} " != *" $service "* ]] || quiet+=("$service")
+done
 blocker=
-pgbouncer_policy() {
+service_policy() {
   # Only while we install, and only if nobody else has a policy.
-  if [[ " ${missing[*]} " == *" pgbouncer "* ]] && [ ! -e /usr/sbin/policy-rc.d ]; then
+  if [ ${#quiet[@]} -gt 0 ] && [ ! -e /usr/sbin/policy-rc.d ]; then
     blocker=/usr/sbin/policy-rc.d
-    printf '#!/bin/sh\n[ "$1" = pgbouncer ] && exit 101\nexit 0\n' >"$blocker"
+    local names
+    names=$(IFS='|'; echo "${quiet[*]}")
+    printf '#!/bin/sh\ncase "$1" in %s) exit 101 ;; esac\nexit 0\n' "$names" >"$blocker"
     chmod 755 "$blocker"
     trap 'rm -f "$blocker"' EXIT
   fi
 }
-pgbouncer_policy
+service_policy
 
 export DEBIAN_FRONTEND=noninteractive
 install_missing() {
@@ -90,3 +97,8 @@ if ! install_missing >"$log" 2>&1; then
   fi
 fi
 rm -f "$log"
+# Nor at the next boot: the tests start their own.
+for service in "${quiet[@]}"; do
+  systemctl disable --quiet "$service" 2>/dev/null || true
+  update-rc.d "$service" disable 2>/dev/null || true
+done

@@ -31,6 +31,7 @@
 #include "proxy/logging.h"
 #include "proxy/metrics.h"
 #include "proxy/net/listener.h"
+#include "proxy/service_manager.h"
 #include "proxy/session/worker.h"
 #include "proxy/store/store.h"
 #include "proxy/version.h"
@@ -78,7 +79,8 @@ std::vector<std::string> needs_restart(const settings& now, const settings& then
          "listen.admin's address or port, or whether it has tls,");
     note(now.state_sqlite == then.state_sqlite, "state");
     note(now.audit_directory == then.audit_directory &&
-             now.audit_signing_key == then.audit_signing_key,
+             now.audit_signing_key == then.audit_signing_key &&
+             now.audit_verify_interval == then.audit_verify_interval,
          "audit");
     note(now.workers == then.workers, "workers");
     note(same_role(now.admins, then.admins) && same_role(now.auditors, then.auditors), "roles");
@@ -167,6 +169,8 @@ struct app::impl final : session_directory {
     void watch_files(const settings& config);
     void on_stop_signal();
     void wait_for_sessions();
+    void say_ready() const;
+    void feed_watchdog();
     void list(std::function<void(std::vector<session_info>)> done) override;
     void kill(policy::session_id id, std::string by, std::string reason,
               std::function<void(bool)> done) override;
@@ -177,6 +181,7 @@ struct app::impl final : session_directory {
     std::unique_ptr<audit::log> audit;
     std::unique_ptr<store::store> state;
     std::unique_ptr<approval::steward> steward;
+    std::unique_ptr<chain_watch> chain;
     std::unique_ptr<metrics> numbers;
     std::unique_ptr<net::connection_limiter> limiter;
     net::failure_limiter failures;
@@ -199,6 +204,8 @@ struct app::impl final : session_directory {
     boost::asio::steady_timer drain_timer{main_loop};
     boost::asio::steady_timer daily{main_loop};
     file_watch watch{main_loop, [this] { static_cast<void>(reload()); }};
+    boost::asio::steady_timer watchdog{main_loop};
+    std::string ready_text;
     std::chrono::steady_clock::time_point drain_until;
     bool draining = false;
 };
@@ -217,8 +224,14 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
     steward = std::make_unique<approval::steward>(
         approval::steward::dependencies{state.get(), audit.get(), &time}, loaded.rules);
     limiter = std::make_unique<net::connection_limiter>(caps_of(config.limits));
-    numbers = std::make_unique<metrics>(metrics::sources{steward.get(), &catalogs, limiter.get()},
-                                        version);
+    chain = std::make_unique<chain_watch>(
+        *audit, config.audit_directory, config.audit_verify_interval, [](const std::string& where) {
+            spdlog::critical("the audit log's chain is broken: {}", where);
+        });
+    numbers = std::make_unique<metrics>(
+        metrics::sources{steward.get(), &catalogs, limiter.get(), audit.get(), chain.get(),
+                         &shared.uses, &shared.upstreams, &workers, &time},
+        version);
     shared.current.set(make_configuration(loaded));
     shared.steward = steward.get();
     shared.audit = audit.get();
@@ -265,10 +278,11 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
     for (const auto& w : workers)
         w->start();
     if (http) http->start();
-    spdlog::info("ready: PostgreSQL on {}:{}{}, {} targets, policy {}", where.address, where.port,
-                 http ? ", admin on " + config.admin->address + ":" + std::to_string(http->port())
-                      : std::string(),
-                 config.targets.size(), loaded.rules->hash.substr(0, 12));
+    ready_text = "PostgreSQL on " + where.address + ":" + std::to_string(where.port);
+    if (http)
+        ready_text += ", admin on " + config.admin->address + ":" + std::to_string(http->port());
+    spdlog::info("ready: {}, {} targets, policy {}", ready_text, config.targets.size(),
+                 loaded.rules->hash.substr(0, 12));
 }
 
 app::impl::~impl() {
@@ -282,6 +296,7 @@ app::impl::~impl() {
     blocking.stop();
     blocking.join();
     steward.reset();
+    chain.reset();
     audit.reset();
     state.reset();
 }
@@ -369,6 +384,7 @@ void app::impl::start_admin() {
 // All or nothing: what is in force changes only when every file is good.
 admin::reload_answer app::impl::reload() {
     const std::lock_guard lock(reloading);
+    service_manager::reloading();
     admin::reload_answer answer;
     const auto before = shared.current.get();
     answer.policy_hash = before->rules->hash;
@@ -397,6 +413,7 @@ admin::reload_answer app::impl::reload() {
         for (const auto& f : answer.faults)
             spdlog::error("reload refused: {}", f);
         record("policy.refused", "reason", answer.faults.front());
+        say_ready();
         const std::lock_guard note(refused_mutex);
         refused = answer.faults.front();
         return answer;
@@ -422,6 +439,7 @@ admin::reload_answer app::impl::reload() {
     answer.policy_hash = loaded.rules->hash;
     record("policy.loaded", "policy", loaded.rules->hash);
     spdlog::info("reloaded: policy {}", loaded.rules->hash.substr(0, 12));
+    say_ready();
     return answer;
 }
 
@@ -477,6 +495,26 @@ void app::impl::warn_daily() {
     });
 }
 
+void app::impl::say_ready() const {
+    service_manager::ready(ready_text + ", policy " +
+                           shared.current.get()->rules->hash.substr(0, 12));
+}
+
+// Only when each worker has answered: one that hangs is as good as dead to its clients.
+void app::impl::feed_watchdog() {
+    const auto interval = service_manager::watchdog_interval();
+    if (!interval) return;
+    const auto missing = std::make_shared<std::atomic<std::size_t>>(workers.size());
+    for (const auto& w : workers)
+        w->count([missing](std::size_t) {
+            if (--*missing == 0) service_manager::still_alive();
+        });
+    watchdog.expires_after(*interval);
+    watchdog.async_wait([this](boost::system::error_code ec) {
+        if (!ec) feed_watchdog();
+    });
+}
+
 void app::impl::on_stop_signal() {
     stops.async_wait([this](boost::system::error_code ec, int) {
         if (ec) return;
@@ -488,6 +526,7 @@ void app::impl::on_stop_signal() {
         draining = true;
         const auto limit = shared.current.get()->config->drain_timeout;
         spdlog::info("draining for at most {} ms; signal again to stop at once", limit.count());
+        service_manager::stopping(limit);
         drain_until = std::chrono::steady_clock::now() + limit;
         if (http) http->set_ready(false);
         for (const auto& w : workers)
@@ -531,6 +570,8 @@ void app::run() {
     on_hangup();
     impl_->warn_daily();
     impl_->watch_files(*impl_->started);
+    impl_->say_ready();
+    impl_->feed_watchdog();
     impl_->main_loop.run();
 }
 

@@ -92,6 +92,7 @@ struct settings {
     std::optional<secret> state_postgres;  ///< connection string, may carry a password
     std::string audit_directory;
     std::string audit_signing_key;
+    policy::milliseconds audit_verify_interval{std::chrono::hours(24)};
     std::string users_path;
     std::string policy_path;
     std::string opt_outs_path;  ///< "": opt-outs as code stand in the policy, if anywhere

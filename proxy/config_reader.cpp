@@ -254,10 +254,11 @@ void config_reader::read_audit(const YAML::Node& root) {
                      "audit: { directory: var/audit, signing_key: var/audit.key }");
         return;
     }
-    if (!reader_.keys(audit, "audit", {"directory", "signing_key"})) return;
+    if (!reader_.keys(audit, "audit", {"directory", "signing_key", "verify_interval"})) return;
     settings_.audit_directory = required_path(audit, "directory", "a folder");
     settings_.audit_signing_key =
         required_path(audit, "signing_key", "a file, made at the first start");
+    time(audit, "verify_interval", seconds(1), hours(24 * 31), settings_.audit_verify_interval);
 }
 
 // Limits, roles, log ------------------------------------------------------------------------------

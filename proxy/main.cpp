@@ -13,9 +13,11 @@
 #include "proxy/big_stack.h"
 #include "proxy/cli/cli.h"
 #include "proxy/clock.h"
+#include "proxy/completion.h"
 #include "proxy/config.h"
 #include "proxy/doctor.h"
 #include "proxy/explain_command.h"
+#include "proxy/init_command.h"
 #include "proxy/passwd.h"
 #include "proxy/policy_commands.h"
 #include "proxy/version.h"
@@ -183,6 +185,14 @@ int run(int argc, char** argv) {
     search_command->add_option("--session", query.session);
     search_command->add_option("--text", query.text, "Anywhere in a value");
 
+    const sp::init_cli first(program);
+    std::string shell;
+    auto* completion_command = program.add_subcommand("completion", "Completion for a shell");
+    completion_command->group("");  // for packages; it completes the others
+    completion_command->add_option("SHELL", shell)
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+
     const sp::policy_cli policies(program);
     sp::cli::http_cli http(program);
     try {
@@ -206,6 +216,11 @@ int run(int argc, char** argv) {
     if (doctor_command->parsed()) return sp::run_doctor(doctor, std::cout, std::cerr);
     if (explain_command->parsed())
         return sp::run_explain(explained, std::cin, std::cout, std::cerr);
+    if (first.selected()) return first.run(std::cin, std::cout, std::cerr);
+    if (completion_command->parsed()) {
+        std::cout << sp::completion_script(program, shell);
+        return std::cout.flush() ? 0 : 1;
+    }
     if (policies.selected()) return policies.run(std::cout, std::cerr);
     if (passwd_command->parsed()) return sp::run_passwd(passwd, std::cin, std::cout, std::cerr);
     if (verify_command->parsed()) return verify(verified);

@@ -8,6 +8,8 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include "proxy/metrics_families.h"
+
 namespace sallyport::proxy {
 
 namespace {
@@ -125,7 +127,11 @@ std::string metrics::text() {
     impl_->look_at_grants();
     impl_->look_at_connections();
     impl_->look_at_catalogs();
-    return prometheus::TextSerializer().Serialize(impl_->registry.Collect());
+    auto all = impl_->registry.Collect();
+    add_statement_families(impl_->from_, all);
+    add_approval_families(impl_->from_, all);
+    add_storage_families(impl_->from_, all);
+    return prometheus::TextSerializer().Serialize(all);
 }
 
 }  // namespace sallyport::proxy

@@ -2,10 +2,17 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "proxy/approval/steward.h"
+#include "proxy/audit/log.h"
 #include "proxy/catalog/service.h"
+#include "proxy/chain_watch.h"
+#include "proxy/clock.h"
 #include "proxy/net/limiter.h"
+#include "proxy/rule_uses.h"
+#include "proxy/session/worker.h"
+#include "proxy/upstream_health.h"
 
 /// What the proxy tells Prometheus.
 namespace sallyport::proxy {
@@ -18,6 +25,12 @@ class metrics {
         const approval::steward* steward = nullptr;
         const catalog::service* catalogs = nullptr;
         const net::connection_limiter* connections = nullptr;
+        const audit::log* audit = nullptr;
+        const chain_watch* chain = nullptr;
+        const rule_uses* uses = nullptr;
+        const upstream_health* upstreams = nullptr;
+        const std::vector<std::unique_ptr<session::worker>>* workers = nullptr;
+        const clock* time = nullptr;
     };
     metrics(sources from, const std::string& version);
     ~metrics();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "proxy/approval/steward.h"
+#include "proxy/approval/tally.h"
 
 /// What the desks of the steward (holds, opt-outs) stand on. Internal to this folder.
 namespace sallyport::proxy::approval {
@@ -56,11 +57,14 @@ class core {
     /// Runs a store operation: false if the store could not do it, which is then known to health.
     template <class F>
     [[nodiscard]] bool stored(F f) {
+        const auto began = std::chrono::steady_clock::now();
         try {
             f();
+            counts.store_time.observe(std::chrono::steady_clock::now() - began);
             store_ok_.store(true);
             return true;
         } catch (const store::store_error& e) {
+            counts.store_failures.add();
             note_trouble(e.what());
             store_ok_.store(false);
             return false;
@@ -86,6 +90,8 @@ class core {
     std::vector<steward::on_nearing> nearing;  ///< filled before start()
     std::vector<steward::on_locked> locked;    ///< filled before start()
     void tell_change(const char* what, std::uint64_t id, const char* state) const;
+
+    tally counts;  ///< written by the steward's thread
 
   private:
     /// Shared with the callbacks that the audit log still holds.

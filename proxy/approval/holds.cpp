@@ -114,6 +114,7 @@ void hold_desk::open(policy::hold h, policy::milliseconds wait, const steward::o
     plan_escalation(h);
     std::vector<waiter> waiters{{h.session, std::move(outcome)}};
     live_.emplace(id, live_hold{std::move(h), std::move(waiters), phase::opening, {}, {}});
+    count_live();
     core_.record(std::move(r), [this, id, opened_f](std::unique_ptr<audit::receipt> receipt) {
         opened(id, receipt != nullptr, opened_f);
     });
@@ -156,6 +157,14 @@ void hold_desk::join(live_hold& l, policy::hold h, policy::milliseconds wait,
     });
 }
 
+void hold_desk::count_live() {
+    core_.counts.holds_waiting.store(live_.size(), std::memory_order_relaxed);
+    // Numbers ascend: the first is the oldest.
+    const auto oldest =
+        live_.empty() ? 0 : live_.begin()->second.h.opened_at.time_since_epoch().count();
+    core_.counts.oldest_opened_at.store(oldest, std::memory_order_relaxed);
+}
+
 void hold_desk::count_waiters(const std::string& person, std::ptrdiff_t more) {
     auto& n = pending_of_person_[person];
     n += more;
@@ -182,6 +191,10 @@ void hold_desk::opened(policy::hold_id id, bool recorded, const steward::on_open
 void hold_desk::finish(policy::hold_id id, hold_outcome outcome) {
     auto node = live_.extract(id);
     auto& l = node.mapped();
+    count_live();
+    core_.counts.ended(outcome.state).add();
+    if (outcome.state == hold_state::approved || outcome.state == hold_state::denied)
+        core_.counts.time_to_decision.observe(core_.now() - l.h.opened_at);
     deadlines_.erase({l.h.expires_at, id});
     count_waiters(l.h.person, -static_cast<std::ptrdiff_t>(l.waiters.size()));
     if (l.h.escalate) escalations_.erase({l.h.opened_at + l.h.escalate->after, id});

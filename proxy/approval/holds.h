@@ -106,6 +106,7 @@ class hold_desk final : public timed {
               const steward::on_opened& opened, steward::on_outcome outcome);
     void leave(policy::hold_id id, policy::session_id session, const std::string& why);
     void count_waiters(const std::string& person, std::ptrdiff_t more);
+    void count_live();  ///< for metrics
     [[nodiscard]] answer missing(policy::hold_id id);
     /// An answer if this vote cannot be counted now, nullopt if it can.
     [[nodiscard]] std::optional<answer> objection(const steward::hold_vote& v, chosen& choice);

@@ -176,6 +176,7 @@ void opt_out_desk::activated(policy::opt_out_id id, bool recorded, const steward
     if (later) text += "from " + audit::format_time(o.from) + " ";
     text += "until " + until;
     const bool glass = o.kind == policy::opt_out_kind::break_glass;
+    if (glass) core_.counts.glass_broken.add();
     live_from(o);
     active_.emplace(id, std::move(o));
     publish_();

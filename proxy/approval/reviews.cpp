@@ -40,6 +40,16 @@ void review_desk::recover() {
         if (r.overdue_at == policy::instant{}) deadlines_.emplace(r.due_at, id);
         open_.emplace(id, std::move(r));
     }
+    count_open();
+}
+
+void review_desk::count_open() {
+    const auto overdue = std::count_if(open_.begin(), open_.end(), [](const auto& entry) {
+        return entry.second.overdue_at != policy::instant{};
+    });
+    core_.counts.reviews_open.store(open_.size(), std::memory_order_relaxed);
+    core_.counts.reviews_overdue.store(static_cast<std::size_t>(overdue),
+                                       std::memory_order_relaxed);
 }
 
 void review_desk::opened(const policy::opt_out& o, policy::instant at, policy::instant due) {
@@ -54,6 +64,7 @@ void review_desk::opened(const policy::opt_out& o, policy::instant at, policy::i
     core_.record(review_record("review.opened", r, at));
     deadlines_.emplace(due, o.id);
     open_.emplace(o.id, std::move(r));
+    count_open();
     core_.tell_change("review", o.id.value, policy::to_string(review_state::open));
 }
 
@@ -129,6 +140,7 @@ void review_desk::closed(const steward::review_verdict& v, const steward::on_ans
     if (const auto found = open_.find(v.id); found != open_.end()) {
         deadlines_.erase({found->second.due_at, v.id});
         open_.erase(found);
+        count_open();
     }
     core_.tell_change("review", v.id.value, policy::to_string(v.to));
     done({verdict::done,
@@ -167,6 +179,7 @@ void review_desk::run_due(policy::instant now) {
         deadlines_.erase(deadlines_.begin());
         auto& r = open_.at(id);
         r.overdue_at = now;
+        count_open();
         core_.record(review_record("review.overdue", r, now));
         if (!core_.stored([&] { core_.db().note_overdue(id, now); })) unnoted_.push_back(id);
         core_.tell_change("review", id.value, "overdue");

@@ -38,6 +38,7 @@ class review_desk final : public timed {
     [[nodiscard]] answer missing(policy::opt_out_id id);
     [[nodiscard]] std::optional<answer> objection(const steward::review_verdict& v);
     void closed(const steward::review_verdict& v, const steward::on_answer& done);
+    void count_open();  ///< for metrics
 
     core& core_;
     std::map<policy::opt_out_id, policy::review> open_;

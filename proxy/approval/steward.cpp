@@ -103,6 +103,9 @@ bool steward::healthy() const noexcept {
 std::string steward::trouble() const {
     return impl_->base.trouble();
 }
+const tally& steward::counts() const noexcept {
+    return impl_->base.counts;
+}
 
 void steward::open_hold(policy::hold h, policy::milliseconds wait, on_opened opened,
                         on_outcome outcome) {

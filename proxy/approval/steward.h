@@ -22,6 +22,8 @@
 /// Sessions and surfaces talk to it with values and callbacks and never with sockets.
 namespace sallyport::proxy::approval {
 
+struct tally;
+
 /// How a hold ended, for the session that waits.
 struct hold_outcome {
     policy::hold_id id;
@@ -128,6 +130,8 @@ class steward {
     /// What the store or the audit log last failed with, for operators (names paths); "" if
     /// nothing.
     [[nodiscard]] std::string trouble() const;
+    /// For metrics: lives as long as this; any thread may read.
+    [[nodiscard]] const tally& counts() const noexcept;
 
     /// What came of asking without waiting.
     struct asked {

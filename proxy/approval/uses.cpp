@@ -97,6 +97,7 @@ void opt_out_desk::record_uses(const queued_use& q, const std::vector<std::uint6
         const auto id = q.request.opt_outs[i];
         auto& o = active_.at(id);
         o.uses = std::max(o.uses, counts[i]);
+        core_.counts.bypasses.add();
         const bool was_last = o.max_uses != 0 && counts[i] == o.max_uses;
         core_.record(bypass_record(q.request.record, o, counts[i]),
                      [this, a, id, was_last](std::unique_ptr<audit::receipt> receipt) {

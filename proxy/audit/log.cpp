@@ -31,6 +31,7 @@ struct pending {
     record what;
     log::on_durable done;
     std::size_t bytes = 0;
+    steady::time_point since{};
 };
 
 std::size_t size_of(const record& r) {
@@ -82,14 +83,20 @@ struct log::impl {
 
     mutable std::mutex mutex;
     std::condition_variable wake;
-    std::deque<pending> queue;         // guarded by mutex
-    std::vector<on_durable> rejected;  // guarded by mutex: the queue had no room
-    std::size_t queue_bytes = 0;       // guarded by mutex
-    std::size_t waiters = 0;           // guarded by mutex: queued with a `done`
-    std::uint64_t lost = 0;            // guarded by mutex: without a waiter and without room
-    steady::time_point oldest{};       // guarded by mutex: when the queue began to fill
-    bool stopping = false;             // guarded by mutex
+    std::deque<pending> queue;             // guarded by mutex
+    std::vector<on_durable> rejected;      // guarded by mutex: the queue had no room
+    std::size_t queue_bytes = 0;           // guarded by mutex
+    std::size_t waiters = 0;               // guarded by mutex: queued with a `done`
+    std::uint64_t lost = 0;                // guarded by mutex: without a waiter and without room
+    steady::time_point oldest{};           // guarded by mutex: when the queue began to fill
+    bool stopping = false;                 // guarded by mutex
+    std::size_t in_flight = 0;             // guarded by mutex: taken out, not durable yet
+    steady::time_point in_flight_since{};  // guarded by mutex
+    own_counter lost_ever;                 // written under mutex
     std::atomic<bool> healthy{true};
+    own_counter written;  // by the writer thread, as the next two
+    own_counter failures;
+    own_histogram commit_time{own_histogram::of_disk};
 
     // The writer thread's own.
     segment_writer files;
@@ -114,6 +121,7 @@ void log::impl::append(record r, on_durable done) {
                 notify = true;
             } else {
                 ++lost;
+                lost_ever.add();
             }
         } else {
             if (queue.empty()) {
@@ -126,7 +134,7 @@ void log::impl::append(record r, on_durable done) {
             }
             notify = notify || queue_bytes + bytes > lazy_bytes_max;
             queue_bytes += bytes;
-            queue.push_back({std::move(r), std::move(done), bytes});
+            queue.push_back({std::move(r), std::move(done), bytes, steady::now()});
         }
     }
     if (notify) wake.notify_one();
@@ -158,6 +166,8 @@ std::vector<pending> log::impl::take_batch() {
         queue.pop_front();
     }
     queue_bytes -= bytes;
+    in_flight = batch.size();
+    if (!batch.empty()) in_flight_since = batch.front().since;
     return batch;
 }
 
@@ -256,7 +266,9 @@ std::error_code log::impl::write(const std::vector<pending>& batch,
         sequences.push_back(head.sequence);
     }
     if (with_checkpoint) newest_checkpoint = add_checkpoint(lines, head);
+    const auto began = steady::now();
     if (const auto e = files.commit(lines, head)) return e;
+    commit_time.observe(steady::now() - began);
     since_checkpoint += batch.size();
     if (!newest_checkpoint.empty()) {
         if (with_checkpoint) since_checkpoint = 0;
@@ -284,10 +296,12 @@ void log::impl::process(std::vector<pending> batch) {
 void log::impl::succeed(std::vector<pending>& batch, const std::vector<std::uint64_t>& sequences) {
     {
         const std::lock_guard lock(mutex);
+        in_flight = 0;
         published_head = files.head();
         if (!healthy.load(std::memory_order_relaxed)) lost = 0;
     }
     healthy.store(true);
+    written.add(batch.size());
     for (std::size_t i = 0; i < batch.size(); ++i)
         if (batch[i].done) batch[i].done(std::unique_ptr<receipt>(new receipt(sequences[i])), {});
 }
@@ -296,13 +310,16 @@ void log::impl::fail(std::vector<pending>& batch, std::error_code error) {
     if (healthy.exchange(false)) failed_at = wall_now();
     last_error = error;
     next_retry = steady::now() + retry_delay;
+    failures.add();
     {
         // What nobody waits for has happened all the same: it goes back to the front of the queue.
         const std::lock_guard lock(mutex);
+        in_flight = 0;
         for (auto p = batch.rbegin(); p != batch.rend(); ++p) {
             if (p->done) continue;
             if (queue_bytes + p->bytes > options.queue_bytes_max) {
                 ++lost;
+                lost_ever.add();
                 continue;
             }
             queue_bytes += p->bytes;
@@ -330,6 +347,26 @@ void log::append(record r, on_durable done) {
 }
 bool log::healthy() const noexcept {
     return impl_->healthy.load();
+}
+
+std::string log::public_pem() const {
+    return impl_->key.public_pem();
+}
+
+log::numbers log::counts() const {
+    numbers n;
+    n.records = impl_->written.get();
+    n.failures = impl_->failures.get();
+    n.commit_time = impl_->commit_time.read();
+    const std::lock_guard lock(impl_->mutex);
+    n.lost = impl_->lost_ever.get();
+    n.queued = impl_->queue.size() + impl_->in_flight;
+    auto since = steady::now();
+    if (impl_->in_flight > 0) since = std::min(since, impl_->in_flight_since);
+    if (!impl_->queue.empty()) since = std::min(since, impl_->queue.front().since);
+    n.lag = steady::now() - since;
+    if (n.queued == 0) n.lag = {};
+    return n;
 }
 
 log::head_info log::head() const {

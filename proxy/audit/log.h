@@ -9,6 +9,7 @@
 
 #include "policy/types.h"
 #include "proxy/audit/record.h"
+#include "proxy/numbers.h"
 
 /// The append-only, tamper-evident log: one writer thread, group commit, receipts.
 namespace sallyport::proxy::audit {
@@ -72,6 +73,21 @@ class log {
         std::string hash;
     };
     [[nodiscard]] head_info head() const;
+
+    /// What verifies this log.
+    [[nodiscard]] std::string public_pem() const;
+
+    /// For metrics; any thread.
+    struct numbers {
+        std::uint64_t records = 0;   ///< durable since the start
+        std::uint64_t failures = 0;  ///< batches that the disk did not take
+        std::uint64_t lost = 0;      ///< records without a waiter for which there was no room
+        std::size_t queued = 0;      ///< records that are not durable yet
+        /// How long the oldest of these has been waiting.
+        std::chrono::steady_clock::duration lag{};
+        own_histogram::reading commit_time;
+    };
+    [[nodiscard]] numbers counts() const;
 
   private:
     struct impl;

@@ -20,6 +20,7 @@
 #include "proxy/console.h"
 #include "proxy/rule_uses.h"
 #include "proxy/session/action.h"
+#include "proxy/session/counters.h"
 #include "proxy/session/names.h"
 #include "proxy/session/permit.h"
 #include "proxy/session/texts.h"
@@ -71,8 +72,9 @@ struct gate_environment {
     catalog_source* catalog = nullptr;          ///< null: no target has a catalog
     prepared_transactions* prepared = nullptr;  ///< null: none is known
     const clock* time = nullptr;
-    std::string approve_url;    ///< where people approve, "" = nowhere but CLI and console
-    rule_uses* uses = nullptr;  ///< null: not counted
+    std::string approve_url;             ///< where people approve, "" = nowhere but CLI and console
+    rule_uses* uses = nullptr;           ///< null: not counted
+    statement_counts* counts = nullptr;  ///< null: not counted
 };
 
 /// The gate of one session that has an upstream.
@@ -215,6 +217,7 @@ class gate {
         policy::facts_ptr facts;
         permit proof = permit::none();
         std::string instead;  ///< the frame that goes in its place; "" = itself
+        statement_counts::slot counted = statement_counts::none;  ///< where, once it goes
     };
     /// Something that got round a holding rule and must be on record first.
     struct granted {
@@ -290,6 +293,7 @@ class gate {
     // gate_decide.cpp
     void note_rules(std::size_t i, const policy::decision& d, const considered& c, actions& out);
     bool first_record_of(std::size_t i) noexcept;
+    void count_as(planned& f, const policy::decision& d);
     void record_denial(const policy::decision& d, const considered& c, actions& out) const;
     [[nodiscard]] audit::record make_record(std::string event, const policy::decision& d,
                                             const policy::facts& f, const text_ptr& text) const;

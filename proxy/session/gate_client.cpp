@@ -242,6 +242,7 @@ void gate::forward_region(bytes data, std::size_t frames, actions& out) {
         }
         if (f.answers && !replies_.push(f.reply)) names_.drop(f.reply.tag);
         if (replies_.lost()) return lose_track(out);
+        if (f.counted != statement_counts::none) env_->counts->add(f.counted);
         forward_frame_effects(f, out);
         const auto here = std::min(f.bytes, data.size() - f.offset);
         if (f.instead.empty())

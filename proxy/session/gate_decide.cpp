@@ -129,6 +129,7 @@ bool gate::take_recorded(std::size_t i, const considered& c, policy::instant now
             if (frame != i || !proof) continue;
             region_[i].proof = std::move(proof);
             if (!g.drained) note_role(g.opt_outs);
+            count_as(region_[i], g.decision);
             g.target = c.target;
             names_.carry(region_[i].reply.tag, g.kept);
             return true;
@@ -164,6 +165,8 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
     if (granted_already(c.target)) {  // the Execute of a Bind in the same batch
         region_granted_ = true;
         f.proof = permit::continued();
+        for (const auto& g : grants_)
+            if (g.target == c.target) count_as(f, g.decision);
         return outcome::forward;
     }
 
@@ -198,6 +201,7 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
         return hold_or_refuse(i, d, {facts, c.text, c.sql, c.target, c.bind, c.cut}, out);
     region_granted_ = region_granted_ || d.grant != granted_by::nothing;
     note_role(d.opt_outs);
+    count_as(f, d);
     if (d.grant == granted_by::nothing) {
         const bool logged = d.log || policy::is_wire_command(*facts);
         // A Parse or Bind has its Execute.
@@ -328,7 +332,25 @@ void gate::note_rules(std::size_t i, const policy::decision& d, const considered
     }
 }
 
+// A statement counts when it goes, with what runs it; a Parse or Bind has its Execute.
+void gate::count_as(planned& f, const policy::decision& d) {
+    using counted = statement_counts::outcome;
+    if (env_->counts == nullptr || (f.tag != 'Q' && f.tag != 'E' && f.tag != 'F')) return;
+    auto what = counted::allow;
+    if (d.grant == granted_by::pass) what = counted::pass;
+    // A hold that goes: an opt-out that has ended lets its open transaction finish.
+    if (d.grant == granted_by::opt_out || d.effect == effect::hold) what = counted::bypass;
+    // A plain allow does not spell its rule's name out.
+    const std::string_view by = !d.rule_id.empty()  ? std::string_view(d.rule_id)
+                                : d.rule != nullptr ? std::string_view(d.rule->id)
+                                                    : policy::default_rule_id;
+    f.counted = env_->counts->find(what, by);
+}
+
 void gate::record_denial(const policy::decision& d, const considered& c, actions& out) const {
+    using counted = statement_counts::outcome;
+    if (env_->counts != nullptr)
+        env_->counts->add(d.effect == effect::deny ? counted::deny : counted::refuse, d.rule_id);
     auto& a = out.add(action::type::record);
     a.record = std::make_unique<audit::record>(
         make_record("decision.denied", d, *c.facts, c.whole_text()));
@@ -481,6 +503,7 @@ void gate::on_hold_opened(policy::hold_id id, const std::string& error, actions&
     notice_->id = id;
     if (until != policy::instant{}) notice_->expires_at = hold_until_ = until;
     state_ = state::held;
+    if (env_->counts != nullptr) env_->counts->add(statement_counts::outcome::hold, hold_rule_);
     out.send_owned(action::type::to_client, hold_notice(*notice_, env_->approve_url));
 }
 

@@ -64,6 +64,8 @@ void session::record_login(bool accepted, const std::string& reason) {
     auto r = session_record(accepted ? "login.accepted" : "login.refused");
     if (!reason.empty()) r.with(accepted ? "method" : "reason", reason);
     r.with("tls", client_.is_tls() ? "true" : "false");
+    auto& counted = home_.counters;
+    (accepted ? counted.logins_accepted : counted.logins_refused).add();
     home_.shared.audit->append(std::move(r), {});
 }
 
@@ -383,9 +385,12 @@ asio::awaitable<bool> session::connect(const target_settings& t) {
     if (phase_ != phase::connecting) co_return false;
     if (failed) {
         spdlog::warn("session {}: {}", id_.value, failed->message);
+        home_.shared.upstreams.failed(t.name);
         refuse(*failed, "no upstream");
         co_return false;
     }
+    home_.shared.upstreams.reached(t.name);
+    home_.counters.sessions_begun.add();
     server_endpoint_ = login.endpoint;
     server_tls_ = server_->is_tls();
     server_pid_ = login.process_id;

@@ -21,6 +21,7 @@
 #include "proxy/session/analyst.h"
 #include "proxy/session/cancel.h"
 #include "proxy/session/prepared_transactions.h"
+#include "proxy/upstream_health.h"
 
 namespace boost::asio {
 class thread_pool;
@@ -61,6 +62,7 @@ struct services {
     std::atomic<std::uint32_t> next_session{1};
     std::atomic<bool> draining{false};
     rule_uses uses;
+    upstream_health upstreams;
 };
 
 }  // namespace sallyport::proxy::session

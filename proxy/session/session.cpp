@@ -117,6 +117,7 @@ void session::client_readable() {
     const auto r = client_.read_some(buffer);
     switch (r.status) {
         case io_status::ok:
+            home_.counters.bytes_from_clients.add(r.bytes);
             feed_client(protocol::as_bytes(std::span(buffer.data(), r.bytes)));
             break;
         case io_status::want_read:
@@ -182,6 +183,7 @@ bool session::read_server() {
     const auto r = server_->read_some(buffer);
     switch (r.status) {
         case io_status::ok:
+            home_.counters.bytes_from_servers.add(r.bytes);
             break;
         case io_status::want_read:
             arm_server_read();
@@ -402,6 +404,7 @@ void session::write_client(protocol::bytes bytes) {
         while (!bytes.empty()) {
             const auto r = client_.write_some(raw(bytes));
             if (r.status == io_status::ok) {
+                home_.counters.bytes_to_clients.add(r.bytes);
                 bytes.remove_prefix(r.bytes);
                 continue;
             }
@@ -453,6 +456,7 @@ void session::write_server(protocol::bytes bytes) {
         while (!bytes.empty()) {
             const auto r = server_->write_some(raw(bytes));
             if (r.status == io_status::ok) {
+                home_.counters.bytes_to_servers.add(r.bytes);
                 bytes.remove_prefix(r.bytes);
                 continue;
             }
@@ -525,6 +529,7 @@ void session::server_ended(const std::string& why) {
                              "target=" + target_name_,
                              "Whether the last statement took effect is not known."});
     server_->close();
+    home_.shared.upstreams.lost(subject_.target);
     end("upstream closed: " + why, frame);
 }
 

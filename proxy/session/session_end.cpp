@@ -93,7 +93,11 @@ void session::finish() {
         home_.shared.audit->append(session_record("session.end").with("reason", end_reason_), {});
     }
     // Not from inside the table's own loop.
-    asio::post(home_.io, [self] { self->home_.sessions.erase(self->id_.value); });
+    asio::post(home_.io, [self] {
+        auto& home = self->home_;
+        home.sessions.erase(self->id_.value);
+        home.counters.sessions.store(home.sessions.size(), std::memory_order_relaxed);
+    });
 }
 
 void session::tick(policy::instant now) {

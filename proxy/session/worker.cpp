@@ -32,10 +32,14 @@ policy::sql::facts_cache_options cache_options() {
 
 }  // namespace
 
-worker_facts::worker_facts() : cache_(cache_options()) {}
+worker_facts::worker_facts(worker_counters& counts) : cache_(cache_options()), counts_(counts) {}
 
 policy::facts_ptr worker_facts::find(std::string_view sql, bool standard_conforming_strings) {
-    if (auto known = cache_.lookup(sql, standard_conforming_strings)) return known;
+    if (auto known = cache_.lookup(sql, standard_conforming_strings)) {
+        counts_.facts_hits.add();
+        return known;
+    }
+    counts_.facts_misses.add();
     if (!policy::sql::fits_inline(sql)) return nullptr;
     policy::sql::analyse_options options;
     options.bytes_max = bytes_max_;
@@ -62,6 +66,7 @@ worker::impl::impl(services& s)
     environment.prepared = &s.prepared;
     environment.time = s.time;
     environment.uses = &s.uses;
+    environment.counts = &counters.statements;
     refresh();
 }
 
@@ -102,6 +107,7 @@ void worker::impl::accepted(net::tcp::socket socket) {
     auto made = std::make_shared<session>(
         *this, std::move(socket), std::get<net::connection_limiter::ticket>(std::move(admitted)));
     sessions.emplace(made->id().value, made);
+    counters.sessions.store(sessions.size(), std::memory_order_relaxed);
     made->start();
 }
 
@@ -259,6 +265,19 @@ void worker::reconsider() {
             keep->reconsider();
         }
     });
+}
+
+const worker_counters& worker::counters() const noexcept {
+    return impl_->counters;
+}
+
+double worker::cpu_seconds() const noexcept {
+    clockid_t of_thread{};
+    timespec used{};
+    if (!impl_->running || pthread_getcpuclockid(impl_->thread, &of_thread) != 0 ||
+        clock_gettime(of_thread, &used) != 0)
+        return 0;
+    return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
 }
 
 void worker::count(std::function<void(std::size_t)> done) {

@@ -12,6 +12,8 @@
 /// One thread, one io_context, the sessions born there.
 namespace sallyport::proxy::session {
 
+struct worker_counters;
+
 class worker {
   public:
     explicit worker(services& shared);
@@ -37,6 +39,9 @@ class worker {
     /// After a reload: live sessions are decided again.
     void reconsider();
     void count(std::function<void(std::size_t)> done);
+    [[nodiscard]] const worker_counters& counters() const noexcept;
+    /// Processor time of its thread so far.
+    [[nodiscard]] double cpu_seconds() const noexcept;
 
     struct impl;
 

@@ -10,6 +10,7 @@
 #include "policy/sql/cache.h"
 #include "proxy/net/asio.h"
 #include "proxy/net/listener.h"
+#include "proxy/session/counters.h"
 #include "proxy/session/gate.h"
 #include "proxy/session/worker.h"
 #include "proxy/session/worker_catalog.h"
@@ -22,13 +23,14 @@ class session;
 /// Facts from the worker's cache, or by a parse on the spot when the text is short.
 class worker_facts final : public facts_source {
   public:
-    worker_facts();
+    explicit worker_facts(worker_counters& counts);
     policy::facts_ptr find(std::string_view sql, bool standard_conforming_strings) override;
     void keep(std::string_view sql, bool standard_conforming_strings, policy::facts_ptr f);
     void set_bytes_max(std::uint64_t bytes) noexcept { bytes_max_ = bytes; }
 
   private:
     policy::sql::facts_cache cache_;
+    worker_counters& counts_;
     std::uint64_t bytes_max_ = 4u << 20;
 };
 
@@ -54,7 +56,8 @@ struct worker::impl {
     configuration_ptr current;
     std::uint64_t seen_configuration = 0;
     std::uint64_t seen_grants = 0;
-    worker_facts facts;
+    worker_counters counters;
+    worker_facts facts{counters};
     worker_catalog catalogs;
     gate_environment environment;
     actions scratch;
