@@ -62,8 +62,10 @@ class hold_desk final : public timed {
         policy::hold_state to;
         std::string reason;
         policy::instant at;
+        policy::notice told;
     };
 
+    [[nodiscard]] bool settle(const unsettled_move& m);
     [[nodiscard]] std::string refuse_to_open(const policy::hold& h) const;
     void opened(policy::hold_id id, bool recorded, const steward::on_opened& tell);
     /// The hold that asks the same and has time enough; null: there is none.
