@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "policy/notice.h"
 #include "proxy/approval/steward.h"
 #include "proxy/approval/tally.h"
 
@@ -70,6 +71,27 @@ class core {
             return false;
         }
     }
+    /// The same, and what `f` tell()s is in the same transaction as what it changes.
+    template <class F>
+    [[nodiscard]] bool stored_and_told(F f) {
+        return stored([&] {
+            in_transaction_ = true;
+            try {
+                db().atomically(f);
+            } catch (...) {
+                in_transaction_ = false;
+                throw;
+            }
+            in_transaction_ = false;
+        });
+    }
+    /// Puts a notice into the outbox.
+    void tell(const policy::notice& n) const {
+        if (teller_) teller_(n);
+    }
+    void set_teller(std::function<void(const policy::notice&)> f) { teller_ = std::move(f); }
+    [[nodiscard]] bool in_transaction() const noexcept { return in_transaction_; }
+
     /// Appends a record; `done` runs on the steward's thread, with nullptr if it is not durable.
     void record(audit::record r, on_recorded done);
     /// Appends a record of something that has happened whatever the disk says.
@@ -115,6 +137,8 @@ class core {
     steward::dependencies deps_;
     policy::rule_set_ptr rules_;
     std::vector<timed*> timed_;
+    std::function<void(const policy::notice&)> teller_;
+    bool in_transaction_ = false;  // of stored_and_told()
     std::shared_ptr<mailbox> mailbox_;
     std::chrono::steady_clock::time_point next_retry_{};
     std::atomic<bool> store_ok_{true};

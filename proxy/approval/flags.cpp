@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "proxy/approval/notices.h"
 #include "proxy/approval/records.h"
 
 namespace sallyport::proxy::approval {
@@ -54,7 +55,12 @@ void flag_desk::set(const policy::flag_request& r, const policy::principal& who,
     f.set_by = who.name;
     f.set_at = core_.now();
     f.until = f.set_at + r.lasts;
-    if (!core_.stored([&] { f.id = core_.db().add_flag(f); }))
+    const auto event =
+        f.kind == policy::flag_kind::lock ? policy::notice_event::lock : policy::notice_event::flag;
+    if (!core_.stored_and_told([&] {
+            f.id = core_.db().add_flag(f);
+            core_.tell(flag_notice(event, f, f.set_at));
+        }))
         return done({verdict::unavailable, "the state cannot be written", 0});
     deadlines_.emplace(f.until, f.id);
     live_.emplace(f.id, f);
@@ -108,7 +114,14 @@ void flag_desk::lifted(policy::flag_id id, const std::string& by, const std::str
     if (found == live_.end())
         return done({verdict::conflict, "it has just ended by itself", id.value});
     bool moved = false;
-    if (!core_.stored([&] { moved = core_.db().lift_flag(id, by, reason, core_.now()); }))
+    auto told = flag_notice(policy::notice_event::lifted, found->second, core_.now());
+    told.by = by;
+    told.note = reason;
+    told.until = {};
+    if (!core_.stored_and_told([&] {
+            moved = core_.db().lift_flag(id, by, reason, core_.now());
+            if (moved) core_.tell(told);
+        }))
         return done(
             {verdict::unavailable, "it stays in force: the state cannot be written", id.value});
     if (!moved) return done({verdict::conflict, "it was lifted already", id.value});
@@ -148,6 +161,10 @@ void flag_desk::run_due(policy::instant now) {
         const auto node = live_.extract(id);
         core_.record(flag_record(event_of(node.mapped(), "ended").c_str(), node.mapped(), now));
         core_.tell_change("flag", id.value, "ended");
+        auto told = flag_notice(policy::notice_event::ended, node.mapped(), now);
+        told.by.clear();
+        told.until = {};
+        core_.tell(told);
         any = true;
     }
     if (any) publish_();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/approval/notices.h"
 #include "proxy/approval/records.h"
 
 namespace sallyport::proxy::approval {
@@ -17,6 +18,12 @@ constexpr std::size_t listed_max = 500;
 constexpr std::size_t variants_max = 100;
 constexpr const char* store_cannot = "the state cannot be written";
 constexpr const char* audit_cannot = "audit not writable";
+
+policy::notice ended_notice(const policy::hold& h, const std::string& why, policy::instant at) {
+    auto n = hold_notice(event_of(h.state), h, at);
+    n.note = why;
+    return n;
+}
 
 }  // namespace
 
@@ -45,7 +52,11 @@ hold_desk::hold_desk(core& c) : core_(c) {
 
 void hold_desk::recover() {
     const auto now = core_.now();
-    for (const auto& h : core_.db().withdraw_orphans(now, "the proxy was restarted")) {
+    std::vector<policy::hold> orphans;
+    core_.db().atomically(
+        [&] { orphans = core_.db().withdraw_orphans(now, "the proxy was restarted"); });
+    for (const auto& h : orphans) {
+        core_.tell(ended_notice(h, h.ended_reason, now));
         auto r = hold_record("hold.withdrawn", h, now);
         r.with("ended_reason", h.ended_reason);
         core_.record(std::move(r));
@@ -105,7 +116,10 @@ void hold_desk::open(policy::hold h, policy::milliseconds wait, const steward::o
     h.ended_at = {};
     h.votes.clear();
     h.who.approvals = std::max(h.who.approvals, 1);
-    if (!core_.stored([&] { h.id = core_.db().add_hold(h); }))
+    if (!core_.stored_and_told([&] {
+            h.id = core_.db().add_hold(h);
+            core_.tell(hold_notice(policy::notice_event::requested, h, h.opened_at));
+        }))
         return opened_f({}, store_cannot, {});
     const auto id = h.id;
     auto r = hold_record("hold.opened", h, h.opened_at);
@@ -216,15 +230,20 @@ void hold_desk::finish(policy::hold_id id, hold_outcome outcome) {
     core_.tell_change("hold", id.value, policy::to_string(outcome.state));
 }
 
+bool hold_desk::settle(const unsettled_move& m) {
+    return core_.stored_and_told([&] {
+        if (core_.db().move_hold(m.id, hold_state::pending, m.to, m.reason, m.at, nullptr, nullptr))
+            core_.tell(m.told);
+    });
+}
+
 /// Expired or withdrawn: never waits for the disk, since it releases nothing.
 void hold_desk::end(policy::hold_id id, hold_state to, const std::string& reason) {
     auto& l = live_.at(id);
     const auto at = core_.now();
-    const bool settled = core_.stored([&] {
-        (void)core_.db().move_hold(id, hold_state::pending, to, reason, at, nullptr, nullptr);
-    });
-    if (!settled) unsettled_.push_back({id, to, reason, at});
     l.h.state = to;
+    unsettled_move m{id, to, reason, at, ended_notice(l.h, reason, at)};
+    if (!settle(m)) unsettled_.push_back(std::move(m));
     auto r = hold_record(to == hold_state::expired ? "hold.expired" : "hold.withdrawn", l.h, at);
     r.with("ended_reason", reason);
     core_.record(std::move(r));
@@ -372,12 +391,7 @@ bool hold_desk::retry_wanted() const {
 }
 
 void hold_desk::retry() {
-    std::erase_if(unsettled_, [this](const unsettled_move& m) {
-        return core_.stored([&] {
-            (void)core_.db().move_hold(m.id, hold_state::pending, m.to, m.reason, m.at, nullptr,
-                                       nullptr);
-        });
-    });
+    std::erase_if(unsettled_, [this](const unsettled_move& m) { return settle(m); });
     std::erase_if(unsettled_ahead_, [this](policy::pass& p) {
         return core_.stored([&] {
             core_.db().add_pass(p);

@@ -68,6 +68,7 @@ class hold_desk final : public timed {
         policy::hold_state to;
         std::string reason;
         policy::instant at;
+        policy::notice told;
     };
 
     /// Approved, and not taken yet by the session that it is for.
@@ -98,6 +99,7 @@ class hold_desk final : public timed {
     void note_request(const policy::hold& h);
     /// Equal exactly for holds that ask the same.
     [[nodiscard]] static std::string request_key(const policy::hold& h);
+    [[nodiscard]] bool settle(const unsettled_move& m);
     [[nodiscard]] std::string refuse_to_open(const policy::hold& h) const;
     void opened(policy::hold_id id, bool recorded, const steward::on_opened& tell);
     /// The hold that asks the same and has time enough; null: there is none.

@@ -236,6 +236,10 @@ void hold_desk::ask_next(live_hold& l, const std::string& by) {
     auto r = hold_record("hold.escalated", h, core_.now());
     if (!by.empty()) r.with("escalated_by", by);
     core_.record(std::move(r));
+    auto told = hold_notice(policy::notice_event::requested, h, core_.now());
+    told.note = by.empty() ? "nobody has decided, so the next approvers are asked"
+                           : by + " asks the next approvers";
+    core_.tell(told);
     core_.tell_change("hold", h.id.value, "escalated");
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/approval/notices.h"
 #include "proxy/approval/opt_outs.h"
 #include "proxy/approval/records.h"
 #include "proxy/audit/chain.h"
@@ -86,7 +87,13 @@ void opt_out_desk::deny(live_request& l, const steward::opt_out_vote& v,
     c.at = ballot.at;
     c.vote = &ballot;
     bool moved = false;
-    if (!core_.stored([&] { moved = core_.db().move_opt_out(v.id, c); }))
+    auto told = opt_out_notice(policy::notice_event::denied, l.o, ballot.at);
+    told.by = v.who.name;
+    told.note = v.reason;
+    if (!core_.stored_and_told([&] {
+            moved = core_.db().move_opt_out(v.id, c);
+            if (moved) core_.tell(told);
+        }))
         return done({verdict::unavailable, "the vote was not counted: the state cannot be written",
                      v.id.value});
     if (!moved) return done(missing(v.id));
@@ -136,7 +143,17 @@ void opt_out_desk::activate(live_request& l, const policy::vote* v,
     c.vote = v;
     const auto id = l.o.id;
     bool moved = false;
-    if (!core_.stored([&] { moved = core_.db().move_opt_out(id, c); }))
+    const bool glass = l.o.kind == policy::opt_out_kind::break_glass;
+    auto told = opt_out_notice(
+        glass ? policy::notice_event::break_glass : policy::notice_event::approved, l.o, c.at);
+    auto votes = l.o.votes;
+    if (v) votes.push_back(*v);
+    told.by = glass ? l.o.person : approvers_of(votes);
+    told.until = c.live_until;
+    if (!core_.stored_and_told([&] {
+            moved = core_.db().move_opt_out(id, c);
+            if (moved) core_.tell(told);
+        }))
         return done({verdict::unavailable, "the vote was not counted: the state cannot be written",
                      id.value});
     if (!moved) return done(missing(id));
@@ -158,12 +175,15 @@ void opt_out_desk::activated(policy::opt_out_id id, bool recorded, const steward
     const auto until = audit::format_time(o.until);
     if (!recorded) {
         // Never published: nothing has passed under it.
+        auto revoked = opt_out_notice(policy::notice_event::revoked, o, core_.now());
+        revoked.note = "audit not writable";
         settle({id,
                 opt_out_state::active,
                 opt_out_state::revoked,
                 "audit not writable",
                 core_.now(),
-                {}});
+                {},
+                {revoked}});
         auto r = opt_out_record("opt_out.revoked", o, core_.now());
         r.with("ended_reason", "audit not writable");
         core_.record(std::move(r));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "policy/yaml_reader.h"
+#include "proxy/approval/notices.h"
 #include "proxy/approval/records.h"
 
 namespace sallyport::proxy::approval {
@@ -32,6 +33,14 @@ policy::instant review_due(const policy::opt_out_spec* spec, policy::instant now
 policy::instant month_of(policy::instant now) {
     const std::chrono::year_month_day d{std::chrono::floor<std::chrono::days>(now)};
     return policy::instant(std::chrono::sys_days{d.year() / d.month() / std::chrono::day(1)});
+}
+
+policy::notice ended_notice(const policy::opt_out& o, const std::string& why, const std::string& by,
+                            policy::instant at) {
+    auto n = opt_out_notice(event_of(o.state), o, at);
+    n.by = by;
+    n.note = why;
+    return n;
 }
 
 }  // namespace
@@ -212,7 +221,11 @@ void opt_out_desk::request(const policy::opt_out_request& r, const std::string& 
     o.extends = r.extends;
     o.person_groups = r.person.groups;
     o.born_with = spec->approved_by;
-    if (!core_.stored([&] { o.id = core_.db().add_opt_out(o); }))
+    if (!core_.stored_and_told([&] {
+            o.id = core_.db().add_opt_out(o);
+            if (o.kind != policy::opt_out_kind::break_glass)
+                core_.tell(opt_out_notice(policy::notice_event::requested, o, o.requested_at));
+        }))
         return done({verdict::unavailable, "the state cannot be written", 0});
     if (o.kind == policy::opt_out_kind::break_glass)
         return break_glass(std::move(o), surface, done);
@@ -265,9 +278,11 @@ void opt_out_desk::settle(const unsettled_move& m) {
         c.reason = m.reason;
         c.at = m.at;
         c.review_due = m.review_due;
-        (void)core_.db().move_opt_out(m.id, c);
+        if (!core_.db().move_opt_out(m.id, c)) return;
+        for (const auto& n : m.told)
+            core_.tell(n);
     };
-    if (!core_.stored(move)) unsettled_.push_back(m);
+    if (!core_.stored_and_told(move)) unsettled_.push_back(m);
 }
 
 void opt_out_desk::record_end(audit::record r, const std::string& reason, const std::string& by,
@@ -287,8 +302,14 @@ void opt_out_desk::end_request(policy::opt_out_id id, opt_out_state to, const st
     auto node = requests_.extract(id);
     auto& o = node.mapped().o;
     deadlines_.erase({o.request_expires_at, id});
-    settle({id, opt_out_state::requested, to, reason, core_.now(), {}});
     o.state = to;
+    settle({id,
+            opt_out_state::requested,
+            to,
+            reason,
+            core_.now(),
+            {},
+            {ended_notice(o, reason, by, core_.now())}});
     const auto name = std::string("opt_out.") + policy::to_string(to);
     record_end(opt_out_record(name.c_str(), o, core_.now()), reason, by,
                "opt-out " + std::to_string(id.value) + " is " + policy::to_string(to), id.value,
@@ -307,13 +328,23 @@ void opt_out_desk::end_active(policy::opt_out_id id, opt_out_state to, const std
     const auto* spec = spec_now(core_.rules(), o.rule);
     const auto now = core_.now();
     const auto due = review_due(spec, now);
-    settle({id, opt_out_state::active, to, reason, now, due});
     o.state = to;
+    unsettled_move move{
+        id, opt_out_state::active, to, reason, now, due, {ended_notice(o, reason, by, now)}};
+    const bool reviewed = o.uses > 0 || o.kind == policy::opt_out_kind::break_glass;
+    if (reviewed) {
+        auto review = opt_out_notice(policy::notice_event::review_due, o, now);
+        review.about = policy::notice_about::review;
+        review.until = due;
+        if (spec) review.asked = people_of(spec->reviewers.value_or(spec->approved_by));
+        move.told.push_back(std::move(review));
+    }
+    settle(move);
     const auto name = std::string("opt_out.") + policy::to_string(to);
     record_end(opt_out_record(name.c_str(), o, core_.now()), reason, by,
                "opt-out " + std::to_string(id.value) + " is " + policy::to_string(to), id.value,
                done);
-    if (o.uses > 0 || o.kind == policy::opt_out_kind::break_glass) reviews_.opened(o, now, due);
+    if (reviewed) reviews_.opened(o, now, due);
     for (const auto& f : core_.ended)
         f({id, o.rule, o.person, to, spec ? spec->at_end : policy::at_end::hold,
            spec ? spec->drain_limit : policy::milliseconds(0)});
@@ -385,6 +416,9 @@ void opt_out_desk::run_due(policy::instant now) {
         for (const auto& f : core_.nearing)
             f({w.id, {}, o.rule, o.person, o.group, o.until - now});
         core_.tell_change("opt_out", w.id.value, "nearing_end");
+        // Once for each: the first warning that comes.
+        if (w.left > std::chrono::minutes(1) || o.until - o.from <= std::chrono::minutes(5))
+            core_.tell(opt_out_notice(policy::notice_event::near_end, o, now));
     }
     while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
         const auto id = deadlines_.begin()->second;

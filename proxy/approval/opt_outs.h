@@ -73,6 +73,7 @@ class opt_out_desk final : public timed {
         std::string reason;
         policy::instant at;
         policy::instant review_due{};
+        std::vector<policy::notice> told{};
     };
 
     [[nodiscard]] std::string refuse_request(const policy::opt_out_request& r);
@@ -97,6 +98,7 @@ class opt_out_desk final : public timed {
     void take_up(policy::opt_out_id id);  ///< recorded again after a restart: live
     void run_uses();
     [[nodiscard]] std::string refuse_use(const bypass_request& r) const;
+    void tell_uses(const bypass_request& r, const std::vector<std::uint64_t>& counts);
     void record_uses(const queued_use& q, const std::vector<std::uint64_t>& counts);
     /// Stores a move; one the store does not take now is tried again until it does.
     void settle(const unsettled_move& m);

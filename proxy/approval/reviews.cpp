@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/approval/notices.h"
 #include "proxy/approval/records.h"
 
 namespace sallyport::proxy::approval {
@@ -132,8 +133,18 @@ void review_desk::close(const steward::review_verdict& v, const steward::on_answ
 
 void review_desk::closed(const steward::review_verdict& v, const steward::on_answer& done) {
     bool moved = false;
-    if (!core_.stored(
-            [&] { moved = core_.db().close_review(v.id, v.to, v.who.name, v.note, core_.now()); }))
+    policy::notice told;
+    if (const auto found = open_.find(v.id); found != open_.end())
+        told = review_notice(v.to == review_state::finding ? policy::notice_event::finding
+                                                           : policy::notice_event::signed_off,
+                             found->second, core_.now());
+    told.by = v.who.name;
+    told.note = v.note;
+    told.until = {};
+    if (!core_.stored_and_told([&] {
+            moved = core_.db().close_review(v.id, v.to, v.who.name, v.note, core_.now());
+            if (moved) core_.tell(told);
+        }))
         return done({verdict::unavailable,
                      name_of(v.id) + " stays open: the state cannot be written", v.id.value});
     if (!moved) return done(missing(v.id));
@@ -168,6 +179,13 @@ const policy::review* review_desk::glass_of(const std::string& person,
     });
 }
 
+bool review_desk::note_overdue(const policy::review& r) {
+    return core_.stored_and_told([&] {
+        core_.db().note_overdue(r.id, r.overdue_at);
+        core_.tell(review_notice(policy::notice_event::overdue, r, r.overdue_at));
+    });
+}
+
 std::optional<policy::instant> review_desk::next_deadline() const {
     if (deadlines_.empty()) return std::nullopt;
     return deadlines_.begin()->first;
@@ -181,7 +199,7 @@ void review_desk::run_due(policy::instant now) {
         r.overdue_at = now;
         count_open();
         core_.record(review_record("review.overdue", r, now));
-        if (!core_.stored([&] { core_.db().note_overdue(id, now); })) unnoted_.push_back(id);
+        if (!note_overdue(r)) unnoted_.push_back(id);
         core_.tell_change("review", id.value, "overdue");
     }
 }
@@ -189,8 +207,7 @@ void review_desk::run_due(policy::instant now) {
 void review_desk::retry() {
     std::erase_if(unnoted_, [this](policy::opt_out_id id) {
         const auto found = open_.find(id);
-        return found == open_.end() ||
-               core_.stored([&] { core_.db().note_overdue(id, found->second.overdue_at); });
+        return found == open_.end() || note_overdue(found->second);
     });
 }
 

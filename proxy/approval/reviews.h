@@ -37,6 +37,7 @@ class review_desk final : public timed {
   private:
     [[nodiscard]] answer missing(policy::opt_out_id id);
     [[nodiscard]] std::optional<answer> objection(const steward::review_verdict& v);
+    [[nodiscard]] bool note_overdue(const policy::review& r);
     void closed(const steward::review_verdict& v, const steward::on_answer& done);
     void count_open();  ///< for metrics
 

@@ -7,6 +7,7 @@
 #include "proxy/approval/flags.h"
 #include "proxy/approval/holds.h"
 #include "proxy/approval/opt_outs.h"
+#include "proxy/approval/outbox.h"
 #include "proxy/approval/reviews.h"
 
 namespace sallyport::proxy::approval {
@@ -15,6 +16,7 @@ namespace sallyport::proxy::approval {
 struct steward::impl {
     impl(dependencies d, policy::rule_set_ptr rules)
         : base(d, std::move(rules)),
+          outbox(base),
           holds(base),
           reviews(base),
           opt_outs(base, reviews),
@@ -33,6 +35,8 @@ struct steward::impl {
     }
 
     core base;
+    outbox_desk outbox;
+    bool started = false;
     hold_desk holds;
     review_desk reviews;
     opt_out_desk opt_outs;
@@ -48,11 +52,14 @@ steward::~steward() {
 
 void steward::start() {
     auto& i = *impl_;
+    // First: what the others find on their way in is told, too.
+    i.outbox.recover();
     i.flags.recover();
     i.holds.recover();
     i.reviews.recover();
     i.opt_outs.recover();
     i.base.start();
+    i.started = true;
     std::promise<void> holds_done;
     std::promise<void> opt_outs_done;
     i.base.post([&] {
@@ -86,6 +93,37 @@ void steward::subscribe_nearing(on_nearing f) {
 }
 void steward::subscribe_locked(on_locked f) {
     impl_->base.locked.push_back(std::move(f));
+}
+
+void steward::subscribe_notices(std::function<void()> added) {
+    impl_->outbox.on_added(std::move(added));
+}
+
+void steward::set_routes(notice_routes r) {
+    if (!impl_->started) return impl_->outbox.set_routes(std::move(r));
+    impl_->base.post(
+        [i = impl_.get(), r = std::move(r)]() mutable { i->outbox.set_routes(std::move(r)); });
+}
+
+void steward::set_keep(policy::milliseconds keep) {
+    impl_->base.post([i = impl_.get(), keep] { i->outbox.set_keep(keep); });
+}
+
+void steward::tell(policy::notice n) {
+    impl_->base.post([i = impl_.get(), n = std::move(n)]() mutable {
+        n.at = i->base.now();
+        i->outbox.tell(n);
+    });
+}
+
+void steward::exchange(delivery_exchange e, std::function<void(delivery_work)> done) {
+    impl_->base.post([i = impl_.get(), e = std::move(e), done = std::move(done)] {
+        i->outbox.exchange(e, done);
+    });
+}
+
+void steward::list_deliveries(std::function<void(delivery_report)> f) {
+    impl_->base.post([i = impl_.get(), f = std::move(f)] { f(i->outbox.report()); });
 }
 
 policy::grants_ptr steward::grants() const noexcept {

@@ -12,6 +12,7 @@
 #include "policy/opt_out.h"
 #include "policy/review.h"
 #include "policy/rule.h"
+#include "proxy/approval/delivery.h"
 #include "proxy/audit/log.h"
 #include "proxy/clock.h"
 #include "proxy/store/store.h"
@@ -115,6 +116,19 @@ class steward {
     void subscribe_change(on_change f);    ///< before start()
     void subscribe_nearing(on_nearing f);  ///< before start()
     void subscribe_locked(on_locked f);    ///< before start()
+
+    /// Whom notices go to: at once, also what waits for channels that are gone is given up then.
+    /// `added` is called on the steward's thread when there is something to deliver; it must only
+    /// post. Before start(), and set_routes() again whenever the configuration changes.
+    void subscribe_notices(std::function<void()> added);
+    void set_routes(notice_routes r);
+    /// How long holds, passes and deliveries that have ended are kept; 90 days at first.
+    void set_keep(policy::milliseconds keep);
+    /// Something that no store write stands for (a reload that was refused): told all the same.
+    void tell(policy::notice n);
+    /// Writes what came of deliveries, and brings the next ones; callback on the steward's thread.
+    void exchange(delivery_exchange e, std::function<void(delivery_work)> done);
+    void list_deliveries(std::function<void(delivery_report)> f);
 
     /// The newest grants; a short lock for the copy of one pointer, see grants_version(). Any
     /// thread. Passes of scope statement are not in it: they travel only in hold_outcome::pass, to

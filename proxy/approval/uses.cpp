@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/approval/notices.h"
 #include "proxy/approval/opt_outs.h"
 #include "proxy/approval/records.h"
 #include "proxy/audit/chain.h"
@@ -76,7 +77,11 @@ void opt_out_desk::run_uses() {
     }
     if (usable.empty()) return;
     std::vector<std::optional<std::vector<std::uint64_t>>> counts;
-    if (!core_.stored([&] { counts = core_.db().use_opt_outs(requests, core_.now()); })) {
+    if (!core_.stored_and_told([&] {
+            counts = core_.db().use_opt_outs(requests, core_.now());
+            for (std::size_t i = 0; i < usable.size(); ++i)
+                if (counts[i]) tell_uses(usable[i].request, *counts[i]);
+        })) {
         for (const auto& q : usable)
             q.done(nullptr, "the state cannot be written");
         return;
@@ -86,6 +91,28 @@ void opt_out_desk::run_uses() {
             record_uses(usable[i], *counts[i]);
         else
             usable[i].done(nullptr, "the opt-out has no use left");
+    }
+}
+
+/// The first use of each, and every use of a broken glass.
+void opt_out_desk::tell_uses(const bypass_request& r, const std::vector<std::uint64_t>& counts) {
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        const auto& o = active_.at(r.opt_outs[i]);
+        const bool glass = o.kind == policy::opt_out_kind::break_glass;
+        if (counts[i] != 1 && !glass) continue;
+        auto n = opt_out_notice(
+            glass ? policy::notice_event::break_glass_use : policy::notice_event::first_use, o,
+            core_.now());
+        n.by = r.who.name;
+        n.uses = counts[i];
+        for (const auto& [name, value] : r.record.fields) {
+            if (name == "statement") n.statement = value;
+            if (name == "target") n.target = value;
+            if (name == "touches" || name == "reasons") n.what = value;
+            if (name == "application") n.application = value;
+            if (name == "address") n.address = value;
+        }
+        core_.tell(n);
     }
 }
 

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "proxy/approval/holds.h"
+#include "proxy/approval/notices.h"
 #include "proxy/approval/records.h"
 #include "proxy/audit/chain.h"
 
@@ -120,9 +121,13 @@ void hold_desk::deny(live_hold& l, const steward::hold_vote& v, const steward::o
     const auto at = core_.now();
     const auto ballot = to_vote(v, at);
     bool moved = false;
-    if (!core_.stored([&] {
+    auto told = hold_notice(policy::notice_event::denied, l.h, at);
+    told.by = v.who.name;
+    told.note = v.reason;
+    if (!core_.stored_and_told([&] {
             moved = core_.db().move_hold(id, hold_state::pending, hold_state::denied, v.reason, at,
                                          &ballot, nullptr);
+            if (moved) core_.tell(told);
         }))
         return done({verdict::unavailable, "the vote was not counted: the state cannot be written",
                      id.value});
@@ -185,9 +190,15 @@ void hold_desk::approve(live_hold& l, const policy::vote& v, const pass_choice& 
     // What nobody waits for has its pass when it is taken.
     const bool later = l.h.ahead() && p.scope == policy::pass_scope::statement;
     bool moved = false;
-    if (!core_.stored([&] {
+    auto told = hold_notice(policy::notice_event::approved, l.h, at);
+    told.by = p.approved_by;
+    told.note = v.reason;
+    told.what = std::string("for this ") + policy::to_string(p.scope);
+    if (p.scope != policy::pass_scope::statement) told.until = p.until;
+    if (!core_.stored_and_told([&] {
             moved = core_.db().move_hold(l.h.id, hold_state::pending, hold_state::approved, "", at,
                                          &v, later ? nullptr : &p);
+            if (moved) core_.tell(told);
         }))
         return done({verdict::unavailable, "the vote was not counted: the state cannot be written",
                      l.h.id.value});
@@ -226,6 +237,9 @@ void hold_desk::approved(policy::hold_id id, policy::pass p, bool recorded,
         auto r = hold_record("hold.withdrawn", live_.at(id).h, core_.now());
         r.with("ended_reason", "audit not writable");
         core_.record(std::move(r));
+        auto told = hold_notice(policy::notice_event::withdrawn, live_.at(id).h, core_.now());
+        told.note = "audit not writable";
+        core_.tell(told);
         finish(id, {id, hold_state::withdrawn, "audit not writable", "", std::nullopt});
         return done({verdict::unavailable,
                      name_of(id) + " is not released: the audit log cannot be written", id.value});

@@ -458,7 +458,8 @@ std::size_t sqlite_store::trim(policy::instant before) {
             .bind(to_column(before))
             .bind(trimmed_max)
             .run();
-        return rows + static_cast<std::size_t>(db_.changes());
+        rows += static_cast<std::size_t>(db_.changes());
+        return rows + trim_outbox(before);
     });
 }
 

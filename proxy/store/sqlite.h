@@ -67,6 +67,17 @@ class sqlite_store final : public store {
     std::vector<policy::hold> list_ahead(policy::instant now) override;
     void add_pass(policy::pass& p) override;
 
+    void atomically(const std::function<void()>& f) override;
+    void add_notice(const policy::notice& n, const std::vector<std::string>& channels) override;
+    std::vector<delivery> due(const std::string& channel, policy::instant now,
+                              std::size_t limit) override;
+    policy::instant next_due(const std::string& channel) override;
+    void settle(const std::vector<delivery_outcome>& outcomes) override;
+    std::vector<delivery> close_channels(const std::vector<std::string>& but,
+                                         const std::string& why, policy::instant at) override;
+    std::vector<channel_backlog> backlog() override;
+    std::vector<delivery> troubled(std::size_t limit) override;
+
     std::size_t trim(policy::instant before) override;
     void probe() override;
     std::uint64_t next_boot_number() override;
@@ -76,7 +87,7 @@ class sqlite_store final : public store {
     /// Runs `f` on a connection that works; whatever it throws leaves no transaction open.
     template <class F>
     auto guarded(F f) -> decltype(f()) {
-        db_.reopen_if_broken();
+        if (!nested_) db_.reopen_if_broken();
         try {
             return f();
         } catch (...) {
@@ -86,7 +97,10 @@ class sqlite_store final : public store {
     }
     template <class F>
     auto in_transaction(F f) -> decltype(f()) {
+        // Inside atomically() everything belongs to the transaction that is open.
+        if (nested_) return f();
         return guarded([&] {
+            const inside mark(nested_);
             transaction t(db_);
             if constexpr (std::is_void_v<decltype(f())>) {
                 f();
@@ -105,7 +119,18 @@ class sqlite_store final : public store {
     std::vector<policy::vote> opt_out_votes(policy::opt_out_id id);
     std::vector<policy::hold> holds_in(std::optional<policy::hold_state> state, std::int64_t limit);
     std::optional<std::uint64_t> count_use(policy::opt_out_id id, policy::instant now);
+    void settle_one(const delivery_outcome& o);
+    std::size_t trim_outbox(policy::instant before);
 
+    /// True while it lives.
+    struct inside {
+        explicit inside(bool& flag) : flag_(flag) { flag_ = true; }
+        ~inside() { flag_ = false; }
+        inside(const inside&) = delete;
+        inside& operator=(const inside&) = delete;
+        bool& flag_;
+    };
+    bool nested_ = false;
     connection db_;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -11,6 +12,7 @@
 #include "policy/opt_out.h"
 #include "policy/review.h"
 #include "policy/types.h"
+#include "proxy/store/outbox.h"
 
 /// State that outlives the process, behind one interface. Transitions are compare-and-set, and the
 /// schema itself refuses illegal ones.
@@ -24,9 +26,10 @@ class store_error : public std::runtime_error {
 
 /// All calls block and run on one thread (the steward's). Each call is one durable transaction:
 /// when it returns, kill -9 loses nothing of it. Throws store_error.
-class store {
+class store : public outbox {
   public:
-    virtual ~store() = default;
+    /// Runs `f`, whose calls to this store are one transaction together: all of them or none.
+    virtual void atomically(const std::function<void()>& f) = 0;
 
     // holds ------------------------------------------------------------------------------------
     virtual policy::hold_id add_hold(const policy::hold& h) = 0;  ///< state pending; id is assigned
@@ -125,8 +128,9 @@ class store {
     virtual void end_bound_passes(policy::instant at) = 0;
 
     // upkeep -----------------------------------------------------------------------------------
-    /// Deletes passes, and holds with their votes, that ended before `before`; returns how many
-    /// rows. Opt-outs are kept: they are reviewed later. At most 1,000 of each kind in one call.
+    /// Deletes passes, holds with their votes, and deliveries with their notices, that ended before
+    /// `before`; returns how many rows. What is live stays, and so do opt-outs, their reviews and
+    /// flags. At most 1,000 of each kind in one call.
     virtual std::size_t trim(policy::instant before) = 0;
     /// Writes something small: throws while the storage cannot write, returns once it can again.
     virtual void probe() = 0;

@@ -142,8 +142,27 @@ class failing_store final : public store::store {
     }
     void end_pass(policy::pass_id id, instant at) override { ok().end_pass(id, at); }
     void end_bound_passes(instant at) override { ok().end_bound_passes(at); }
-    std::vector<hold> list_ahead(instant now) override { return ok().list_ahead(now); }
-    void add_pass(pass& p) override { ok().add_pass(p); }
+    std::vector<policy::hold> list_ahead(instant now) override { return ok().list_ahead(now); }
+    void add_pass(policy::pass& p) override { ok().add_pass(p); }
+    void atomically(const std::function<void()>& f) override { ok().atomically(f); }
+    void add_notice(const policy::notice& n, const std::vector<std::string>& c) override {
+        ok().add_notice(n, c);
+    }
+    std::vector<proxy::store::delivery> due(const std::string& c, instant now,
+                                            std::size_t n) override {
+        return ok().due(c, now, n);
+    }
+    instant next_due(const std::string& c) override { return ok().next_due(c); }
+    void settle(const std::vector<proxy::store::delivery_outcome>& o) override { ok().settle(o); }
+    std::vector<proxy::store::delivery> close_channels(const std::vector<std::string>& but,
+                                                       const std::string& why,
+                                                       instant at) override {
+        return ok().close_channels(but, why, at);
+    }
+    std::vector<proxy::store::channel_backlog> backlog() override { return ok().backlog(); }
+    std::vector<proxy::store::delivery> troubled(std::size_t n) override {
+        return ok().troubled(n);
+    }
     std::size_t trim(instant before) override { return ok().trim(before); }
     void probe() override { ok().probe(); }
     std::uint64_t next_boot_number() override { return ok().next_boot_number(); }
