@@ -419,6 +419,7 @@ std::string login_json(const actor& a, const std::string& token, const std::stri
     out["service"] = a.who.service;
     out["admin"] = a.role.admin;
     out["auditor"] = a.role.auditor;
+    out["monitor"] = a.role.monitor;
     if (!token.empty()) out["token"] = token;
     out["csrf"] = csrf;
     out["expires_at"] = time_or_null(expires_at);

@@ -9,6 +9,7 @@ void front(call c);
 void alive(call c);
 void ready(call c);
 void metrics(call c);
+void openapi(call c);
 void login(call c);
 void logout(call c);
 void me(call c);

@@ -106,7 +106,8 @@ void front(call c) {
                          "The API is at /api/v1/: login, logout, me, holds, opt-outs, sessions, "
                          "audit, decisions, reload, rules, events.\n"
                          "Log in with POST /api/v1/login {\"user\":…,\"password\":…}. "
-                         "Health: /healthz, /readyz. Numbers: /metrics.\n"));
+                         "Every route: /api/v1/openapi.json. Health: /healthz, /readyz. Numbers: "
+                         "/metrics.\n"));
 }
 
 void alive(call c) {

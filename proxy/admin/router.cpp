@@ -11,6 +11,7 @@ constexpr route table[] = {
     {"GET", "/healthz", gate::open, action::count_, endpoints::alive},
     {"GET", "/readyz", gate::open, action::count_, endpoints::ready},
     {"GET", "/metrics", gate::open, action::count_, endpoints::metrics},
+    {"GET", "/api/v1/openapi.json", gate::open, action::count_, endpoints::openapi},
     {"POST", "/api/v1/login", gate::open, action::count_, endpoints::login},
     {"POST", "/api/v1/logout", gate::logged_in, action::see_self, endpoints::logout},
     {"GET", "/api/v1/me", gate::logged_in, action::see_self, endpoints::me},

@@ -125,7 +125,8 @@ void proxy_process::write_configuration() const {
         ", tls: " + or_default(options_.postgres_tls, "{ mode: disable }") +
         (options_.channel_binding.empty() ? "" : ", channel_binding: " + options_.channel_binding) +
         " }\n  admin: { address: 127.0.0.1, port: " + std::to_string(admin_port_) +
-        (options_.admin_tls.empty() ? "" : ", tls: " + options_.admin_tls) + " }\n";
+        (options_.admin_tls.empty() ? "" : ", tls: " + options_.admin_tls) +
+        (options_.admin_more.empty() ? "" : ", " + options_.admin_more) + " }\n";
     text += "state: { sqlite: var/sallyport.db }\n";
     text += "audit: { directory: " + audit_directory() + ", signing_key: var/audit.key }\n";
     text += "users: users.yaml\npolicy: policy.yaml\n";
@@ -137,8 +138,8 @@ void proxy_process::write_configuration() const {
                 "\n    connect_timeout: " + t.connect_timeout + "\n" + t.more;
     }
     if (!options_.limits.empty()) text += "limits: " + options_.limits + "\n";
-    text += "roles: { admin: { groups: [admin] } }\ndrain_timeout: " + options_.drain_timeout +
-            "\n" + options_.more;
+    text += "roles: " + or_default(options_.roles, "{ admin: { groups: [admin] } }") +
+            "\ndrain_timeout: " + options_.drain_timeout + "\n" + options_.more;
     write_file(config_path(), text, 0644);
     write_file(file("users.yaml"), users_yaml(options_.users), 0600);
     set_policy(or_default(options_.policy, example_policy().c_str()));

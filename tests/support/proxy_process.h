@@ -31,8 +31,10 @@ struct proxy_options {
     std::string admin_tls{};        ///< YAML flow map; "" = none
     std::string limits{};           ///< YAML flow map; "" = {}
     std::string drain_timeout = "1s";
-    std::string audit_directory{};               ///< "" = var/audit in the folder
-    std::string more{};                          ///< further lines of sallyport.yaml
+    std::string audit_directory{};  ///< "" = var/audit in the folder
+    std::string more{};             ///< further lines of sallyport.yaml
+    std::string roles{};            ///< YAML flow map; "" = { admin: { groups: [admin] } }
+    std::string admin_more{};       ///< further members of listen.admin: "jwt: {…}"
     std::map<std::string, std::string> users{};  ///< further users: name → YAML flow map
     std::map<std::string, std::string> env{};
     std::optional<std::size_t> file_bytes_max{};
