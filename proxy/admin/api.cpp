@@ -125,15 +125,20 @@ std::string api_context::cookie_name() const {
 }
 
 void add_security_headers(http_response& r, const api_options& options) {
-    r.headers.emplace_back("Cache-Control", "no-store");
-    r.headers.emplace_back("X-Content-Type-Options", "nosniff");
-    r.headers.emplace_back("X-Frame-Options", "DENY");
-    r.headers.emplace_back("Referrer-Policy", "no-referrer");
-    r.headers.emplace_back("Cross-Origin-Resource-Policy", "same-origin");
-    r.headers.emplace_back("Cross-Origin-Opener-Policy", "same-origin");
-    r.headers.emplace_back("Content-Security-Policy",
-                           "default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
-    if (options.tls) r.headers.emplace_back("Strict-Transport-Security", "max-age=31536000");
+    // What the response brings itself is more exact.
+    const auto add = [&r](const char* name, const char* value) {
+        if (std::none_of(r.headers.begin(), r.headers.end(),
+                         [&](const auto& h) { return h.first == name; }))
+            r.headers.emplace_back(name, value);
+    };
+    add("Cache-Control", "no-store");
+    add("X-Content-Type-Options", "nosniff");
+    add("X-Frame-Options", "DENY");
+    add("Referrer-Policy", "no-referrer");
+    add("Cross-Origin-Resource-Policy", "same-origin");
+    add("Cross-Origin-Opener-Policy", "same-origin");
+    add("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
+    if (options.tls) add("Strict-Transport-Security", "max-age=31536000");
 }
 
 api::api(std::shared_ptr<api_context> context) : context_(std::move(context)) {}

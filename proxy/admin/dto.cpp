@@ -143,8 +143,12 @@ json to_json_value(const policy::opt_out& o, const actor& reader, const policy::
     out["approvals"] = known ? approvers_of(rule->opt_out->approved_by) : json::object();
     out["approvals"]["needed"] = o.approvals_needed;
     out["approvals"]["votes"] = votes_of(o.votes);
-    out["may_vote"] = known && o.state == policy::opt_out_state::requested &&
-                      policy::check_voter(rule->opt_out->approved_by, reader.who, o).empty();
+    const auto why = !known ? std::string("The rule can no longer be opted out of.")
+                     : o.state != policy::opt_out_state::requested
+                         ? std::string("It is decided.")
+                         : policy::check_voter(rule->opt_out->approved_by, reader.who, o);
+    out["may_vote"] = why.empty();
+    if (!why.empty()) out["may_not_vote_because"] = why;
     out["kind"] = policy::to_string(o.kind);
     out["group"] = o.group.empty() ? json(nullptr) : json(o.group);
     out["scope"] = scope_of(o.scope);
@@ -164,6 +168,13 @@ json to_json_value(const policy::who& w) {
     if (!w.addresses.empty()) out["addresses"] = w.addresses;
     if (w.not_) out["not"] = to_json_value(*w.not_);
     return out;
+}
+
+std::string shown(const policy::relation_pattern& p) {
+    std::string out = (p.schema.empty() ? std::string{} : p.schema + ".") + p.name;
+    for (std::size_t i = 0; i < p.columns.size(); ++i)
+        out += (i == 0 ? "(" : ", ") + p.columns[i];
+    return out + (p.columns.empty() ? "" : ")");
 }
 
 json exception_of(const policy::rule& r, const rule_uses::count& uses, policy::instant now) {
@@ -362,6 +373,13 @@ std::string rules_json(const policy::rule_set& rules, const rule_counts& uses,
     out["policy"] = rules.hash;
     out["default"] = policy::to_string(rules.default_effect);
     out["opaque"] = policy::to_string(rules.opaque_effect);
+    out["resources"] = json::object();
+    for (const auto& [name, r] : rules.resources) {
+        json relations = json::array();
+        for (const auto& p : r.relations)
+            relations.push_back(shown(p));
+        out["resources"][name] = {{"targets", r.targets}, {"relations", std::move(relations)}};
+    }
     out["rules"] = json::array();
     for (const auto& r : rules.rules)
         out["rules"].push_back(to_json_value(r, uses, now));
@@ -412,7 +430,7 @@ std::string answer_json(const approval::answer& a) {
 }
 
 std::string login_json(const actor& a, const std::string& token, const std::string& csrf,
-                       policy::instant expires_at) {
+                       policy::instant expires_at, policy::instant now) {
     json out;
     out["user"] = a.who.name;
     out["groups"] = a.who.groups;
@@ -423,6 +441,7 @@ std::string login_json(const actor& a, const std::string& token, const std::stri
     if (!token.empty()) out["token"] = token;
     out["csrf"] = csrf;
     out["expires_at"] = time_or_null(expires_at);
+    out["now"] = time_or_null(now);
     return dump(out);
 }
 

@@ -72,7 +72,8 @@ enum class reason_is : std::uint8_t { optional, needed };
 [[nodiscard]] std::string answer_json(const approval::answer& a);
 /// `token` is "" except right after login.
 [[nodiscard]] std::string login_json(const actor& a, const std::string& token,
-                                     const std::string& csrf, policy::instant expires_at);
+                                     const std::string& csrf, policy::instant expires_at,
+                                     policy::instant now);
 [[nodiscard]] std::string health_json(const std::vector<std::pair<std::string, bool>>& checks,
                                       const std::vector<std::string>& notes);
 [[nodiscard]] std::string event_json(const approval::steward::change_event& e);

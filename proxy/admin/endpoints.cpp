@@ -213,6 +213,7 @@ void events(call c) {
     stream->visible = [context = c.context, a = c.actor](const approval::steward::change_event& e,
                                                          std::function<void(bool)> tell) {
         if (a.role.admin || a.role.auditor) return tell(true);
+        if (e.what == "flag") return tell(a.role.monitor);
         if (e.what == "hold")
             return context->business->hold(
                 a, policy::hold_id{e.id},

@@ -6,6 +6,8 @@
 namespace sallyport::proxy::admin::endpoints {
 
 void front(call c);
+void page(call c);
+void asset(call c);
 void alive(call c);
 void ready(call c);
 void metrics(call c);

@@ -66,7 +66,7 @@ void admit(const call& c, policy::principal who) {
     actor a = c.actor;
     a.role = roles_of(context.world().roles, who);
     a.who = std::move(who);
-    auto r = json_response(login_json(a, issued.token, issued.csrf, issued.expires_at));
+    auto r = json_response(login_json(a, issued.token, issued.csrf, issued.expires_at, now));
     const auto age = std::chrono::duration_cast<std::chrono::seconds>(login_life_max).count();
     r.headers.emplace_back("Set-Cookie", cookie(context, issued.token, age));
     wipe(issued.token);
@@ -99,16 +99,6 @@ void check_password(const call& c, credentials given) {
 }
 
 }  // namespace
-
-void front(call c) {
-    c.done(text_response("Sallyport " + c.context->world().version +
-                         ": a PostgreSQL access proxy.\n"
-                         "The API is at /api/v1/: login, logout, me, holds, opt-outs, sessions, "
-                         "audit, decisions, reload, rules, events.\n"
-                         "Log in with POST /api/v1/login {\"user\":…,\"password\":…}. "
-                         "Every route: /api/v1/openapi.json. Health: /healthz, /readyz. Numbers: "
-                         "/metrics.\n"));
-}
 
 void alive(call c) {
     c.done(text_response("ok\n"));
@@ -180,7 +170,8 @@ void logout(call c) {
 }
 
 void me(call c) {
-    c.done(json_response(login_json(c.actor, "", c.csrf, c.login_expires_at)));
+    c.done(json_response(
+        login_json(c.actor, "", c.csrf, c.login_expires_at, c.context->business->now())));
 }
 
 }  // namespace sallyport::proxy::admin::endpoints

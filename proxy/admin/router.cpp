@@ -8,6 +8,18 @@ namespace {
 // Every road into the API. A line without an action, or a path without a line, is refused.
 constexpr route table[] = {
     {"GET", "/", gate::open, action::count_, endpoints::front},
+    {"GET", "/assets/{}", gate::open, action::count_, endpoints::asset},
+    {"GET", "/holds", gate::open, action::count_, endpoints::page},
+    {"GET", "/holds/{}", gate::open, action::count_, endpoints::page},
+    {"GET", "/opt-outs", gate::open, action::count_, endpoints::page},
+    {"GET", "/opt-outs/{}", gate::open, action::count_, endpoints::page},
+    {"GET", "/reviews", gate::open, action::count_, endpoints::page},
+    {"GET", "/reviews/{}", gate::open, action::count_, endpoints::page},
+    {"GET", "/sessions", gate::open, action::count_, endpoints::page},
+    {"GET", "/flags", gate::open, action::count_, endpoints::page},
+    {"GET", "/audit", gate::open, action::count_, endpoints::page},
+    {"GET", "/policy", gate::open, action::count_, endpoints::page},
+    {"GET", "/insight", gate::open, action::count_, endpoints::page},
     {"GET", "/healthz", gate::open, action::count_, endpoints::alive},
     {"GET", "/readyz", gate::open, action::count_, endpoints::ready},
     {"GET", "/metrics", gate::open, action::count_, endpoints::metrics},

@@ -3,6 +3,7 @@
 
 #include "policy/sha256.h"
 #include "proxy/approval/holds.h"
+#include "proxy/approval/notices.h"
 #include "proxy/approval/records.h"
 #include "proxy/audit/chain.h"
 

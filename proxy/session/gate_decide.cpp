@@ -21,6 +21,17 @@ namespace {
 // execution it released may go on (fetching a portal) as long as the portal lives.
 constexpr auto continued_for = std::chrono::hours(24);
 
+/// "(email, ssn)"; nothing where all columns are meant, or which is not known.
+std::string shown_columns(const policy::relation_use& u) {
+    constexpr std::size_t shown_max = 64;
+    std::string out;
+    for (std::size_t i = 0; i < std::min(u.columns.size(), shown_max); ++i)
+        out += (i == 0 ? "(" : ", ") + u.columns[i];
+    if (u.columns.size() > shown_max)
+        out += " and " + std::to_string(u.columns.size() - shown_max) + " more";
+    return out.empty() ? out : out + ")";
+}
+
 std::vector<std::string> shown_parameters(const protocol::frontend::bind& b) {
     constexpr std::size_t value_bytes_max = 4096;
     std::vector<std::string> shown;
@@ -395,8 +406,8 @@ policy::hold gate::make_hold(const policy::decision& d, const considered& c) con
     for (const auto& s : c.facts->statements) {
         for (const auto& u : s.relations)
             h.touches.push_back(std::string(u.how == policy::access::write ? "write " : "read ") +
-                                (u.schema.empty() ? u.name : u.schema + "." + u.name) + " (" +
-                                u.place + ")");
+                                (u.schema.empty() ? u.name : u.schema + "." + u.name) +
+                                shown_columns(u) + " (" + u.place + ")");
         for (const auto& why : s.opaque_reasons)
             h.touches.push_back("opaque: " + why);
     }

@@ -31,7 +31,8 @@ const std::vector<group>& groups() {
           "proxy/audit/", "proxy/catalog/"}},
         {"proxy/admin/",
          {"policy/", "proxy/admin/", "proxy/approval/", "proxy/audit/", "proxy/auth/",
-          "proxy/store/"}},
+          "proxy/store/", "proxy/page/"}},
+        {"proxy/page/", {"proxy/page/"}},
         {"proxy/cli/", {"proxy/cli/"}},
         {"proxy/", {"protocol/", "policy/", "proxy/"}},
     };
