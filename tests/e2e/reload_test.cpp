@@ -57,7 +57,7 @@ TEST_F(reload, user_who_is_gone_is_out_and_one_who_changed_groups_is_judged_by_t
     start();
     auto erin = client_as("erin");
     auto zoe = client_as("zoe");
-    EXPECT_EQ(erin.ask("CREATE TABLE made_by_erin (id int)").sqlstate(), "42501");
+    EXPECT_EQ(erin.ask("CREATE TEMP TABLE made_by_erin (id int)").sqlstate(), "42501");
     auto text = read_file(proxy->file("users.yaml"));
     const auto at = text.find("groups: [dev]", text.find("  erin:"));
     ASSERT_NE(at, std::string::npos);
@@ -68,7 +68,7 @@ TEST_F(reload, user_who_is_gone_is_out_and_one_who_changed_groups_is_judged_by_t
     load(example_policy());
 
     EXPECT_TRUE(eventually(
-        [&] { return erin.ask("CREATE TABLE made_by_erin (id int)").sqlstate().empty(); }));
+        [&] { return erin.ask("CREATE TEMP TABLE made_by_erin (id int)").sqlstate().empty(); }));
     EXPECT_EQ(fields_of(zoe.read_until('E')).at('C'), "SP003");
 }
 

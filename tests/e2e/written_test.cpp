@@ -55,7 +55,7 @@ TEST_F(written, one_of_the_file_lets_pass_and_every_use_is_on_record) {
 
     const auto o = active().at(0);
     EXPECT_EQ(o.at("kind"), "file");
-    EXPECT_EQ(o.at("approvals").at("votes").at(0).at("person"), "bob");
+    EXPECT_EQ(o.at("approvals").at("votes").at(0).at("user"), "bob");
     ASSERT_EQ(audit_records("opt_out.activated").size(), 1u);
     EXPECT_EQ(audit_records("opt_out.activated").front().at("approved_by"), "bob");
     EXPECT_EQ(audit_records("opt_out.vote").front().at("surface"), "file");

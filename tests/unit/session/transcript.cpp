@@ -347,8 +347,8 @@ class player {
                     break;
                 case action::type::ask_hold: {
                     events_.push_back("Q " + a.hold->rule);
-                    approval::steward::asked asked;
-                    asked.what = approval::steward::asked::state::pending;
+                    proxy::approval::steward::asked asked;
+                    asked.what = proxy::approval::steward::asked::state::pending;
                     asked.id = {++hold_};
                     gate_->on_asked(asked, out_);
                     take();
