@@ -191,7 +191,7 @@ int run(int argc, char** argv) {
     completion_command->group("");  // for packages; it completes the others
     completion_command->add_option("SHELL", shell)
         ->required()
-        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+        ->check(CLI::IsMember({"bash", "zsh", "fish", "man"}));
 
     const sp::policy_cli policies(program);
     sp::cli::http_cli http(program);
