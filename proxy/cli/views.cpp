@@ -118,6 +118,14 @@ std::string show_holds(const std::string& body, const screen& s) {
     return t.print(s.width, list_lines_max, "sallyport hold ");
 }
 
+std::vector<std::string> hold_ids(const std::string& body) {
+    std::vector<std::string> ids;
+    const auto j = parse(body);
+    for (const auto& h : list(j, "holds"))
+        if (at(h, "id").is_number_unsigned()) ids.push_back(text(h, "id"));
+    return ids;
+}
+
 std::string show_hold(const std::string& body, const screen& s) {
     const auto j = parse(body);
     if (!j.is_object()) return not_json;
