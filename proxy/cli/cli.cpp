@@ -302,7 +302,8 @@ struct http_cli::impl {
         const bool again = std::any_of(watching.begin(), watching.end(),
                                        [](const CLI::Option* o) { return o->count() > 0; });
         if (again)
-            watch(watch_seconds, given()->app->get_name() + " at " + login::address_of(options),
+            watch(watch_seconds > 0 ? watch_seconds : 2,
+                  given()->app->get_name() + " at " + login::address_of(options),
                   [&] { return text_of(in.ask("GET", path), as); });
         print(in.ask("GET", path), as);
     }

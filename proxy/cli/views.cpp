@@ -283,9 +283,12 @@ std::string show_rules(const std::string& body, const screen& s) {
                most.empty() ? "" : "up to " + most},
               note + (note.empty() || message.empty() ? "" : "; ") + message);
     }
-    return t.print(s.width) + "default: " + text(j, "default") +
-           ", what cannot be analysed: " + text(j, "opaque") + ", policy " + text(j, "policy") +
-           "\n";
+    auto out = t.print(s.width);
+    for (const auto& line : wrap("default: " + text(j, "default") + ", what cannot be analysed: " +
+                                     text(j, "opaque") + ", policy " + text(j, "policy"),
+                                 s.width))
+        out += line + "\n";
+    return out;
 }
 
 std::string show_reviews(const std::string& body, const screen& s) {

@@ -147,10 +147,16 @@ TEST_F(init, answers_that_do_not_work_leave_nothing_behind) {
 }
 
 TEST_F(init, hostile_names_stay_names) {
-    const auto made = run_init({{"--login", "o'\\brien\"\nroles: {}\nx: \""}});
+    const auto made = run_init({{"--login", "o'\\brien\" }, roles: {} #"}});
     ASSERT_EQ(made.exit_code, 0) << made.err;
     EXPECT_EQ(check().exit_code, 0);
-    EXPECT_THAT(read_file(folder + "/sallyport.yaml"), HasSubstr("\\\"\\x0aroles: {}\\x0ax"));
+    EXPECT_THAT(read_file(folder + "/sallyport.yaml"),
+                HasSubstr("\"o'\\\\brien\\\" }, roles: {} #\""));
+}
+
+TEST_F(init, names_with_control_characters_leave_nothing_behind) {
+    EXPECT_EQ(run_init({{"--login", "app\nroles: {}"}}).exit_code, 2);
+    EXPECT_NE(run({.argv = {"test", "-e", folder}}).exit_code, 0);
 }
 
 /// Completion, in the shells themselves.
