@@ -1,6 +1,7 @@
 #include "proxy/completion.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -39,6 +40,9 @@ void add(const CLI::App& app, const std::string& path, std::vector<completed_com
         made.does = o->get_description();
         made.values = members_of(*o);
         made.takes_value = o->get_expected_max() > 0;
+        made.of_all = o->get_group() == "Commands to a running proxy" || o == app.get_help_ptr();
+        if (made.names.empty())
+            c.arguments.push_back(o->get_required() ? o->get_name() : "[" + o->get_name() + "]");
         if (!made.names.empty())
             c.options.push_back(std::move(made));
         else if (c.words.empty())
@@ -125,9 +129,10 @@ std::string fish(const std::vector<completed_command>& all) {
         "function __sallyport_at\n"
         "  set -l path\n"
         "  for word in (commandline -opc)[2..]\n"
-        "    contains -- (string join ' ' $path $word) $__sallyport_paths; and set -a path $word\n"
+        "    contains -- (string join -- ' ' $path $word) $__sallyport_paths; and set -a path "
+        "$word\n"
         "  end\n"
-        "  test (string join ' ' $path) = \"$argv[1]\"\n"
+        "  test (string join -- ' ' $path) = \"$argv[1]\"\n"
         "end\n"
         "set -g __sallyport_paths";
     for (const auto& c : all)
@@ -156,6 +161,55 @@ std::string fish(const std::vector<completed_command>& all) {
     return text;
 }
 
+/// Text for troff: nothing of it is a request.
+std::string troff(const std::string& text) {
+    std::string plain = text;
+    constexpr std::string_view dots = "…";
+    for (auto at = plain.find(dots); at != std::string::npos; at = plain.find(dots))
+        plain.replace(at, dots.size(), "...");
+    std::string out;
+    for (const char c : plain) {
+        if (c == '\\')
+            out += "\\e";
+        else if (c == '-')
+            out += "\\-";
+        else if (c == '\n')
+            out += ' ';
+        else
+            out += c;
+    }
+    return out.starts_with('.') || out.starts_with('\'') ? "\\&" + out : out;
+}
+
+std::string man(const std::vector<completed_command>& all) {
+    std::string text;
+    for (const auto& c : all) {
+        const bool group = std::any_of(all.begin(), all.end(), [&](const auto& other) {
+            return other.path.starts_with(c.path + " ");
+        });
+        if (c.path.empty() || group) continue;
+        text += ".SS sallyport " + troff(c.path);
+        for (const auto& word : c.arguments)
+            text += " " + troff(word);
+        text += "\n" + troff(c.does) + (c.does.ends_with("?") ? "\n" : ".\n");
+        for (const auto& o : c.options) {
+            if (o.of_all) continue;
+            std::string names;
+            for (const auto& name : o.names)
+                names += (names.empty() ? "" : ", ") + troff(name);
+            text += ".TP\n.B " + names + "\n" + (o.does.empty() ? "\\&" : troff(o.does));
+            if (!o.values.empty()) text += " (" + troff(join(o.values)) + ")";
+            text += "\n";
+        }
+    }
+    text += ".SS Options of every command that talks to a running proxy\n";
+    for (const auto& o : all.front().options) {
+        if (!o.of_all || o.names.front() == "--help") continue;
+        text += ".TP\n.B " + troff(o.names.front()) + "\n" + troff(o.does) + "\n";
+    }
+    return text;
+}
+
 }  // namespace
 
 std::vector<completed_command> completed_commands(const CLI::App& app) {
@@ -168,6 +222,7 @@ std::string completion_script(const CLI::App& app, const std::string& shell) {
     const auto all = completed_commands(app);
     if (shell == "bash") return bash(all);
     if (shell == "fish") return fish(all);
+    if (shell == "man") return man(all);
     if (shell != "zsh") return {};
     return "#compdef sallyport\nautoload -U +X bashcompinit && bashcompinit\n" + bash(all) +
            "# Loaded by the first completion: that one is answered too.\n"

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <CLI/CLI.hpp>
+#include <unistd.h>
 
 #include "policy/load.h"
 #include "proxy/app.h"
@@ -68,6 +69,12 @@ int verify(const verify_arguments& a) {
     }
     sp::audit::verify_options options;
     options.may_start_later = a.may_start_later;
+    bool shown = false;
+    if (isatty(STDERR_FILENO) != 0)
+        options.progress = [&shown](std::uint64_t records) {
+            shown = true;
+            std::cerr << '\r' << records << " records" << std::flush;
+        };
     if (!a.head.empty()) {
         const auto colon = a.head.find(':');
         std::uint64_t sequence = 0;
@@ -80,6 +87,7 @@ int verify(const verify_arguments& a) {
         }
     }
     const auto report = sp::audit::verify_directory(a.directory, pem.str(), options);
+    if (shown) std::cerr << "\r                              \r" << std::flush;
     if (!report.ok()) {
         std::cout << "BROKEN: " << report.file;
         if (report.line != 0) std::cout << " line " << report.line;
@@ -105,6 +113,10 @@ int run(int argc, char** argv) {
     CLI::App program("Sallyport: a guarded entrance to PostgreSQL", "sallyport");
     program.set_version_flag("--version", sp::version);
     program.require_subcommand(1);
+    program.footer(
+        "Exit codes: 0 done; 1 refused, failed, or something was found; 2 usage, or a fault in a\n"
+        "file; 3 the proxy cannot be reached or its certificate not verified; 4 not logged in.\n"
+        "`sallyport COMMAND --help` and `man sallyport` say more.");
     std::string config = "config/sallyport.yaml";
     auto* serve_command = program.add_subcommand("serve", "Run the proxy");
     auto* check_command =
@@ -191,7 +203,7 @@ int run(int argc, char** argv) {
     completion_command->group("");  // for packages; it completes the others
     completion_command->add_option("SHELL", shell)
         ->required()
-        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+        ->check(CLI::IsMember({"bash", "zsh", "fish", "man"}));
 
     const sp::policy_cli policies(program);
     sp::cli::http_cli http(program);

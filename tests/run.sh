@@ -170,6 +170,13 @@ else
   stage_failed "tests/evasion.sh --binary build/release/sallyport"
 fi
 
+say "testing: the package"
+if timeout -k 30 600 bash tests/package.sh | tee "$results/package.txt"; then
+  stage_passed
+else
+  stage_failed "tests/package.sh"
+fi
+
 say "testing: conformance"
 if timeout -k 30 900 bash tests/conformance.sh --quick | tee "$results/conformance.txt"; then
   stage_passed

@@ -13,12 +13,14 @@ install(DIRECTORY ${here}/prometheus DESTINATION share/sallyport)
 install(FILES ${here}/package/copyright ${CMAKE_SOURCE_DIR}/README.md DESTINATION share/doc/sallyport)
 
 # What depends on the prefix or on the program itself is made when it is installed.
-install(CODE "set(source \"${here}\")\nset(program \"$<TARGET_FILE:sallyport>\")")
+install(CODE "set(source \"${here}\")\nset(program \"$<TARGET_FILE:sallyport>\")
+  set(made \"${CMAKE_BINARY_DIR}/package/man\")")
 install(CODE [[
   set(root "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}")
   set(bindir "${CMAKE_INSTALL_PREFIX}/bin")
   configure_file("${source}/package/sallyport.service.in" "${root}/lib/systemd/system/sallyport.service" @ONLY)
-  file(GLOB pages "${source}/man/*.[15]")
+  execute_process(COMMAND bash "${source}/man/make.sh" "${program}" "${made}" COMMAND_ERROR_IS_FATAL ANY)
+  file(GLOB pages "${made}/*.[15]")
   foreach(page ${pages})
     get_filename_component(name "${page}" NAME)
     string(REGEX REPLACE ".*\\." "" section "${name}")
@@ -43,7 +45,7 @@ set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 set(CPACK_PACKAGE_CONTACT "The Sallyport maintainers <sallyport@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "guarded entrance to PostgreSQL")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-  "A proxy that clients reach instead of their database. It decides on each statement\n by rules; what touches a sensitive resource is held until somebody else approves\n it, unless a time-limited opt-out applies, and all of that is on record in a\n tamper-evident log.")
+  "A proxy that clients reach instead of their database. It decides on each statement\nby rules; what touches a sensitive resource is held until somebody else approves\nit, unless a time-limited opt-out applies, and all of that is on record in a\ntamper-evident log.")
 set(CPACK_SET_DESTDIR ON)          # /etc is not beneath the prefix
 set(CPACK_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)

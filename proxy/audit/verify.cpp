@@ -13,6 +13,8 @@ namespace sallyport::proxy::audit {
 
 namespace {
 
+constexpr std::uint64_t progress_lines = 5'000;
+
 /// A line with what is needed of it to compare it with its neighbours.
 struct seen_line {
     source_line source;
@@ -40,6 +42,8 @@ class verifier {
             if (!step(*line)) return std::move(report_);
             previous_ = std::move(*line);
             ahead_.pop_front();
+            if (++looked_at_ % progress_lines == 0 && options_.progress)
+                options_.progress(looked_at_);
         }
         check_end();
         return std::move(report_);
@@ -255,6 +259,7 @@ class verifier {
     line_source& lines_;
     const public_key& key_;
     verify_options options_;
+    std::uint64_t looked_at_ = 0;
     std::vector<known_head> heads_;
     std::deque<seen_line> ahead_;  // from the current line on, at most three
     seen_line previous_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +38,8 @@ struct verify_options {
     /// Old files were archived on purpose: begin with the checkpoint of the first file that is
     /// there.
     bool may_start_later = false;
+    /// Called now and then with the lines that were good so far; empty: not.
+    std::function<void(std::uint64_t)> progress{};
 };
 
 struct verify_report {

@@ -1,5 +1,6 @@
 #include "proxy/cli/cli.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <functional>
@@ -9,33 +10,20 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "proxy/cli/http_client.h"
+#include "proxy/cli/kept_login.h"
 #include "proxy/cli/login.h"
+#include "proxy/cli/psql.h"
+#include "proxy/cli/terminal.h"
 #include "proxy/cli/views.h"
+#include "proxy/cli/voting.h"
 #include "proxy/visible.h"
 
 namespace sallyport::proxy::cli {
 namespace {
 
 using view = std::string (*)(const std::string&, const screen&);
-
-screen terminal() {
-    screen s;
-    winsize size{};
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
-        s.width = size.ws_col;
-    } else if (const char* const columns = std::getenv("COLUMNS")) {
-        const auto width = std::strtoul(columns, nullptr, 10);
-        if (width >= 20 && width <= 10'000) s.width = width;
-    }
-    s.now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                   std::chrono::system_clock::now().time_since_epoch())
-                   .count();
-    return s;
-}
 
 }  // namespace
 
@@ -90,13 +78,16 @@ struct http_cli::impl {
             get(all ? "/api/v1/holds" : "/api/v1/holds?state=pending", show_holds);
         });
         list.add_flag("--all", all, "also what has ended");
+        with_watch(list);
         with_id(add(app, "hold", "One hold with its whole statement",
                     [this] { get("/api/v1/holds/" + number(), show_hold); }));
-        auto& approve = add(app, "approve", "Release a hold", [this] {
+        auto& approve = add(app, "approve", "Release a hold; without a number: asks", [this] {
+            if (id == 0) return vote_one_by_one(options);
             post("/api/v1/holds/" + number() + "/approve",
                  body({{"reason", reason}, {"pass", pass}, {"for", duration}}));
         });
-        with_id(approve);
+        approve.add_option("id", id, "number; absent: shows what waits and asks")
+            ->check(CLI::PositiveNumber);
         with_reason(approve, false);
         approve
             .add_option("--pass", pass,
@@ -157,6 +148,7 @@ struct http_cli::impl {
         list.add_option("--state", state, "only those in this state")
             ->check(CLI::IsMember({"requested", "active", "denied", "withdrawn", "lapsed",
                                    "expired", "revoked", "used_up"}));
+        with_watch(list);
         with_id(add(*group, "show", "One of them",
                     [this] { get("/api/v1/opt-outs/" + number(), show_opt_out); }));
         for (const auto& [name, does, needed] :
@@ -246,8 +238,8 @@ struct http_cli::impl {
     }
 
     void add_rest(CLI::App& app) {
-        add(app, "sessions", "Live sessions (admins, auditors)",
-            [this] { get("/api/v1/sessions", show_sessions); });
+        with_watch(add(app, "sessions", "Live sessions (admins, auditors)",
+                       [this] { get("/api/v1/sessions", show_sessions); }));
         auto& kill = add(app, "kill", "End a session (admins)", [this] {
             post("/api/v1/sessions/" + number() + "/kill", body({{"reason", reason}}));
         });
@@ -263,24 +255,91 @@ struct http_cli::impl {
                                : "policy " + visible(member(said, "policy"), line_breaks::escape) +
                                      " is in force\n");
         });
-        add(app, "login", "Print a token for SALLYPORT_TOKEN", [this] {
-            login in(options);
-            std::cout << in.keep() << "\n";
+        add_login(app);
+    }
+
+    void add_login(CLI::App& app) {
+        auto& once = add(app, "login", "Log in once for the commands to come", [this] {
+            options.fresh = true;
+            login made(options);
+            if (only_print) {
+                std::cout << made.keep() << "\n";
+                return;
+            }
+            const auto url = login::address_of(options);
+            const kept_login kept{made.user(), made.keep()};
+            keep_login(url, kept);
+            std::cout << "You are logged in as " << visible(kept.user, line_breaks::escape)
+                      << " at " << visible(url, line_breaks::escape)
+                      << "; sallyport logout ends it.\n";
         });
+        once.add_flag("--print", only_print, "keep nothing, print a token for SALLYPORT_TOKEN");
+        add(app, "logout", "End the login that is kept", [this] {
+            const auto url = login::address_of(options);
+            const auto kept = read_kept_login(url);
+            if (kept) {
+                try {
+                    static_cast<void>(ask(parse_url(url), options.ca,
+                                          {"POST", "/api/v1/logout", {}, kept->token},
+                                          std::chrono::seconds(5)));
+                } catch (const failure&) {
+                    // It ends by itself when idle.
+                }
+            }
+            std::cout << (forget_login(url) ? "You are logged out.\n" : "No login was kept.\n");
+        });
+        auto& shell = add(app, "psql", "Start psql on a target, through the proxy", [this] {
+            psql.url = login::address_of(options);
+            psql.user = options.user;
+            if (psql.user.empty()) psql.user = environment("SALLYPORT_USER");
+            if (psql.user.empty())
+                if (const auto kept = read_kept_login(psql.url)) psql.user = kept->user;
+            run_psql(psql);
+        });
+        shell.add_option("target", psql.target, "the target's name")->required();
+        shell.add_option("--host", psql.host,
+                         "the proxy's host (else SALLYPORT_HOST, or that of --url)");
+        shell.add_option("--port", psql.port, "its port for clients (else SALLYPORT_PORT, 6432)");
+        shell.add_option("arguments", psql.more, "for psql itself, behind --");
+    }
+
+    void with_watch(CLI::App& sub) {
+        watching.push_back(
+            sub.add_option("--watch", watch_seconds, "again and again, each so many seconds (2)")
+                ->expected(0, 1)
+                ->default_str("2")
+                ->check(CLI::Range(0.2, 3600.0)));
     }
 
     [[nodiscard]] std::string number() const { return std::to_string(id); }
 
     void get(const std::string& path, view as) {
         const login in(options);
+        const bool again = std::any_of(watching.begin(), watching.end(),
+                                       [](const CLI::Option* o) { return o->count() > 0; });
+        if (again)
+            watch(watch_seconds > 0 ? watch_seconds : 2,
+                  given()->app->get_name() + " at " + login::address_of(options),
+                  [&] { return text_of(in.ask("GET", path), as); });
         print(in.ask("GET", path), as);
     }
     void post(const std::string& path, const std::string& what) {
         const login in(options);
         print(in.ask("POST", path, what), show_answer);
     }
-    void print(const std::string& answer, view as) const {
-        std::cout << (json ? pretty(answer) : as(answer, terminal()));
+    void print(const std::string& answer, view as) const { std::cout << text_of(answer, as); }
+    [[nodiscard]] std::string text_of(const std::string& answer, view as) const {
+        if (json) return pretty(answer);
+        const auto s = terminal();
+        return is_table(as) ? with_heading(as(answer, s), s) : as(answer, s);
+    }
+    static bool is_table(view as) {
+        return as == show_holds || as == show_opt_outs || as == show_sessions || as == show_rules ||
+               as == show_reviews || as == show_flags;
+    }
+    static std::string environment(const char* name) {
+        const char* const value = std::getenv(name);
+        return value == nullptr ? std::string{} : std::string(value);
     }
 
     [[nodiscard]] const entry* given() const {
@@ -291,7 +350,11 @@ struct http_cli::impl {
 
     std::vector<entry> entries;
     std::vector<CLI::Option*> leading;  // as given before the command
-    connection_options options{.url = {}, .user = {}, .ca = {}};
+    connection_options options{.url = {}, .user = {}, .ca = {}, .fresh = false};
+    psql_options psql;
+    std::vector<CLI::Option*> watching;
+    double watch_seconds = 2;
+    bool only_print = false;
     bool json = false;
     bool all = false;
     std::uint64_t id = 0;
@@ -332,7 +395,7 @@ int http_cli::run() {
     const auto* const entry = impl_->given();
     if (entry == nullptr) return usage;
     const auto say = [](const std::string& what, const std::string& next) {
-        std::cerr << "sallyport: " << visible(what, line_breaks::keep) << "\n";
+        std::cerr << error_prefix() << visible(what, line_breaks::keep) << "\n";
         if (!next.empty()) std::cerr << "  " << visible(next, line_breaks::escape) << "\n";
     };
     try {

@@ -8,6 +8,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "proxy/cli/kept_login.h"
 #include "proxy/cli/views.h"
 
 namespace sallyport::proxy::cli {
@@ -77,16 +78,35 @@ login::login(const connection_options& o) : to_(parse_url(address(o))), ca_(o.ca
         throw failure(usage,
                       "password and token would cross the network in the clear to " + to_.url(),
                       "Use https://, or a tunnel to the proxy's loopback address.");
+    auto user = o.user;
+    if (user.empty()) user = environment("SALLYPORT_USER");
+    if (!o.fresh && take_token(user)) return;
+    log_in(std::move(user));
+}
+
+bool login::take_token(const std::string& user) {
     token_ = environment("SALLYPORT_TOKEN");
     if (!token_.empty()) {
         if (token_.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                                      "0123456789-_") != std::string::npos)
             throw failure(not_logged_in, "SALLYPORT_TOKEN is not a token of the proxy",
-                          "Get one with `sallyport login`.");
-        return;
+                          "Get one with `sallyport login --print`.");
+        return true;
     }
-    auto user = o.user;
-    if (user.empty()) user = environment("SALLYPORT_USER");
+    // A password that is given is meant.
+    if (!environment("SALLYPORT_PASSWORD").empty()) return false;
+    auto kept = read_kept_login(to_.url());
+    if (!kept || (!user.empty() && user != kept->user)) return false;
+    token_ = std::move(kept->token);
+    kept_ = true;
+    return true;
+}
+
+std::string login::address_of(const connection_options& o) {
+    return parse_url(address(o)).url();
+}
+
+void login::log_in(std::string user) {
     if (user.empty()) user = environment("USER");
     if (user.empty())
         throw failure(not_logged_in, "it is not said who you are",
@@ -105,6 +125,7 @@ login::login(const connection_options& o) : to_(parse_url(address(o))), ca_(o.ca
         throw failure(cli::refused, "the proxy's answer has no token",
                       "Check that --url is the proxy's admin address.");
     own_ = true;
+    user_ = std::move(user);
 }
 
 login::~login() {
@@ -120,6 +141,9 @@ login::~login() {
 std::string login::ask(const std::string& method, const std::string& path,
                        const std::string& body) const {
     auto answer = cli::ask(to_, ca_, {method, path, body, token_});
+    if (answer.status == 401 && kept_)
+        throw failure(not_logged_in, "the login that was kept has ended",
+                      "Log in again: sallyport login");
     if (answer.status < 200 || answer.status > 299) throw refusal_of(answer);
     return std::move(answer.body);
 }

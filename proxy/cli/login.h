@@ -13,10 +13,13 @@ struct connection_options {
     std::string url;  ///< "": SALLYPORT_URL, or the default
     std::string user;
     std::string ca;
+    bool fresh = false;  ///< by user and password, whatever is kept
 };
 
-/// SALLYPORT_TOKEN when it is set; else user and password (SALLYPORT_PASSWORD, or asked on the
-/// terminal without echo) give a login that ends with this object.
+/// SALLYPORT_TOKEN when it is set; else what `sallyport login` has kept for this proxy (and this
+/// user, if one is named; not if SALLYPORT_PASSWORD is set); else user and password
+/// (SALLYPORT_PASSWORD, or asked on the terminal without echo) give a login that ends with this
+/// object.
 /// Errors: failure with not_logged_in, unreachable or usage.
 class login {
   public:
@@ -24,6 +27,9 @@ class login {
     ~login();
     login(const login&) = delete;
     login& operator=(const login&) = delete;
+    /// The proxy's address that these options and the environment mean.
+    [[nodiscard]] static std::string address_of(const connection_options& o);
+    [[nodiscard]] const std::string& user() const noexcept { return user_; }
 
     /// The answer's body; anything but 2xx throws failure.
     [[nodiscard]] std::string ask(const std::string& method, const std::string& path,
@@ -32,6 +38,11 @@ class login {
     [[nodiscard]] std::string keep();
 
   private:
+    bool take_token(const std::string& user);
+    void log_in(std::string user);
+
+    std::string user_;
+    bool kept_ = false;  ///< the token is one of `sallyport login`
     endpoint to_;
     std::string ca_;
     std::string token_;

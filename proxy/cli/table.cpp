@@ -12,7 +12,7 @@ namespace sallyport::proxy::cli {
 namespace {
 
 constexpr std::size_t gap = 2;
-constexpr std::size_t column_min = 8;
+constexpr std::size_t column_min = 4;
 constexpr std::size_t beneath_indent = 4;
 
 std::size_t width_of(char32_t c) noexcept {

@@ -118,6 +118,14 @@ std::string show_holds(const std::string& body, const screen& s) {
     return t.print(s.width, list_lines_max, "sallyport hold ");
 }
 
+std::vector<std::string> hold_ids(const std::string& body) {
+    std::vector<std::string> ids;
+    const auto j = parse(body);
+    for (const auto& h : list(j, "holds"))
+        if (at(h, "id").is_number_unsigned()) ids.push_back(text(h, "id"));
+    return ids;
+}
+
 std::string show_hold(const std::string& body, const screen& s) {
     const auto j = parse(body);
     if (!j.is_object()) return not_json;
@@ -275,9 +283,12 @@ std::string show_rules(const std::string& body, const screen& s) {
                most.empty() ? "" : "up to " + most},
               note + (note.empty() || message.empty() ? "" : "; ") + message);
     }
-    return t.print(s.width) + "default: " + text(j, "default") +
-           ", what cannot be analysed: " + text(j, "opaque") + ", policy " + text(j, "policy") +
-           "\n";
+    auto out = t.print(s.width);
+    for (const auto& line : wrap("default: " + text(j, "default") + ", what cannot be analysed: " +
+                                     text(j, "opaque") + ", policy " + text(j, "policy"),
+                                 s.width))
+        out += line + "\n";
+    return out;
 }
 
 std::string show_reviews(const std::string& body, const screen& s) {

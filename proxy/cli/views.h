@@ -12,6 +12,7 @@ namespace sallyport::proxy::cli {
 struct screen {
     std::size_t width = 100;
     long long now_ms = 0;  ///< since the epoch, UTC
+    bool colours = false;
 };
 
 [[nodiscard]] std::string show_holds(const std::string& json, const screen& s);
@@ -37,6 +38,9 @@ struct problem_text {
 
 /// A string member of a JSON object, "" if there is none. Not made visible.
 [[nodiscard]] std::string member(const std::string& json, const std::string& name);
+
+/// The numbers of the holds in a list, as text.
+[[nodiscard]] std::vector<std::string> hold_ids(const std::string& json);
 
 // Bodies of requests.
 [[nodiscard]] std::string login_body(const std::string& user, const std::string& password);
