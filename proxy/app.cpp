@@ -19,6 +19,7 @@
 #include "protocol/backend.h"
 #include "proxy/admin/console.h"
 #include "proxy/admin/server.h"
+#include "proxy/app_notices.h"
 #include "proxy/approval/steward.h"
 #include "proxy/audit/log.h"
 #include "proxy/auth/authenticator.h"
@@ -173,6 +174,7 @@ struct app::impl final : session_directory {
     system_clock time;
     std::unique_ptr<audit::log> audit;
     std::unique_ptr<store::store> state;
+    std::unique_ptr<notify::courier> courier;  // outlives the steward, who wakes it
     std::unique_ptr<approval::steward> steward;
     std::unique_ptr<metrics> numbers;
     std::unique_ptr<net::connection_limiter> limiter;
@@ -210,9 +212,11 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
     shared.boot = state->next_boot_number();
     steward = std::make_unique<approval::steward>(
         approval::steward::dependencies{state.get(), audit.get(), &time}, loaded.rules);
+    courier = make_courier(*steward, *audit, time);
+    use_channels(loaded.config, *steward, *courier);
     limiter = std::make_unique<net::connection_limiter>(caps_of(config.limits));
-    numbers = std::make_unique<metrics>(metrics::sources{steward.get(), &catalogs, limiter.get()},
-                                        version);
+    numbers = std::make_unique<metrics>(
+        metrics::sources{steward.get(), &catalogs, limiter.get(), courier.get()}, version);
     shared.current.set(make_configuration(loaded));
     shared.steward = steward.get();
     shared.audit = audit.get();
@@ -254,6 +258,7 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
     catalogs.set_targets(catalog_targets(config));
     // The steward's first act can end opt-outs: the workers that hear of it exist now.
     steward->start();
+    courier->start();
     record("proxy.start", "version", version);
     record("policy.loaded", "policy", loaded.rules->hash);
     for (const auto& w : workers)
@@ -275,6 +280,7 @@ app::impl::~impl() {
     record("proxy.stop", "version", version);
     blocking.stop();
     blocking.join();
+    courier->stop();
     steward.reset();
     audit.reset();
     state.reset();
@@ -317,8 +323,16 @@ admin::dependencies app::impl::admin_dependencies() {
     };
     const auto current = shared.current.get();
     d.read_audit = admin::audit_reader_of(current->config->audit_directory);
+    d.report = admin::overuse_reporter_of(current->config->audit_directory);
     d.metrics = [this] { return numbers->text(); };
-    d.health_notes = [this] { return catalog_notes(catalogs); };
+    d.health_notes = [this] {
+        auto notes = catalog_notes(catalogs);
+        for (auto& n : notice_notes(*courier))
+            notes.push_back(std::move(n));
+        return notes;
+    };
+    add_notices(d, *steward, *courier);
+    d.notify = [this] { return notify_settings(shared.current.get()->config); };
     d.record = [this](audit::record r) { audit->append(std::move(r), {}); };
     d.time = &time;
     d.roles.admins = {current->config->admins.users, current->config->admins.groups};
@@ -372,12 +386,14 @@ admin::reload_answer app::impl::reload() {
         for (const auto& f : answer.faults)
             spdlog::error("reload refused: {}", f);
         record("policy.refused", "reason", answer.faults.front());
+        tell_reload_refused(*steward, answer.faults);
         return answer;
     }
     limiter->set_caps(caps_of(loaded.config->limits));
     shared.current.set(made);
     shared.version.fetch_add(1, std::memory_order_release);
     steward->set_rules(loaded.rules);
+    use_channels(loaded.config, *steward, *courier);
     for (auto& note : needs_restart(*started, *loaded.config)) {
         spdlog::warn("reload: {}", note);
         answer.warnings.push_back(std::move(note));

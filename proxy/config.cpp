@@ -36,6 +36,21 @@ void check_role_names(const loaded_settings& config, const auth::user_directory&
     }
 }
 
+void check_rule_names(const loaded_settings& config, const policy::rule_set& rules,
+                      loaded_all& out) {
+    std::vector<std::string> known;
+    for (const auto& r : rules.rules)
+        known.push_back(r.id);
+    for (const auto* built_in :
+         {policy::opaque_rule_id, policy::default_rule_id, policy::flag_rule_id})
+        known.emplace_back(built_in);
+    for (auto f : config.rule_names) {
+        if (std::find(known.begin(), known.end(), f.what) != known.end()) continue;
+        f.what = "there is no rule '" + f.what + "'" + policy::did_you_mean(f.what, known);
+        out.faults.push_back(std::move(f));
+    }
+}
+
 }  // namespace
 
 bool role_settings::has(const policy::principal& p) const {
@@ -85,6 +100,7 @@ loaded_all load_all(const std::string& config_path, secrets s) {
         rules = policy::load_policy(
             config.policy_path,
             known_names_of(config.target_names, users.users.get(), system_clock{}.now()));
+        if (rules.rules) check_rule_names(config, *rules.rules, out);
         append(out.faults, std::move(rules.faults));
         append(out.warnings, std::move(rules.warnings));
     }

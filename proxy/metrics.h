@@ -6,6 +6,7 @@
 #include "proxy/approval/steward.h"
 #include "proxy/catalog/service.h"
 #include "proxy/net/limiter.h"
+#include "proxy/notify/courier.h"
 
 /// What the proxy tells Prometheus.
 namespace sallyport::proxy {
@@ -18,6 +19,7 @@ class metrics {
         const approval::steward* steward = nullptr;
         const catalog::service* catalogs = nullptr;
         const net::connection_limiter* connections = nullptr;
+        const notify::courier* courier = nullptr;
     };
     metrics(sources from, const std::string& version);
     ~metrics();

@@ -24,6 +24,8 @@ const std::vector<group>& groups() {
         {"proxy/catalog/",
          {"policy/", "proxy/catalog/", "proxy/net/tls_options.h", "proxy/auth/methods.h"}},
         {"proxy/approval/", {"policy/", "proxy/approval/", "proxy/audit/", "proxy/store/"}},
+        {"proxy/notify/",
+         {"policy/", "proxy/notify/", "proxy/store/outbox.h", "proxy/approval/delivery.h"}},
         {"proxy/net/", {"protocol/", "policy/", "proxy/net/"}},
         {"proxy/auth/", {"protocol/", "policy/", "proxy/auth/"}},
         {"proxy/session/",
@@ -31,7 +33,8 @@ const std::vector<group>& groups() {
           "proxy/audit/", "proxy/catalog/"}},
         {"proxy/admin/",
          {"policy/", "proxy/admin/", "proxy/approval/", "proxy/audit/", "proxy/auth/",
-          "proxy/store/"}},
+          "proxy/store/", "proxy/notify/settings.h", "proxy/notify/status.h",
+          "proxy/notify/sign.h"}},
         {"proxy/cli/", {"proxy/cli/"}},
         {"proxy/", {"protocol/", "policy/", "proxy/"}},
     };
