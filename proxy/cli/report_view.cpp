@@ -43,8 +43,9 @@ std::string rows_of(const json& report, const char* list, const char* key, const
                     const screen& s) {
     const auto& rows = at(report, list);
     if (!rows.is_array() || rows.empty()) return {};
-    table t({heading, "HOLDS", "APPROVED", "DENIED", "EXPIRED", "WITHDRAWN", "MEDIAN", "90 %",
-             "OPT-OUTS", "GLASS", "USES", "BYPASSED"});
+    // Narrow enough for the names of rules on a usual terminal.
+    table t({heading, "HOLDS", "OK", "DENIED", "LATE", "LEFT", "MEDIAN", "90 %", "OPT-OUTS",
+             "GLASS", "USES", "BYPASSED"});
     std::size_t shown = 0;
     for (const auto& r : rows) {
         if (shown++ == rows_max) break;
@@ -82,7 +83,11 @@ std::string show_report(const std::string& body, const screen& s) {
     out += rows_of(j, "rules", "rule", "RULE", s);
     out += rows_of(j, "persons", "person", "PERSON", s);
     out += rows_of(j, "teams", "team", "TEAM", s);
-    return out + rows_of(j, "weeks", "week", "WEEK", s);
+    out += rows_of(j, "weeks", "week", "WEEK", s);
+    return out +
+           "\nOK: approved. LATE: nobody decided in time. LEFT: withdrawn. MEDIAN, 90 %: time to "
+           "the\n"
+           "decision. BYPASSED: of what the rule had a say on, what passed under an opt-out.\n";
 }
 
 }  // namespace sallyport::proxy::cli
