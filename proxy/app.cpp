@@ -19,6 +19,7 @@
 #include "protocol/backend.h"
 #include "proxy/admin/console.h"
 #include "proxy/admin/server.h"
+#include "proxy/app_notices.h"
 #include "proxy/approval/steward.h"
 #include "proxy/audit/log.h"
 #include "proxy/auth/authenticator.h"
@@ -180,6 +181,7 @@ struct app::impl final : session_directory {
     system_clock time;
     std::unique_ptr<audit::log> audit;
     std::unique_ptr<store::store> state;
+    std::unique_ptr<notify::courier> courier;  // outlives the steward, who wakes it
     std::unique_ptr<approval::steward> steward;
     std::unique_ptr<chain_watch> chain;
     std::unique_ptr<metrics> numbers;
@@ -223,6 +225,8 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
     shared.boot = state->next_boot_number();
     steward = std::make_unique<approval::steward>(
         approval::steward::dependencies{state.get(), audit.get(), &time}, loaded.rules);
+    courier = make_courier(*steward, *audit, time);
+    use_channels(loaded.config, *steward, *courier);
     limiter = std::make_unique<net::connection_limiter>(caps_of(config.limits));
     chain = std::make_unique<chain_watch>(
         *audit, config.audit_directory, config.audit_verify_interval, [](const std::string& where) {
@@ -230,7 +234,7 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
         });
     numbers = std::make_unique<metrics>(
         metrics::sources{steward.get(), &catalogs, limiter.get(), audit.get(), chain.get(),
-                         &shared.uses, &shared.upstreams, &workers, &time},
+                         &shared.uses, &shared.upstreams, &workers, &time, courier.get()},
         version);
     shared.current.set(make_configuration(loaded));
     shared.steward = steward.get();
@@ -273,6 +277,7 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
     catalogs.set_targets(catalog_targets(config));
     // The steward's first act can end opt-outs: the workers that hear of it exist now.
     steward->start();
+    courier->start();
     record("proxy.start", "version", version);
     record("policy.loaded", "policy", loaded.rules->hash);
     for (const auto& w : workers)
@@ -295,6 +300,7 @@ app::impl::~impl() {
     record("proxy.stop", "version", version);
     blocking.stop();
     blocking.join();
+    courier->stop();
     steward.reset();
     chain.reset();
     audit.reset();
@@ -338,8 +344,11 @@ admin::dependencies app::impl::admin_dependencies() {
     };
     const auto current = shared.current.get();
     d.read_audit = admin::audit_reader_of(current->config->audit_directory);
+    d.report = admin::overuse_reporter_of(current->config->audit_directory);
     d.metrics = [this] { return numbers->text(); };
     d.health_notes = [this] { return notes(); };
+    add_notices(d, *steward, *courier);
+    d.notify = [this] { return notify_settings(shared.current.get()->config); };
     d.record = [this](audit::record r) { audit->append(std::move(r), {}); };
     d.time = &time;
     d.roles.admins = {current->config->admins.users, current->config->admins.groups};
@@ -351,6 +360,8 @@ admin::dependencies app::impl::admin_dependencies() {
 
 std::vector<std::string> app::impl::notes() {
     auto all = catalog_notes(catalogs);
+    for (auto& n : notice_notes(*courier))
+        all.push_back(std::move(n));
     const std::lock_guard lock(refused_mutex);
     if (!refused.empty())
         all.push_back("the last reload was refused, what was in force still is: " + refused);
@@ -413,6 +424,7 @@ admin::reload_answer app::impl::reload() {
         for (const auto& f : answer.faults)
             spdlog::error("reload refused: {}", f);
         record("policy.refused", "reason", answer.faults.front());
+        tell_reload_refused(*steward, answer.faults);
         say_ready();
         const std::lock_guard note(refused_mutex);
         refused = answer.faults.front();
@@ -426,6 +438,7 @@ admin::reload_answer app::impl::reload() {
     shared.current.set(made);
     shared.version.fetch_add(1, std::memory_order_release);
     steward->set_rules(loaded.rules);
+    use_channels(loaded.config, *steward, *courier);
     for (const auto& w : workers)
         w->reconsider();
     watch_files(*loaded.config);

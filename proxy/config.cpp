@@ -54,6 +54,21 @@ policy::rule_set_ptr with_opt_outs(const std::string& path, const policy::rule_s
     return with;
 }
 
+void check_rule_names(const loaded_settings& config, const policy::rule_set& rules,
+                      loaded_all& out) {
+    std::vector<std::string> known;
+    for (const auto& r : rules.rules)
+        known.push_back(r.id);
+    for (const auto* built_in :
+         {policy::opaque_rule_id, policy::default_rule_id, policy::flag_rule_id})
+        known.emplace_back(built_in);
+    for (auto f : config.rule_names) {
+        if (std::find(known.begin(), known.end(), f.what) != known.end()) continue;
+        f.what = "there is no rule '" + f.what + "'" + policy::did_you_mean(f.what, known);
+        out.faults.push_back(std::move(f));
+    }
+}
+
 }  // namespace
 
 bool role_settings::has(const policy::principal& p) const {
@@ -103,6 +118,7 @@ loaded_all load_all(const std::string& config_path, secrets s) {
         const auto known =
             known_names_of(config.target_names, users.users.get(), system_clock{}.now());
         rules = policy::load_policy(config.policy_path, known);
+        if (rules.rules) check_rule_names(config, *rules.rules, out);
         append(out.faults, std::move(rules.faults));
         append(out.warnings, std::move(rules.warnings));
         if (rules.rules && !config.opt_outs_path.empty())

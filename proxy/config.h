@@ -14,6 +14,7 @@
 #include "proxy/auth/methods.h"
 #include "proxy/auth/users.h"
 #include "proxy/net/tls_options.h"
+#include "proxy/notify/settings.h"
 #include "proxy/secret.h"
 
 /// sallyport.yaml as typed values. Paths are absolute or relative to the working directory once
@@ -106,6 +107,9 @@ struct settings {
     log_format format = log_format::text;
     policy::milliseconds hold_remind{std::chrono::seconds(60)};
     policy::milliseconds drain_timeout{std::chrono::seconds(30)};
+    notify::settings notify;  ///< without channels: nobody is told
+    /// How long holds, passes and deliveries that have ended stay in the state.
+    policy::milliseconds state_keep{std::chrono::hours(90 * 24)};
 };
 using settings_ptr = std::shared_ptr<const settings>;
 
@@ -131,6 +135,8 @@ struct loaded_settings {
         policy::fault at;  ///< its place; `what` is empty
     };
     std::vector<role_name> role_names;
+    /// Rules that notify: names; only the policy can confirm them. `what` of each is the name.
+    std::vector<policy::fault> rule_names;
 };
 
 /// Reads sallyport.yaml and the secrets it names. Never throws for content.

@@ -52,7 +52,7 @@ void config_reader::read_root() {
     if (!reader_.keys(
             root, "the configuration",
             {"listen", "admin", "state", "audit", "users", "policy", "opt_outs", "targets",
-             "limits", "workers", "roles", "log", "hold", "drain_timeout", "watch"}))
+             "limits", "workers", "roles", "log", "hold", "drain_timeout", "watch", "notify"}))
         return;
     read_listen(root);
     read_admin_url(root);
@@ -67,6 +67,7 @@ void config_reader::read_root() {
     read_roles(root);
     read_log(root);
     read_times(root);
+    read_notify(root);
     settings_.workers = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1,
                                                 static_cast<std::size_t>(workers_max));
     count(root, "workers", 1, workers_max, settings_.workers);
@@ -229,7 +230,8 @@ void config_reader::read_state(const YAML::Node& root) {
                      "state: { sqlite: var/sallyport.db }");
         return;
     }
-    if (!reader_.keys(state, "state", {"sqlite", "postgres"})) return;
+    if (!reader_.keys(state, "state", {"sqlite", "postgres", "keep"})) return;
+    time(state, "keep", hours(24), hours(24 * 3660), settings_.state_keep);
     const auto sqlite = reader_.text(state, "sqlite");
     auto postgres = reader_.text(state, "postgres");
     const bool one = sqlite.has_value() != postgres.has_value();

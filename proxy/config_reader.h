@@ -33,6 +33,17 @@ class config_reader {
     void read_log(const YAML::Node& root);
     void read_times(const YAML::Node& root);
 
+    // config_notify.cpp
+    void read_notify(const YAML::Node& root);
+    void read_channel(const YAML::Node& key, const YAML::Node& node);
+    void read_channel_filter(const YAML::Node& node, notify::channel& out);
+    void read_webhook(const YAML::Node& node, notify::channel& out);
+    void read_command(const YAML::Node& node, notify::channel& out);
+    void read_slack_app(const YAML::Node& node);
+    /// The one line of a file that is ours alone; nullopt and a fault if it is none, nullopt alone
+    /// where secrets are not read.
+    std::optional<secret> secret_line(const YAML::Node& map, const char* key, std::size_t least);
+
     // config_targets.cpp
     void read_targets(const YAML::Node& root);
     void read_target(const YAML::Node& key, const YAML::Node& node);

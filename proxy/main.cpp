@@ -21,6 +21,7 @@
 #include "proxy/init_command.h"
 #include "proxy/passwd.h"
 #include "proxy/policy_commands.h"
+#include "proxy/report.h"
 #include "proxy/version.h"
 
 // Arguments → one of the commands. Exit codes: 0 done, 1 failed or refused, 2 usage or a fault in a
@@ -207,6 +208,7 @@ int run(int argc, char** argv) {
 
     const sp::policy_cli policies(program);
     sp::cli::http_cli http(program);
+    http.read_reports_with(sp::report_from_files);
     try {
         program.parse(argc, argv);
     } catch (const CLI::ParseError& e) {

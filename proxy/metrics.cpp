@@ -81,10 +81,23 @@ struct metrics::impl {
         }
     }
 
+    void look_at_notices() {
+        for (const auto& s : from_.courier->statuses()) {
+            const prometheus::Labels of{{"channel", s.name}};
+            auto& before = seen_notices[s.name];
+            notices_failing.Add(of).Set(s.failing() ? 1 : 0);
+            notices_waiting.Add(of).Set(static_cast<double>(s.waiting));
+            follow(notices_delivered.Add(of), s.delivered, before.delivered);
+            follow(notices_failed.Add(of), s.failures, before.failures);
+            follow(notices_given_up.Add(of), s.given_up, before.given_up);
+        }
+    }
+
     sources from_;
     std::mutex mutex;
     prometheus::Registry registry;
     std::map<std::string, of_catalog> seen;
+    std::map<std::string, notify::channel_status> seen_notices;
 
     gauges& build = gauge(registry, "sallyport_build_info", "Always 1; the version is a label.");
     gauges& healthy = gauge(registry, "sallyport_store_and_audit_up",
@@ -114,6 +127,16 @@ struct metrics::impl {
     counters& catalog_outside =
         counter(registry, "sallyport_catalog_changes_outside_total",
                 "Changes of the catalog that did not pass through this proxy.");
+    gauges& notices_failing = gauge(registry, "sallyport_notices_failing",
+                                    "1 if the newest delivery to the channel failed.");
+    gauges& notices_waiting =
+        gauge(registry, "sallyport_notices_waiting", "Notices that wait for their delivery.");
+    counters& notices_delivered =
+        counter(registry, "sallyport_notices_delivered_total", "Notices that were delivered.");
+    counters& notices_failed = counter(registry, "sallyport_notices_failed_attempts_total",
+                                       "Attempts that failed; they are made again.");
+    counters& notices_given_up = counter(registry, "sallyport_notices_given_up_total",
+                                         "Notices that nobody will get any more.");
 };
 
 metrics::metrics(sources from, const std::string& version) : impl_(std::make_unique<impl>(from)) {
@@ -127,6 +150,7 @@ std::string metrics::text() {
     impl_->look_at_grants();
     impl_->look_at_connections();
     impl_->look_at_catalogs();
+    impl_->look_at_notices();
     auto all = impl_->registry.Collect();
     add_statement_families(impl_->from_, all);
     add_approval_families(impl_->from_, all);

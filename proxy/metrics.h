@@ -10,6 +10,7 @@
 #include "proxy/chain_watch.h"
 #include "proxy/clock.h"
 #include "proxy/net/limiter.h"
+#include "proxy/notify/courier.h"
 #include "proxy/rule_uses.h"
 #include "proxy/session/worker.h"
 #include "proxy/upstream_health.h"
@@ -31,6 +32,7 @@ class metrics {
         const upstream_health* upstreams = nullptr;
         const std::vector<std::unique_ptr<session::worker>>* workers = nullptr;
         const clock* time = nullptr;
+        const notify::courier* courier = nullptr;
     };
     metrics(sources from, const std::string& version);
     ~metrics();

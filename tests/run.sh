@@ -140,7 +140,7 @@ run_tests e2e-asan asan -L e2e
 run_tests differential-asan asan -L differential
 
 # The parts with more than one thread; the rest is pure and has nothing to race.
-concurrent='audit_test|store_test|approval_test|net_test|session_test|admin_test'
+concurrent='audit_test|store_test|approval_test|notify_test|net_test|session_test|admin_test'
 if cmake --preset tsan >"$results/configure.log" 2>&1; then
   mapfile -t targets < <(unit_targets tsan | grep -E "^($concurrent)\$")
   build tsan "${targets[@]}"

@@ -49,15 +49,14 @@ refusal check_origin(const http_request& r, const api_options& o) {
     return refused;
 }
 
-refusal check_media_type(const http_request& r) {
+refusal check_media_type(const http_request& r, std::string_view wanted) {
     if (r.method != "POST") return std::nullopt;
     const auto type = lower(r.header("content-type"));
     const auto plain = type.substr(0, type.find(';'));
     const auto end = plain.find_last_not_of(' ');
-    if (end != std::string::npos && plain.substr(0, end + 1) == "application/json")
-        return std::nullopt;
-    return problem{415, "media-type", "The body must be JSON.",
-                   "Send Content-Type: application/json."};
+    if (end != std::string::npos && plain.substr(0, end + 1) == wanted) return std::nullopt;
+    return problem{415, "media-type", "The body is not of the type that this path takes.",
+                   "Send Content-Type: " + std::string(wanted) + "."};
 }
 
 problem not_logged_in() {
@@ -184,7 +183,7 @@ void api::handle(http_request request, respond done) const {
             return answer(std::move(r));
         }
     }
-    if (auto bad = check_media_type(c.request)) return answer(to_response(*bad));
+    if (auto bad = check_media_type(c.request, to.media)) return answer(to_response(*bad));
     try {
         to.run(std::move(c));
     } catch (const std::exception&) {

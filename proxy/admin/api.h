@@ -10,6 +10,7 @@
 #include "proxy/admin/login_table.h"
 #include "proxy/admin/login_throttle.h"
 #include "proxy/admin/router.h"
+#include "proxy/admin/slack.h"
 
 /// From an HTTP request to its response, without sockets.
 namespace sallyport::proxy::admin {
@@ -30,6 +31,7 @@ struct api_context {
     login_throttle throttle;
     std::atomic<std::size_t> logins_in_progress{0};
     std::atomic<bool> ready{true};
+    replay_guard slack_seen;
     /// Runs something that may block, elsewhere; false when too much waits already.
     std::function<bool(std::function<void()>)> run_blocking;
 

@@ -49,6 +49,7 @@ constexpr std::array permissions{
     permission{action::reload, audience::admins, "reload"},
     permission{action::see_events, audience::everyone, "see-events"},
     permission{action::see_stats, audience::admins_or_auditors, "see-stats"},
+    permission{action::see_deliveries, audience::admins_auditors_or_monitors, "see-deliveries"},
 };
 
 bool allowed(audience who, roles r) {

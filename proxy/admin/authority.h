@@ -72,6 +72,7 @@ enum class action : std::uint8_t {
     reload,
     see_events,
     see_stats,
+    see_deliveries,
     count_
 };
 inline constexpr std::size_t action_count = static_cast<std::size_t>(action::count_);

@@ -7,6 +7,7 @@
 
 #include "proxy/admin/console_command.h"
 #include "proxy/admin/console_rows.h"
+#include "proxy/admin/deliveries.h"
 #include "proxy/admin/desk.h"
 #include "proxy/admin/text.h"
 #include "proxy/visible.h"
@@ -118,6 +119,17 @@ void show_stats(const job& j) {
         if (!good(a)) return j.done(console_error(a));
         auto r = start(j.what);
         r.rows.push_back(row_of(s));
+        j.done(std::move(r));
+    });
+}
+
+void show_deliveries(const job& j) {
+    j.business->deliveries(j.who, [j](const answer& a, const delivery_overview& all) {
+        if (!good(a)) return j.done(console_error(a));
+        auto r = start(j.what);
+        for (const auto& s : all.channels)
+            r.rows.push_back(row_of(s));
+        r.notices = troubles_of(all);
         j.done(std::move(r));
     });
 }
@@ -278,6 +290,8 @@ void run(const job& j) {
             return show_rules(j);
         case verb::show_stats:
             return show_stats(j);
+        case verb::show_deliveries:
+            return show_deliveries(j);
         case verb::show_version:
             return one_value(j, "Sallyport " + j.business->world().version);
         case verb::reload:

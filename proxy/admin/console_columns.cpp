@@ -76,6 +76,17 @@ std::vector<console_column> columns_of(const command& c) {
                     {"opt_outs_live", int8},
                     {"sessions", int8},
                     {"healthy", boolean}};
+        case verb::show_deliveries:
+            return {{"channel", text},
+                    {"to", text},
+                    {"state", text},
+                    {"waiting", int8},
+                    {"delivered", int8},
+                    {"failures", int8},
+                    {"given_up", int8},
+                    {"failing_since", timestamptz},
+                    {"last_delivered", timestamptz},
+                    {"error", text}};
         case verb::show_version:
             return {{"version", text}};
         case verb::help:

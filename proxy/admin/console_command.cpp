@@ -108,6 +108,8 @@ constexpr std::array forms{
     form{verb::show_rules, "SHOW RULES", none, none, "SHOW", "SHOW RULES", "the rules in force"},
     form{verb::show_stats, "SHOW STATS", none, none, "SHOW", "SHOW STATS",
          "numbers and health (admins, auditors)"},
+    form{verb::show_deliveries, "SHOW DELIVERIES", none, none, "SHOW", "SHOW DELIVERIES",
+         "whom notices reach, and whom not (admins, auditors, monitors)"},
     form{verb::show_version, "SHOW VERSION", none, none, "SHOW", "SHOW VERSION",
          "the version of Sallyport"},
     form{verb::reload, "RELOAD", none, none, "RELOAD", "RELOAD",

@@ -38,6 +38,7 @@ enum class verb : std::uint8_t {
     kill,
     show_rules,
     show_stats,
+    show_deliveries,
     show_version,
     reload,
     help,

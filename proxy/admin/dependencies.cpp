@@ -1,6 +1,9 @@
 #include "proxy/admin/dependencies.h"
 
+#include <chrono>
 #include <utility>
+
+#include "proxy/audit/overuse.h"
 
 namespace sallyport::proxy::admin {
 
@@ -68,6 +71,17 @@ approvals approvals_of(approval::steward& s) {
     };
     a.healthy = [&s] { return s.healthy(); };
     return a;
+}
+
+overuse_reporter overuse_reporter_of(std::string directory) {
+    return [directory = std::move(directory)](std::optional<policy::instant> from,
+                                              std::optional<policy::instant> to) {
+        constexpr std::chrono::seconds long_enough{20};
+        const auto end = std::chrono::steady_clock::now() + long_enough;
+        return audit::overuse_json(audit::count_overuse(directory, from, to, [end](std::uint64_t) {
+            return std::chrono::steady_clock::now() < end;
+        }));
+    };
 }
 
 audit_reader audit_reader_of(std::string directory) {

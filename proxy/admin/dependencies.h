@@ -13,11 +13,14 @@
 #include "policy/types.h"
 #include "proxy/admin/authority.h"
 #include "proxy/admin/explained.h"
+#include "proxy/approval/delivery.h"
 #include "proxy/approval/steward.h"
 #include "proxy/audit/read.h"
 #include "proxy/audit/record.h"
 #include "proxy/clock.h"
 #include "proxy/console.h"
+#include "proxy/notify/settings.h"
+#include "proxy/notify/status.h"
 #include "proxy/rule_uses.h"
 
 /// What the admin surfaces need of the rest of the proxy, as functions: they include no session, no
@@ -72,11 +75,23 @@ using audit_reader = std::function<std::vector<audit::parsed_line>(
 /// One that reads the files of this directory.
 [[nodiscard]] audit_reader audit_reader_of(std::string directory);
 
+/// The report of audit::overuse_json() for a time. May block; throws std::runtime_error.
+using overuse_reporter =
+    std::function<std::string(std::optional<policy::instant>, std::optional<policy::instant>)>;
+/// One that reads the files of this directory, for as long as an answer may take.
+[[nodiscard]] overuse_reporter overuse_reporter_of(std::string directory);
+
 struct reload_answer {
     bool done = false;
     std::vector<std::string> faults;  ///< "file:line:column: what", when not done
     std::vector<std::string> warnings;
     std::string policy_hash;  ///< of the rules now in force
+};
+
+/// How notices reach people.
+struct delivery_overview {
+    std::vector<notify::channel_status> channels;
+    approval::delivery_report report;
 };
 
 using rule_counts = std::map<std::string, rule_uses::count>;  ///< by rule id
@@ -98,11 +113,16 @@ struct dependencies {
     std::function<reload_answer()> reload;                      ///< may block
     std::function<explained(const explain_question&)> explain;  ///< may block
     audit_reader read_audit;                                    ///< may block
+    overuse_reporter report;                                    ///< may block
     /// What /readyz tells besides, without failing for it; empty: nothing. Everybody may read it.
     std::function<std::vector<std::string>()> health_notes;
     /// What /metrics tells, in the text format of Prometheus; empty: there is none. Everybody may
     /// read it.
     std::function<std::string()> metrics;
+    /// Empty: nobody is told of anything. The callback comes on any thread.
+    std::function<void(std::function<void(delivery_overview)>)> deliveries;
+    /// For clicks in Slack; empty or null: there are none.
+    std::function<std::shared_ptr<const notify::settings>()> notify;
     std::function<void(audit::record)> record;  ///< queues; never blocks
     const clock* time = nullptr;
     role_config roles;

@@ -110,12 +110,18 @@ class desk : public std::enable_shared_from_this<desk> {
     void kill(actor a, policy::session_id id, std::string reason, on_answer done);
     void stats(actor a, std::function<void(approval::answer, statistics)> done);
 
+    void deliveries(actor a, std::function<void(approval::answer, delivery_overview)> done);
+
     /// These three may block.
     [[nodiscard]] std::pair<approval::answer, reload_answer> reload(const actor& a);
     [[nodiscard]] std::pair<approval::answer, explained> explain(const actor& a,
                                                                  explain_question q);
     [[nodiscard]] listing<audit::parsed_line> audit(const actor& a, const audit::query& q,
                                                     std::size_t limit, std::uint64_t before);
+
+    /// Auditors; may block.
+    [[nodiscard]] std::pair<approval::answer, std::string> report(
+        const actor& a, std::optional<policy::instant> from, std::optional<policy::instant> to);
 
     [[nodiscard]] policy::rule_set_ptr rules() const { return d_.rules ? d_.rules() : nullptr; }
     [[nodiscard]] rule_counts counts() const {

@@ -101,6 +101,28 @@ void desk::flags(actor a, bool live, std::function<void(listing<policy::flag>)> 
     });
 }
 
+void desk::deliveries(actor a, std::function<void(answer, delivery_overview)> done) {
+    auto may = permit(action::see_deliveries, a);
+    if (may.what != verdict::done) return done(std::move(may), {});
+    if (!d_.deliveries) return done(std::move(may), {});
+    d_.deliveries([may, done = std::move(done)](delivery_overview all) {
+        if (!all.report.read) return done(refuse(verdict::unavailable, {}), {});
+        done(may, std::move(all));
+    });
+}
+
+std::pair<answer, std::string> desk::report(const actor& a, std::optional<policy::instant> from,
+                                            std::optional<policy::instant> to) {
+    auto may = permit(action::see_audit, a);
+    if (may.what != verdict::done) return {std::move(may), {}};
+    if (!d_.report) return {refuse(verdict::unavailable, {}), {}};
+    try {
+        return {std::move(may), d_.report(from, to)};
+    } catch (const std::exception&) {
+        return {refuse(verdict::unavailable, "The audit log cannot be read."), {}};
+    }
+}
+
 void desk::set_flag(actor a, policy::flag_request r, on_answer done) {
     const bool lock = r.kind == policy::flag_kind::lock;
     done = recorded(a, lock ? "lock.set" : "flag.set", 0, shown(r), std::move(done));

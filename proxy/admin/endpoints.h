@@ -44,5 +44,8 @@ void explain(call c);
 void reload(call c);
 void show_rules(call c);
 void events(call c);
+void list_deliveries(call c);
+void slack_actions(call c);
+void show_report(call c);
 
 }  // namespace sallyport::proxy::admin::endpoints

@@ -67,6 +67,12 @@ constexpr route table[] = {
     {"POST", "/api/v1/decisions", gate::logged_in, action::explain_self, endpoints::explain},
     {"POST", "/api/v1/reload", gate::logged_in, action::reload, endpoints::reload},
     {"GET", "/api/v1/rules", gate::logged_in, action::see_rules, endpoints::show_rules},
+    {"GET", "/api/v1/deliveries", gate::logged_in, action::see_deliveries,
+     endpoints::list_deliveries},
+    {"GET", "/api/v1/report", gate::logged_in, action::see_audit, endpoints::show_report},
+    // Signed by Slack; see the handler.
+    {"POST", "/api/v1/slack/actions", gate::open, action::count_, endpoints::slack_actions,
+     "application/x-www-form-urlencoded"},
     {"GET", "/api/v1/events", gate::logged_in, action::see_events, endpoints::events},
 };
 

@@ -42,6 +42,7 @@ struct route {
     gate guard = gate::logged_in;
     action needs = action::count_;  ///< of logged_in; count_ is refused to everybody
     void (*run)(call) = nullptr;
+    std::string_view media = "application/json";  ///< of what is POSTed
 };
 
 [[nodiscard]] std::span<const route> routes() noexcept;

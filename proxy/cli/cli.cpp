@@ -246,6 +246,15 @@ struct http_cli::impl {
         with_id(kill);
         with_reason(kill, true);
         add(app, "rules", "The rules in force", [this] { get("/api/v1/rules", show_rules); });
+        add(app, "deliveries", "Whom notices reach, and whom not (admins, auditors, monitors)",
+            [this] { get("/api/v1/deliveries", show_deliveries); });
+        auto& report = add(app, "report",
+                           "Numbers against overuse: rules to fix, people who live "
+                           "on exceptions (auditors)",
+                           [this] { show_overuse(); });
+        report.add_option("--audit", audit, "read this log's files instead of asking the proxy");
+        report.add_option("--from", from, "only what happened since, like 2026-03-01T00:00:00Z");
+        report.add_option("--to", to, "only what happened before");
         add(app, "whoami", "Who you are to the proxy, and your roles",
             [this] { get("/api/v1/me", show_me); });
         add(app, "reload", "Read policy and users again (admins)", [this] {
@@ -313,6 +322,29 @@ struct http_cli::impl {
 
     [[nodiscard]] std::string number() const { return std::to_string(id); }
 
+    void show_overuse() {
+        if (!audit.empty()) return print(report_of_files(), show_report);
+        std::string query;
+        for (const auto& [name, value] : {std::pair{"from", &from}, std::pair{"to", &to}}) {
+            if (value->empty()) continue;
+            const bool plain = value->find_first_not_of("0123456789-:.TZ") == std::string::npos;
+            if (!plain)
+                throw failure(usage, "--" + std::string(name) + " is no time",
+                              "Write it like 2026-03-01T09:30:00Z.");
+            query += (query.empty() ? "?" : "&") + std::string(name) + "=" + *value;
+        }
+        get("/api/v1/report" + query, show_report);
+    }
+
+    [[nodiscard]] std::string report_of_files() const {
+        if (!from_files) throw failure(usage, "this program reads no log", "Ask the proxy.");
+        try {
+            return from_files(audit, from, to);
+        } catch (const std::exception& e) {
+            throw failure(usage, e.what(), "Give the directory that audit: names.");
+        }
+    }
+
     void get(const std::string& path, view as) {
         const login in(options);
         const bool again = std::any_of(watching.begin(), watching.end(),
@@ -368,6 +400,9 @@ struct http_cli::impl {
     std::string state;
     std::string from;
     std::string for_group;
+    std::string to;
+    std::string audit;
+    report_reader from_files;
     std::string application;
     std::string shape;
     std::vector<std::string> resources;
@@ -379,6 +414,10 @@ struct http_cli::impl {
 http_cli::http_cli(CLI::App& app) : impl_(std::make_unique<impl>(app)) {}
 
 http_cli::~http_cli() = default;
+
+void http_cli::read_reports_with(report_reader f) {
+    impl_->from_files = std::move(f);
+}
 
 bool http_cli::selected() const {
     return impl_->given() != nullptr;

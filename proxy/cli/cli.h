@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,11 @@ enum exit_status : int {
     not_logged_in = 4  ///< no or wrong credentials
 };
 
+/// Makes the JSON of a report from the files of a log: directory, from, to ("" = all). Throws
+/// std::exception with one line.
+using report_reader =
+    std::function<std::string(const std::string&, const std::string&, const std::string&)>;
+
 /// Adds `holds`, `hold`, `approve`, `deny`, `opt-out …`, `sessions`, `kill`, `rules`, `whoami`,
 /// `reload` to an application that may have other subcommands. Use: http_cli http(app);
 /// CLI11_PARSE(app, argc, argv); if (http.selected()) return http.run();
@@ -29,6 +35,8 @@ class http_cli {
     http_cli(const http_cli&) = delete;
     http_cli& operator=(const http_cli&) = delete;
 
+    /// What `report --audit` uses; without one it is refused.
+    void read_reports_with(report_reader f);
     /// After parsing: one of the subcommands above was given.
     [[nodiscard]] bool selected() const;
     /// After parsing: the option that was given to a command which does not talk to a proxy; else

@@ -316,6 +316,30 @@ std::string show_flags(const std::string& body, const screen& s) {
     return t.print(s.width);
 }
 
+std::string show_deliveries(const std::string& body, const screen& s) {
+    const auto j = parse(body);
+    if (!at(j, "channels").is_array()) return not_json;
+    table channels(
+        {"CHANNEL", "TO", "STATE", "WAITING", "DELIVERED", "FAILED", "GIVEN UP", "LAST"});
+    for (const auto& c : list(j, "channels")) {
+        const bool failing = text(c, "failing") == "yes";
+        channels.add({text(c, "channel"), text(c, "to"), failing ? "FAILING" : "good",
+                      text(c, "waiting"), text(c, "delivered"), text(c, "failed_attempts"),
+                      text(c, "given_up"), time(c, "last_delivered", s)},
+                     failing ? "since " + time(c, "failing_since", s) + ": " + text(c, "error")
+                             : std::string());
+    }
+    if (channels.empty()) return "No channels are configured: nobody is told of anything.\n";
+    auto out = channels.print(s.width);
+    table troubled({"EVENT", "SUBJECT", "CHANNEL", "STATE", "ATTEMPTS", "AT", "NEXT"});
+    for (const auto& d : list(j, "deliveries"))
+        troubled.add({text(d, "event"), text(d, "subject"), text(d, "channel"), text(d, "state"),
+                      text(d, "attempts"), time(d, "at", s), time(d, "next_at", s)},
+                     text(d, "error"));
+    if (!troubled.empty()) out += "\n" + troubled.print(s.width);
+    return out;
+}
+
 std::string show_me(const std::string& body, const screen& s) {
     const auto j = parse(body);
     if (!j.is_object()) return not_json;

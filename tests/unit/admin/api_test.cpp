@@ -77,6 +77,8 @@ const std::vector<expectation> expected{
     {"POST", "/api/v1/reload", "c"},
     {"GET", "/api/v1/rules", "abcde"},
     {"GET", "/api/v1/events", "abcde"},
+    {"GET", "/api/v1/deliveries", "cd"},
+    {"GET", "/api/v1/report", "d"},
 };
 
 TEST(api_roles, each_route_lets_in_whom_the_table_names_and_nobody_else) {
