@@ -159,7 +159,9 @@ dependencies world::make() {
         if (q.sees_all) e.notes.emplace_back("sees all");
         return e;
     };
-    d.read_audit = [](const audit::query& q, std::size_t limit, std::uint64_t before) {
+    d.read_audit = [this](const audit::query& q, std::size_t limit, std::uint64_t before) {
+        audit_asked = q;
+        audit_before = before;
         audit::parsed_line line;
         line.sequence = 42;
         line.event = q.event + "/" + std::to_string(limit) + "/" + std::to_string(before);
