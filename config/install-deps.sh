@@ -20,14 +20,15 @@ clients=(
   libpostgresql-jdbc-java openjdk-17-jdk-headless ruby ruby-pg libdbd-pg-perl
   golang-go golang-github-lib-pq-dev golang-github-jackc-pgx-v4-dev
 )
-# Node.js may have come with its npm from elsewhere; Debian's would not go with it.
-command -v npm >/dev/null || clients+=(nodejs npm)
+# The web page is built with npm. Node.js may have come with its npm from elsewhere; Debian's would not
+# go with it.
+command -v npm >/dev/null || packages+=(nodejs npm)
 for argument in "$@"; do
   case "$argument" in
     --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev
                         clang-14 libfuzzer-14-dev libclang-rt-14-dev
                         postgresql-plperl-15 postgresql-plpython3-15 python3
-                        prometheus zsh fish groff-base) ;;
+                        prometheus zsh fish groff-base chromium) ;;
     --bench) packages+=(libbenchmark-dev pgbouncer) ;;
     --conformance) packages+=("${clients[@]}" python3-sqlalchemy php-cli php-pgsql libecpg-dev
                               odbc-postgresql unixodbc python3-pyodbc) ;;

@@ -141,6 +141,9 @@ state: { sqlite: var/sallyport.db }
 audit: { directory: var/audit, signing_key: var/audit.key }
 users: users.yaml
 policy: policy.yaml
+roles:
+  admin: { groups: [dba] }
+  auditor: { groups: [security, dba] }
 targets:
   shop:
     host: 127.0.0.1
@@ -334,7 +337,12 @@ fi
 
 cat <<TEXT
 
-${bold}Sallyport is up. Try it by hand, each line in a terminal of its own:${plain}
+${bold}Sallyport is up. Its page, for a browser:${plain}
+
+  $SALLYPORT_URL/      log in as bob, password bob-secret: he approves what alice is held for, and reads the log
+                              (dba, password dba-secret, also sees and ends sessions)
+
+${bold}By hand, each line in a terminal of its own:${plain}
 
   PGPASSWORD=alice-secret psql -h 127.0.0.1 -p $port -U alice -d shop
       select * from orders;               -- passes

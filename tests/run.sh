@@ -3,7 +3,8 @@
 #
 #   bash tests/run.sh            unit, simulation, end to end and differential under ASan + UBSan;
 #                                what is concurrent under TSan; every fuzz target for a few seconds; the
-#                                quick start as a tour; evasions; the clients met most
+#                                quick start as a tour; the web page in a browser; evasions; the clients
+#                                met most
 #   bash tests/run.sh --quick    unit tests under ASan + UBSan
 #
 # A stage that fails does not hide the ones behind it. The last line is `N passed, M failed`; the exit
@@ -160,6 +161,18 @@ if timeout 1500 bash config/quickstart.sh --tour; then
   stage_passed
 else
   stage_failed "config/quickstart.sh --tour"
+fi
+
+# Behind the quick start, which has built what it looks at.
+say "testing: the web page"
+timeout -k 30 600 bash tests/page.sh | tee "$results/page.txt"
+closing=$(tail -n 1 "$results/page.txt")
+if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+  passed=$((passed + BASH_REMATCH[1]))
+  failed=$((failed + BASH_REMATCH[2]))
+  [ "${BASH_REMATCH[2]}" -eq 0 ] || faults+=("tests/page.sh: ${BASH_REMATCH[2]} cases")
+else
+  stage_failed "tests/page.sh did not come to its end"
 fi
 
 # Behind the quick start, which has built it: each case reads the catalog anew, which a sanitizer makes slow.

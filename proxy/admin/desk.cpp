@@ -367,6 +367,19 @@ listing<audit::parsed_line> desk::audit(const actor& a, const audit::query& q, s
                                         std::uint64_t before) {
     auto may = permit(action::see_audit, a);
     if (may.what != verdict::done) return {std::move(may), {}};
+    return read_log(q, limit, before);
+}
+
+listing<audit::parsed_line> desk::uses(policy::opt_out_id id, std::uint64_t before) {
+    constexpr std::size_t listed_max = 200;
+    audit::query q;
+    q.event = "bypass";
+    q.opt_out = std::to_string(id.value);
+    return read_log(q, listed_max, before);
+}
+
+listing<audit::parsed_line> desk::read_log(const audit::query& q, std::size_t limit,
+                                           std::uint64_t before) {
     if (!d_.read_audit) return {refuse(verdict::unavailable, "The log cannot be read here."), {}};
     try {
         return {ok(), d_.read_audit(q, limit, before)};

@@ -118,6 +118,9 @@ class desk : public std::enable_shared_from_this<desk> {
                                                                  explain_question q);
     [[nodiscard]] listing<audit::parsed_line> audit(const actor& a, const audit::query& q,
                                                     std::size_t limit, std::uint64_t before);
+    /// The newest uses of an opt-out, for whoever may see it: opt_out() has to say so before. May
+    /// block.
+    [[nodiscard]] listing<audit::parsed_line> uses(policy::opt_out_id id, std::uint64_t before);
 
     /// Auditors; may block.
     [[nodiscard]] std::pair<approval::answer, std::string> report(
@@ -132,6 +135,8 @@ class desk : public std::enable_shared_from_this<desk> {
     void record(audit::record r) const;
 
   private:
+    [[nodiscard]] listing<audit::parsed_line> read_log(const audit::query& q, std::size_t limit,
+                                                       std::uint64_t before);
     void record_action(const actor& a, const std::string& what, std::uint64_t id,
                        const std::string& reason, const approval::answer& outcome) const;
     [[nodiscard]] on_answer recorded(const actor& a, std::string what, std::uint64_t id,

@@ -317,7 +317,7 @@ std::string reviews_json(const std::vector<policy::review>& all, const actor& re
         one["may_review"] = why.empty();
         if (!why.empty()) one["may_not_review_because"] = why;
         // Where its uses are: the audit log's records of it, newest first.
-        one["bypasses"] = "/api/v1/audit?event=bypass&opt_out=" + std::to_string(r.id.value);
+        one["bypasses"] = "/api/v1/opt-outs/" + std::to_string(r.id.value) + "/uses";
         out["reviews"].push_back(std::move(one));
     }
     return dump(out);

@@ -30,6 +30,7 @@ void revoke_opt_out(call c);
 void extend_opt_out(call c);
 void withdraw_hold_vote(call c);
 void withdraw_opt_out_vote(call c);
+void list_uses(call c);
 void list_reviews(call c);
 void sign_off_review(call c);
 void raise_finding(call c);

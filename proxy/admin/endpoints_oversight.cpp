@@ -4,6 +4,7 @@
 #include "proxy/admin/dto.h"
 #include "proxy/admin/endpoint_parts.h"
 #include "proxy/admin/endpoints.h"
+#include "proxy/admin/text.h"
 
 /// Extensions, votes taken back, reviews, flags and locks.
 namespace sallyport::proxy::admin::endpoints {
@@ -54,6 +55,25 @@ void withdraw_opt_out_vote(call c) {
     if (auto body = parse_nothing(c.request.body); !body.error.empty())
         return c.done(bad_body(body.error));
     c.context->business->withdraw_vote(c.actor, policy::opt_out_id{*id}, reply(c));
+}
+
+void list_uses(call c) {
+    const auto id = number(c);
+    if (!id) return;
+    if (auto why = check_keys(c, {"before"}); !why.empty()) return c.done(bad_query(why));
+    const auto text = value_of(c, "before");
+    const auto before = parse_id(text);
+    if (!text.empty() && !before) return c.done(bad_query("\"before\" is a number."));
+    c.context->business->opt_out(
+        c.actor, policy::opt_out_id{*id},
+        [c, id = *id, before = before.value_or(0)](const listing<policy::opt_out>& visible) {
+            if (visible.answer.what != verdict::done) return c.done(to_response(visible.answer));
+            elsewhere(c, [context = c.context, id, before] {
+                auto found = context->business->uses(policy::opt_out_id{id}, before);
+                if (found.answer.what != verdict::done) return to_response(found.answer);
+                return json_response(audit_json(found.items));
+            });
+        });
 }
 
 void list_reviews(call c) {

@@ -39,6 +39,8 @@ constexpr route table[] = {
     {"POST", "/api/v1/opt-outs", gate::logged_in, action::request_opt_out,
      endpoints::request_opt_out},
     {"GET", "/api/v1/opt-outs/{}", gate::logged_in, action::see_opt_outs, endpoints::show_opt_out},
+    {"GET", "/api/v1/opt-outs/{}/uses", gate::logged_in, action::see_opt_outs,
+     endpoints::list_uses},
     {"POST", "/api/v1/opt-outs/{}/approve", gate::logged_in, action::vote_opt_out,
      endpoints::approve_opt_out},
     {"POST", "/api/v1/opt-outs/{}/deny", gate::logged_in, action::vote_opt_out,

@@ -22,6 +22,22 @@ TEST_F(admin, health_and_readiness_answer_without_a_login) {
     EXPECT_EQ(plain("GET", "/readyz").status, 200);
 }
 
+TEST_F(admin, page_is_served_to_browsers_compressed_and_once) {
+    start();
+
+    const auto page = plain("GET", "/", {{"Accept", "text/html"}, {"Accept-Encoding", "gzip"}});
+    EXPECT_EQ(page.status, 200);
+    EXPECT_EQ(page.body.substr(0, 2), "\x1f\x8b");
+    EXPECT_NE(page.headers.at("content-security-policy").find("script-src 'self'"),
+              std::string::npos);
+
+    const auto again =
+        plain("GET", "/", {{"Accept", "text/html"}, {"If-None-Match", page.headers.at("etag")}});
+    EXPECT_EQ(again.status, 304);
+    EXPECT_EQ(again.body, "");
+    EXPECT_EQ(plain("GET", "/").body.substr(0, 10), "Sallyport ");
+}
+
 TEST_F(admin, everything_else_asks_for_a_login) {
     start();
 

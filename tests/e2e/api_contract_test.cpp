@@ -102,6 +102,7 @@ class api_answers : public api_contract {
               {{"for", "30m"}, {"reason", "it goes on"}});
         asked("bob", "GET /api/v1/opt-outs", "/api/v1/opt-outs?state=active");
         asked("root", "POST /api/v1/opt-outs/{id}/revoke", at + "/revoke", {{"reason", "done"}});
+        asked("bob", "GET /api/v1/opt-outs/{id}/uses", at + "/uses?before=1000000");
         asked("bob", "GET /api/v1/reviews", "/api/v1/reviews?state=open");
         const auto review = "/api/v1/reviews/" + made.at("id").dump();
         asked("bob", "POST /api/v1/reviews/{id}/finding", review + "/finding",

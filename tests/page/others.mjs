@@ -51,6 +51,8 @@ test("an opt-out's life: asked, approved, used, revoked, reviewed", async () => 
   await bob.goto(`/reviews/${id}`);
   const review = bob.locator(`[data-review="${id}"]`);
   await review.getByText('1 use').waitFor();
+  await review.locator('tr.openable', { hasText: 'select name, email from customers' }).click();
+  await review.getByText('with psql').waitFor();
   await shot(bob, 'reviews');
   await review.getByRole('button', { name: 'Sign off' }).click();
   await bob.getByRole('dialog').getByLabel('Note').fill('as described');

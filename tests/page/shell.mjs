@@ -1,4 +1,6 @@
 // The frame: how it is served, logins, restarts, sizes, colours, names for those who do not see.
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { base, check, consoleFaults, equal, forgetTokens, foreignRequests, logIn, pageOf, psql, shot,
          startProxy, stopProxy, tab, test, until } from './harness.mjs';
 
@@ -8,6 +10,46 @@ const places = ['/', '/opt-outs', '/reviews', '/sessions', '/flags', '/audit', '
 
 test('the types of the page fit together', async () => {
   equal(process.env.TYPES, 'ok', 'tsc --noEmit');
+});
+
+test('no text loses a character to the colours or the escapes', async () => {
+  const folder = process.env.TOOLS.replace(/drive$/, 'types');
+  const { buildSync } = createRequire(join(folder, 'package.json'))('esbuild');
+  const { outputFiles } = buildSync({
+    stdin: { contents: "export * from './src/sql'; export * from './src/visible';", resolveDir: folder },
+    bundle: true, write: false, format: 'esm', charset: 'ascii' });
+  const { tokens, pieces } = await import(`data:text/javascript,${
+    encodeURIComponent(outputFiles[0].text)}`);
+  const parts = ['select', ' ', '\n', '\t', "'", '"', '$$', '$a$', '--', '/*', '*/', 'E', 'U&', '\\',
+    '1e5', '$1', 'é', '\u{1F600}', '\u202e', '\0', '\ud800', ';', '::', 'x', '\u00a0', '\u{E0041}'];
+  let seed = 7;
+  const random = (n) => (seed = (seed * 48271) % 2147483647) % n;
+  for (let i = 0; i < 3000; ++i) {
+    const text = Array.from({ length: random(30) }, () => parts[random(parts.length)]).join('');
+    equal(tokens(text).map((t) => t.text).join(''), text, 'the tokens');
+    equal(pieces(text).map((p) => p.text).join(''), text, 'the pieces');
+    const shown = pieces(text).map((p) => p.escape ?? p.text).join('');
+    check(!/[\u202e\0\ud800\u00a0]|\u{E0041}/u.test(shown), `raw in ${JSON.stringify(shown)}`);
+  }
+  const kinds = tokens("select $$a'b$$, E'\\'' /* /* */ */ from \"x\" where n = 1.5 and $1").filter((t) =>
+    t.kind !== 'space' && t.kind !== 'mark').map((t) => t.kind).join(' ');
+  equal(kinds, 'key string string comment key name key word number key parameter', 'the kinds');
+});
+
+test('a second login in another tab does not stop the first', async () => {
+  const alice = psql('alice', held);
+  const id = await alice.hold();
+  const page = await pageOf('bob', `/holds/${id}`);
+  page.expected.push(/403/);
+  await page.getByRole('button', { name: 'Deny' }).waitFor();
+  await page.evaluate(() => fetch('/api/v1/login', {
+    method: 'POST', headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ user: 'bob', password: 'bob-secret' }) }).then((r) => r.json()));
+  await page.keyboard.press('d');
+  await page.getByLabel('Why not').fill('from the first tab');
+  await page.keyboard.press('Enter');
+  await alice.ended;
+  check(alice.err.includes('from the first tab'), alice.err);
 });
 
 test('what is served is small, whole, cached and locked down', async () => {

@@ -25,7 +25,8 @@ async function problemOf(r: Response): Promise<ApiError> {
   }
 }
 
-export async function call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+export async function call<T>(method: 'GET' | 'POST', path: string, body?: unknown,
+                              again = false): Promise<T> {
   const headers: Record<string, string> = { Accept: 'application/json' };
   if (method === 'POST') {
     headers['Content-Type'] = 'application/json';
@@ -42,10 +43,18 @@ export async function call<T>(method: 'GET' | 'POST', path: string, body?: unkno
   }
   if (r.ok) return await r.json() as T;
   const problem = await problemOf(r);
-  // A CSRF token that no longer fits belongs to another login of this browser.
+  if (problem.kind === 'csrf' && !again && await sameAgain()) return call<T>(method, path, body, true);
   if ((r.status === 401 && problem.kind === 'not-logged-in') || problem.kind === 'csrf')
     loginEnded();
   throw problem;
+}
+
+/// A token that no longer fits: in another tab of this browser somebody logged in. The same person?
+async function sameAgain(): Promise<boolean> {
+  const who = await call<Me>('GET', 'me');
+  if (who.user !== me.value?.user) return false;
+  accept(who);
+  return true;
 }
 
 export const get = <T>(path: string): Promise<T> => call<T>('GET', path);

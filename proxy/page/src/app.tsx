@@ -150,7 +150,7 @@ function Shell() {
         <Places />
         <span class="grow" />
         <Bell />
-        <button type="button" class="quiet" aria-label="Keys" title="Keys ( ? )"
+        <button type="button" class="quiet help" aria-label="Keys" title="Keys ( ? )"
                 onClick={() => { help.value = true; }}>?</button>
         <span class="me" title={`${me.value?.groups.join(', ')}${me.value?.admin ? ', admin' : ''}${
           me.value?.auditor ? ', auditor' : ''}`}>{me.value?.user}</span>

@@ -40,6 +40,11 @@ export function clock(iso: string | null, seconds = false): string {
   return `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${time}`;
 }
 
+/// A sentence of the server, with its instants as people here read them.
+export function readable(text: string): string {
+  return text.replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, (iso) => clock(iso, true));
+}
+
 const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /// "1h30m" as the API and the policy write it; NaN for anything else.

@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { ApiError } from './api';
-import { at, clock, now, span } from './time';
+import { at, clock, now, readable, span } from './time';
 import type { Approvers, Who } from './types';
 import { pieces } from './visible';
 
@@ -103,7 +103,8 @@ export const toasts = signal<readonly Toast[]>([]);
 let nextToast = 1;
 
 /// For a screen reader; `tone` shows it for a while too.
-export function announce(text: string, tone?: Tone): void {
+export function announce(message: string, tone?: Tone): void {
+  const text = readable(message);
   spoken.value = text;
   if (!tone) return;
   const id = nextToast++;
@@ -128,7 +129,7 @@ export function Fault({ of }: { of: ApiError | null }) {
   if (!of) return null;
   return (
     <div class="fault" role="alert">
-      <strong>{sentence(of.detail)}</strong> {of.next}
+      <strong>{sentence(readable(of.detail))}</strong> {of.next}
     </div>
   );
 }

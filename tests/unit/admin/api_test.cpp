@@ -56,6 +56,7 @@ const std::vector<expectation> expected{
     {"GET", "/api/v1/opt-outs", "abcde"},
     {"POST", "/api/v1/opt-outs", "abcde"},
     {"GET", "/api/v1/opt-outs/{}", "abcd"},
+    {"GET", "/api/v1/opt-outs/{}/uses", "abcd"},
     // For these the steward has the last word; the surface only hides what is not visible.
     {"POST", "/api/v1/opt-outs/{}/approve", "abcd"},
     {"POST", "/api/v1/opt-outs/{}/deny", "abcd"},

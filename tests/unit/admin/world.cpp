@@ -160,7 +160,9 @@ dependencies world::make() {
         return e;
     };
     d.report = [](auto, auto) { return std::string("{}"); };
-    d.read_audit = [](const audit::query& q, std::size_t limit, std::uint64_t before) {
+    d.read_audit = [this](const audit::query& q, std::size_t limit, std::uint64_t before) {
+        audit_asked = q;
+        audit_before = before;
         audit::parsed_line line;
         line.sequence = 42;
         line.event = q.event + "/" + std::to_string(limit) + "/" + std::to_string(before);

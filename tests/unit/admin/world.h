@@ -61,6 +61,8 @@ struct world {
     reload_answer reload_says{.done = true, .faults = {}, .warnings = {}, .policy_hash = "abc"};
     std::vector<std::string> steward_heard;
     std::vector<audit::record> records;
+    audit::query audit_asked;  ///< the newest question to the log …
+    std::uint64_t audit_before = 0;
 };
 
 /// An api on a world, with what blocks run at once.

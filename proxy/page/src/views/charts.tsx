@@ -12,13 +12,28 @@ interface ChartProps {
   kind: 'bars' | 'steps' | 'points';
   tone?: 'wait' | 'bad' | 'accent';
   unit?: string;
+  /// Seconds; absent: as far as the values go.
+  range?: readonly [number, number];
+}
+
+const pad = (n: number): string => String(n).padStart(2, '0');
+
+/// 24 hours; the day at its beginning, and wherever the steps are days.
+function times(_u: uPlot, splits: number[]): string[] {
+  const days = splits.length > 1 && (splits[1] ?? 0) - (splits[0] ?? 0) >= 86_400;
+  return splits.map((s) => {
+    const d = new Date(s * 1000);
+    if (days || (d.getHours() === 0 && d.getMinutes() === 0))
+      return `${pad(d.getMonth() + 1)}-${pad(d.getDate())}`;
+    return `${pad(d.getHours())}:${pad(d.getMinutes())}`;
+  });
 }
 
 function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-export function Chart({ title, x, y, kind, tone = 'accent', unit = '' }: ChartProps) {
+export function Chart({ title, x, y, kind, tone = 'accent', unit = '', range }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const element = box.current;
@@ -32,10 +47,10 @@ export function Chart({ title, x, y, kind, tone = 'accent', unit = '' }: ChartPr
       const paths = kind === 'bars' ? uPlot.paths.bars?.({ size: [0.8, 24] })
         : kind === 'steps' ? uPlot.paths.stepped?.({ align: 1 }) : () => null;
       plot = new uPlot({
-        width: element.clientWidth, height: 150, legend: { show: false },
+        width: element.clientWidth, height: 150, legend: { show: false }, padding: [8, 8, 0, 0],
         cursor: { y: false, drag: { x: false, y: false } },
-        scales: { y: { range: (_u, _min, max) => [0, Math.max(1, max * 1.1)] } },
-        axes: [axis, { ...axis, size: 44, values: (_u, all) => all.map((v) => `${v}${unit}`),
+        scales: { x: range ? { time: true, range: [range[0], range[1]] } : { time: true }, y: { range: (_u, _min, max) => [0, Math.max(1, max * 1.1)] } },
+        axes: [{ ...axis, size: 26, values: times }, { ...axis, size: 44, values: (_u, all) => all.map((v) => `${v}${unit}`),
                        incrs: unit ? [1, 5, 10, 30, 60, 300, 600, 1800, 3600]
                                    : [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] }],
         series: [{}, { stroke: line, fill: kind === 'points' ? '' : `${line}55`, width: 1.5,
@@ -53,7 +68,7 @@ export function Chart({ title, x, y, kind, tone = 'accent', unit = '' }: ChartPr
       dark.removeEventListener('change', draw);
       plot?.destroy();
     };
-  }, [x, y, kind, tone]);
+  }, [x, y, kind, tone, range]);
   const known = y.filter((v): v is number => v !== null);
   return (
     <figure class="chart">

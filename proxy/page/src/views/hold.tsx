@@ -19,7 +19,9 @@ interface Touch {
 function touchOf(text: string): Touch {
   const m = /^(read|write) (.+?)(?:\(([^()]*)\))? \((.*)\)$/s.exec(text);
   if (!m) return { how: '', what: text, columns: '', road: '' };
-  return { how: m[1] ?? '', what: m[2] ?? '', columns: m[3] ?? '', road: m[4] ?? '' };
+  const road = m[4] ?? '';
+  return { how: m[1] ?? '', what: m[2] ?? '', columns: m[3] ?? '',
+           road: /^[a-z ]+$/.test(road) ? `named behind ${road.toUpperCase()}` : road };
 }
 
 function Touches({ of }: { of: readonly string[] }) {
@@ -30,7 +32,7 @@ function Touches({ of }: { of: readonly string[] }) {
       <h3>What it reaches</h3>
       <div class="scroll">
         <table>
-          <thead><tr><th>How</th><th>Relation</th><th>Columns</th><th>By way of</th></tr></thead>
+          <thead><tr><th>How</th><th>Relation</th><th>Columns</th><th>How it gets there</th></tr></thead>
           <tbody>
             {all.map((t, i) => t.how === ''
               ? <tr key={i}><td colSpan={4}><Chip tone="wait" icon="?">cannot be told</Chip>{' '}
@@ -99,7 +101,7 @@ function Before({ hold }: { hold: Hold }) {
   );
 }
 
-/// The transaction that it stands in: its age is that of the session's newest statement at most.
+/// The session that asks, for those who may see sessions.
 function Transaction({ hold }: { hold: Hold }) {
   const [session, setSession] = useState<Session | null>(null);
   useEffect(() => {
@@ -286,7 +288,7 @@ export function HoldDetail({ hold, after }: { hold: Hold; after: () => void }) {
           <span>waiting <Since iso={hold.opened_at} /></span>
           <Left until={hold.expires_at} from={hold.opened_at} bar />
         </>}
-        {hold.waiters > 1 && <Chip tone="info" icon="⧉">{hold.waiters} sessions wait for this one
+        {hold.waiters > 1 && <Chip tone="info">{hold.waiters} sessions wait for this one
           decision</Chip>}
       </div>
       <Outcome hold={hold} />

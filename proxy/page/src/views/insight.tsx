@@ -103,6 +103,7 @@ export function Insight() {
     y.push(y[y.length - 1] ?? 0);
     return { x, y };
   }, [optOuts.value, from]);
+  const range = useMemo(() => [from / 1000, until.value / 1000] as const, [from]);
   const every = bucket === hour ? 'hour' : bucket === 24 * hour ? 'day' : 'six hours';
 
   return (
@@ -126,9 +127,9 @@ export function Insight() {
         <Empty title="Nothing was held in this time." />}
       <div class="charts">
         <Chart title={`Holds per ${every}`} {...perHour} kind="bars" tone="wait" />
-        <Chart title="Time to decision" {...dots} kind="points" unit=" s" />
+        <Chart title="Time to decision" {...dots} kind="points" unit=" s" range={range} />
         {auditor && <Chart title={`Bypasses per ${every}`} {...uses} kind="bars" tone="bad" />}
-        <Chart title="Opt-outs live" {...live} kind="steps" />
+        <Chart title="Opt-outs live" {...live} kind="steps" range={range} />
         <Ranking title="Rules that hold most" of={ranked(auditor
           ? opened.value.map((r) => String(r['rule'] ?? '')) : inWindow.map((h) => h.rule))} />
         <Ranking title="People who are held most" of={ranked(auditor

@@ -9,6 +9,7 @@ import { announce, asApiError, Chip, Dialog, Empty, Fault, Field, Left, people, 
          Text, useAction, useKeys, value, When } from '../ui';
 import { OptOutForm, fieldOf } from './opt_out_form';
 import { Timeline } from './timeline';
+import { Uses } from './uses';
 
 type Act = 'approve' | 'deny' | 'revoke' | 'extend';
 
@@ -145,6 +146,7 @@ function Card({ o, open }: { o: OptOut; open: boolean }) {
             {v.vote === 'approve' ? '✓' : '✕'} <Text of={v.user} /> at <When iso={v.at} />
             {v.reason && <>: <Text of={v.reason} /></>}. </span>)}
         </p>
+        {o.uses > 0 && <Uses of={o.id} count={o.uses} />}
         {review && <p class="small">Its review: <State of={review.state} />{' '}
           <Link to={`/reviews/${o.id}`}>look</Link></p>}
         {me.value?.auditor && <p class="small"><Link to={`/audit?opt_out=${o.id}`}>Its story in the

@@ -1,35 +1,16 @@
 import { useSignal } from '@preact/signals';
-import { useEffect, useState } from 'preact/hooks';
-import { get, me, post } from '../api';
-import { loaded, loadReviews, reviews } from '../data';
+import { useEffect } from 'preact/hooks';
+import { me, post } from '../api';
+import { loaded, loadReviews, optOuts, reviews } from '../data';
 import { idIn, Link } from '../route';
-import { OneLine } from '../statement';
 import { at, now, span } from '../time';
-import type { Answer, AuditRecord, Review } from '../types';
+import type { Answer, Review } from '../types';
 import { announce, Chip, Empty, ReasonDialog, State, Text, When } from '../ui';
-
-/// Each use, as the log has it.
-function Uses({ of }: { of: number }) {
-  const [all, setAll] = useState<AuditRecord[] | null>(null);
-  useEffect(() => {
-    get<{ records: AuditRecord[] }>(`audit?event=bypass&opt_out=${of}&limit=100`)
-      .then((a) => setAll(a.records), () => undefined);
-  }, [of]);
-  if (!all) return null;
-  return (
-    <div class="scroll">
-      <table>
-        <thead><tr><th>Time</th><th>Target</th><th>Statement</th></tr></thead>
-        <tbody>{all.map((r) => (
-          <tr key={r.seq}><td><When iso={r.time} seconds /></td><td>{String(r['target'] ?? '')}</td>
-            <td><OneLine text={String(r['statement'] ?? '')} /></td></tr>))}</tbody>
-      </table>
-    </div>
-  );
-}
+import { Uses } from './uses';
 
 function Card({ r, open }: { r: Review; open: boolean }) {
   const act = useSignal<'sign-off' | 'finding' | null>(null);
+  const optOut = optOuts.value.get(r.opt_out);
   const late = at(r.due_at) - now.value;
   return (
     <li class="card" data-review={r.opt_out} id={`review-${r.opt_out}`}>
@@ -49,7 +30,9 @@ function Card({ r, open }: { r: Review; open: boolean }) {
       {r.state !== 'open' && <p class="small">
         <Text of={r.reviewer ?? ''} /> at <When iso={r.closed_at} />
         {r.note && <>: <Text of={r.note} /></>}</p>}
-      {(open || r.may_review) && me.value?.auditor && <Uses of={r.opt_out} />}
+      {optOut && <p class="small"><Text of={optOut.reason} />
+        {optOut.ticket && <> <Chip><Text of={optOut.ticket} /></Chip></>}</p>}
+      {(open || r.may_review) && <Uses of={r.opt_out} count={r.uses} />}
       {r.state === 'open' && <div class="buttons">
         {r.may_review ? <>
           <button type="button" class="good" onClick={() => { act.value = 'sign-off'; }}>

@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { get, me, post } from '../api';
-import { flags } from '../data';
+import { flags, holds } from '../data';
 import { Link } from '../route';
 import { OneLine } from '../statement';
 import type { Answer, Session } from '../types';
@@ -21,12 +21,13 @@ function Row({ s, kill, restrain }: { s: Session; kill: () => void;
       <td class="number">{s.id}</td>
       <td><strong><Text of={s.user} /></strong>{flagged && <> <Chip tone="wait" icon="⚑">
         {flagged.kind === 'lock' ? 'locked' : 'flagged'}</Chip></>}
-        <div class="quiet small"><Text of={s.address} /> {s.application &&
-          <Text of={s.application} />}</div></td>
+        <div class="quiet small"><span class="address"><Text of={s.address} /></span>{' '}
+          {s.application && <Text of={s.application} />}</div></td>
       <td>{s.target}</td>
       <td><Chip tone={tone} icon={icon}>{s.state}</Chip>
         {s.hold && <div class="small"><Link to={`/holds/${s.hold}`}>hold #{s.hold}</Link></div>}</td>
-      <td class="wide-cell"><OneLine text={s.statement} /></td>
+      <td class="wide-cell"><OneLine text={(s.hold ? holds.value.get(s.hold)?.statement : null) ??
+        s.statement} /></td>
       <td>{s.grant && (/^opt-out (\d+)$/.test(s.grant)
         ? <Link to={`/opt-outs/${s.grant.slice(8)}`}>{s.grant}</Link> : s.grant)}</td>
       <td class="number"><Since iso={s.started_at} /></td>

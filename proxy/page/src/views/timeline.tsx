@@ -87,7 +87,7 @@ export function Timeline() {
         {bars.map((b, i) => (
           <span key={b.o.id} class="name" style={{
             top: `${top + i * row + 3}px`,
-            ...(x(b.from) > width * 0.62 ? { right: `${100 - x(b.from) / 10}%` }
+            ...(x(b.from) > width * 0.5 ? { right: `${100 - x(b.from) / 10}%` }
                                          : { left: `${x(b.from) / 10}%` }),
           }}>
             {b.o.kind === 'break_glass' && '⚠ '}{plain(b.o.user)} · {b.o.rule}
