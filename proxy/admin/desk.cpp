@@ -21,7 +21,7 @@ answer refuse(verdict v, std::string text) {
 /// Forbidden when the roles do not cover the action, else done.
 answer permit(action what, const actor& a) {
     if (a.who.name.empty()) return refuse(verdict::forbidden, "Nobody is logged in.");
-    auto why = check_action(what, a.role);
+    auto why = check_action(what, a);
     return why.empty() ? ok() : refuse(verdict::forbidden, std::move(why));
 }
 
@@ -115,6 +115,8 @@ void desk::record_action(const actor& a, const std::string& what, std::uint64_t 
         .with("surface", a.surface)
         .with("action", what)
         .with("outcome", name(outcome.what));
+    if (a.token != 0) r.with("token", std::to_string(a.token));
+    if (a.by == proof::jwt) r.with("proof", "jwt");
     const auto subject = id != 0 ? id : outcome.id;
     if (subject != 0) r.with("id", std::to_string(subject));
     if (!reason.empty()) r.with("reason", reason.substr(0, reason_bytes_max));

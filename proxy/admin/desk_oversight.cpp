@@ -17,7 +17,7 @@ answer refuse(verdict what, std::string text) {
 }
 
 answer permit(action what, const actor& a) {
-    auto why = check_action(what, a.role);
+    auto why = check_action(what, a);
     if (why.empty()) return {.what = verdict::done, .text = {}, .id = 0};
     return refuse(verdict::forbidden, std::move(why));
 }

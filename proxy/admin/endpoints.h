@@ -39,6 +39,13 @@ void search_audit(call c);
 void explain(call c);
 void reload(call c);
 void show_rules(call c);
+void audit_story(call c);
+void audit_bundle(call c);
+void verify_audit(call c);
+void insight(call c);
+void list_tokens(call c);
+void create_token(call c);
+void revoke_token(call c);
 void events(call c);
 
 }  // namespace sallyport::proxy::admin::endpoints

@@ -19,8 +19,8 @@ enum exit_status : int {
     not_logged_in = 4  ///< no or wrong credentials
 };
 
-/// Adds `holds`, `hold`, `approve`, `deny`, `opt-out …`, `sessions`, `kill`, `rules`, `whoami`,
-/// `reload` to an application that may have other subcommands. Use: http_cli http(app);
+/// Adds `holds`, `hold`, `approve`, `deny`, `opt-out …`, `token …`, `sessions`, `kill`, `rules`,
+/// `whoami`, `reload` to an application that may have other subcommands. Use: http_cli http(app);
 /// CLI11_PARSE(app, argc, argv); if (http.selected()) return http.run();
 class http_cli {
   public:

@@ -65,26 +65,23 @@ std::string address(const connection_options& o) {
     return url.empty() ? default_url : url;
 }
 
+tls_files files_of(const connection_options& o) {
+    tls_files out{o.ca, o.certificate, o.key};
+    if (out.certificate.empty()) out.certificate = environment("SALLYPORT_CERTIFICATE");
+    if (out.key.empty()) out.key = environment("SALLYPORT_KEY");
+    if (out.certificate.empty() != out.key.empty())
+        throw failure(usage, "a certificate needs its key, and a key its certificate",
+                      "Give --certificate and --key, or set SALLYPORT_CERTIFICATE and "
+                      "SALLYPORT_KEY.");
+    return out;
+}
+
 failure refusal_of(const http_answer& a) {
     auto said = read_problem(a.status, a.body);
     return {a.status == 401 ? not_logged_in : cli::refused, said.detail, std::move(said.next)};
 }
 
-}  // namespace
-
-login::login(const connection_options& o) : to_(parse_url(address(o))), ca_(o.ca) {
-    if (!to_.tls && !to_.loopback())
-        throw failure(usage,
-                      "password and token would cross the network in the clear to " + to_.url(),
-                      "Use https://, or a tunnel to the proxy's loopback address.");
-    token_ = environment("SALLYPORT_TOKEN");
-    if (!token_.empty()) {
-        if (token_.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                     "0123456789-_") != std::string::npos)
-            throw failure(not_logged_in, "SALLYPORT_TOKEN is not a token of the proxy",
-                          "Get one with `sallyport login`.");
-        return;
-    }
+std::string credentials_of(const connection_options& o) {
     auto user = o.user;
     if (user.empty()) user = environment("SALLYPORT_USER");
     if (user.empty()) user = environment("USER");
@@ -95,9 +92,27 @@ login::login(const connection_options& o) : to_(parse_url(address(o))), ca_(o.ca
     if (password.empty()) password = ask_password(user);
     auto body = login_body(user, password);
     wipe(password);
-    http_question q{"POST", "/api/v1/login", body, {}};
-    wipe(body);
-    const auto answer = cli::ask(to_, ca_, q);
+    return body;
+}
+
+}  // namespace
+
+login::login(const connection_options& o) : to_(parse_url(address(o))), files_(files_of(o)) {
+    if (!to_.tls && !to_.loopback())
+        throw failure(usage,
+                      "password and token would cross the network in the clear to " + to_.url(),
+                      "Use https://, or a tunnel to the proxy's loopback address.");
+    token_ = environment("SALLYPORT_TOKEN");
+    if (!token_.empty()) {
+        if (token_.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789-_.") != std::string::npos)
+            throw failure(not_logged_in, "SALLYPORT_TOKEN is not a token of the proxy",
+                          "Get one with `sallyport login` or `sallyport token create`.");
+        return;
+    }
+    http_question q{"POST", "/api/v1/login", "{}", {}};
+    if (files_.certificate.empty()) q.body = credentials_of(o);
+    const auto answer = cli::ask(to_, files_, q);
     wipe(q.body);
     if (answer.status != 200) throw refusal_of(answer);
     token_ = member(answer.body, "token");
@@ -111,7 +126,7 @@ login::~login() {
     if (!own_) return;
     try {
         static_cast<void>(
-            cli::ask(to_, ca_, {"POST", "/api/v1/logout", {}, token_}, std::chrono::seconds(5)));
+            cli::ask(to_, files_, {"POST", "/api/v1/logout", {}, token_}, std::chrono::seconds(5)));
     } catch (const std::exception&) {
         // It ends by itself when idle.
     }
@@ -119,7 +134,7 @@ login::~login() {
 
 std::string login::ask(const std::string& method, const std::string& path,
                        const std::string& body) const {
-    auto answer = cli::ask(to_, ca_, {method, path, body, token_});
+    auto answer = cli::ask(to_, files_, {method, path, body, token_});
     if (answer.status < 200 || answer.status > 299) throw refusal_of(answer);
     return std::move(answer.body);
 }

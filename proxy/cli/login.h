@@ -13,6 +13,8 @@ struct connection_options {
     std::string url;  ///< "": SALLYPORT_URL, or the default
     std::string user;
     std::string ca;
+    std::string certificate{};  ///< "": SALLYPORT_CERTIFICATE, or none
+    std::string key{};          ///< likewise SALLYPORT_KEY
 };
 
 /// SALLYPORT_TOKEN when it is set; else user and password (SALLYPORT_PASSWORD, or asked on the
@@ -33,7 +35,7 @@ class login {
 
   private:
     endpoint to_;
-    std::string ca_;
+    tls_files files_;
     std::string token_;
     bool own_ = false;  ///< ours to end
 };

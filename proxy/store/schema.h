@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "proxy/store/schema_tokens.h"
+
 /// The tables of the embedded state, as steps from one version to the next (PRAGMA user_version).
 ///
 /// What may not happen is refused here, not only in C++: transitions are rows of a table, and
@@ -363,6 +365,6 @@ BEGIN SELECT RAISE(ABORT, 'a flag is kept'); END;
 )sql";
 
 /// steps[i] leads from version i to version i + 1.
-inline constexpr std::array steps{version_1, version_2};
+inline constexpr std::array steps{version_1, version_2, api_tokens};
 
 }  // namespace sallyport::proxy::store::schema
