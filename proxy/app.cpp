@@ -35,6 +35,7 @@
 #include "proxy/service_manager.h"
 #include "proxy/session/worker.h"
 #include "proxy/store/store.h"
+#include "proxy/token_keeping.h"
 #include "proxy/version.h"
 
 namespace sallyport::proxy {
@@ -345,6 +346,8 @@ admin::dependencies app::impl::admin_dependencies() {
     const auto current = shared.current.get();
     d.read_audit = admin::audit_reader_of(current->config->audit_directory);
     d.report = admin::overuse_reporter_of(current->config->audit_directory);
+    d.audit = admin::audit_sources_of(current->config->audit_directory,
+                                      current->config->audit_signing_key);
     d.metrics = [this] { return numbers->text(); };
     d.health_notes = [this] { return notes(); };
     add_notices(d, *steward, *courier);
@@ -355,6 +358,16 @@ admin::dependencies app::impl::admin_dependencies() {
     d.roles.auditors = {current->config->auditors.users, current->config->auditors.groups};
     d.roles.monitors = {current->config->monitors.users, current->config->monitors.groups};
     d.version = version;
+    d.knows_user = [this](const std::string& name) {
+        return shared.current.get()->users->find(name) != nullptr;
+    };
+    d.find_certificate = [this](const std::string& subject) -> std::optional<policy::principal> {
+        const auto now_in_force = shared.current.get();
+        const auto* found = now_in_force->users->find_certificate(subject);
+        if (found == nullptr || !found->valid_at(time.now())) return std::nullopt;
+        return found->principal;
+    };
+    d.tokens = keep_tokens(*steward, *state, time);
     return d;
 }
 
@@ -385,9 +398,16 @@ void app::impl::start_admin() {
     o.address = config->admin->address;
     o.port = config->admin->port;
     o.url = config->admin_url;
+    o.access = config->access;
     if (config->admin->tls.mode != net::server_tls_mode::disable) {
         o.tls.certificate = config->admin->tls.certificate;
         o.tls.key = config->admin->tls.key;
+        o.tls.client_ca = config->admin->tls.client_ca;
+        o.certificate_subject = [](ssl_st* ssl) -> std::optional<std::string> {
+            const auto peer = net::inspect_peer(ssl);
+            if (!peer || !peer->verified || peer->subject.empty()) return std::nullopt;
+            return peer->subject;
+        };
     }
     http = std::make_unique<admin::server>(std::move(o), admin_dependencies(), events);
 }
@@ -411,8 +431,8 @@ admin::reload_answer app::impl::reload() {
             const auto& config = *loaded.config;
             // The last steps that can fail: nothing else has changed yet.
             if (http && config.admin && !config.admin->tls.certificate.empty())
-                if (auto why =
-                        http->reload_tls(config.admin->tls.certificate, config.admin->tls.key);
+                if (auto why = http->reload_tls(config.admin->tls.certificate,
+                                                config.admin->tls.key, config.admin->tls.client_ca);
                     !why.empty())
                     answer.faults.push_back(std::move(why));
             if (answer.faults.empty()) catalogs.set_targets(catalog_targets(config));
@@ -435,6 +455,7 @@ admin::reload_answer app::impl::reload() {
         refused.clear();
     }
     limiter->set_caps(caps_of(loaded.config->limits));
+    if (http && loaded.config->admin) http->set_access(loaded.config->access);
     shared.current.set(made);
     shared.version.fetch_add(1, std::memory_order_release);
     steward->set_rules(loaded.rules);

@@ -11,6 +11,7 @@
 
 #include "policy/load.h"
 #include "policy/types.h"
+#include "proxy/access_settings.h"
 #include "proxy/auth/methods.h"
 #include "proxy/auth/users.h"
 #include "proxy/net/tls_options.h"
@@ -88,6 +89,7 @@ struct settings {
     listen_settings postgres;
     std::optional<listen_settings> admin;  ///< absent: no admin listener
     bool watch = false;                    ///< a file that changes is loaded by itself
+    access_settings access;                ///< of the admin listener
     std::string admin_url;                 ///< shown in notices; "" without admin listener
     std::string state_sqlite;              ///< exactly one of these two
     std::optional<secret> state_postgres;  ///< connection string, may carry a password

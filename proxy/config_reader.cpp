@@ -98,11 +98,12 @@ void config_reader::read_listen(const YAML::Node& root) {
     l.tls.alpn = "http/1.1";
     read_listener(admin, "listen.admin", l);
     settings_.admin = std::move(l);
+    if (admin.IsMap()) read_access(admin);
 }
 
 void config_reader::read_listener(const YAML::Node& node, const char* where, listen_settings& out) {
     const bool is_admin = std::string_view(where) == "listen.admin";
-    if (is_admin ? !reader_.keys(node, where, {"address", "port", "tls"})
+    if (is_admin ? !reader_.keys(node, where, {"address", "port", "tls", "tokens", "rate", "jwt"})
                  : !reader_.keys(node, where, {"address", "port", "tls", "channel_binding"}))
         return;
     if (auto address = reader_.text(node, "address")) {
@@ -161,7 +162,7 @@ void config_reader::read_server_tls(const YAML::Node& node, bool is_admin,
     if (!reader_.keys(node, "tls", {"mode", "certificate", "key", "client_ca"})) return;
     // HTTP has no way to change to TLS in the middle, so there is nothing to prefer.
     const auto mode = is_admin
-                          ? reader_.word(node, "mode", {"disable", "require"})
+                          ? reader_.word(node, "mode", {"disable", "require", "mutual"})
                           : reader_.word(node, "mode", {"disable", "prefer", "require", "mutual"});
     if (reader_.faults().size() != faults_before) return;
     const auto fallback = is_admin ? "require" : "prefer";

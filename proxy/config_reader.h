@@ -24,6 +24,11 @@ class config_reader {
     void read_channel_binding(const YAML::Node& node, auth::channel_binding& out);
     void check_binding(const YAML::Node& node, const listen_settings& l, bool certificate_can_bind);
     void check_exposure(const YAML::Node& node, bool is_admin, const listen_settings& l);
+    // config_access.cpp
+    void read_access(const YAML::Node& admin);
+    void read_jwt(const YAML::Node& node);
+    void read_jwt_groups(const YAML::Node& node, auth::jwt_options& out);
+
     void read_admin_url(const YAML::Node& root);
     void read_state(const YAML::Node& root);
     void read_audit(const YAML::Node& root);

@@ -10,6 +10,7 @@
 #include "policy/load.h"
 #include "proxy/app.h"
 #include "proxy/audit/read.h"
+#include "proxy/audit/story.h"
 #include "proxy/audit/verify.h"
 #include "proxy/big_stack.h"
 #include "proxy/cli/cli.h"
@@ -103,6 +104,33 @@ int verify(const verify_arguments& a) {
     return 0;
 }
 
+int verify_bundle(const std::string& path, const std::string& public_key) {
+    std::ostringstream text;
+    std::ostringstream pem;
+    for (auto [name, into] : {std::pair{&path, &text}, std::pair{&public_key, &pem}}) {
+        const std::ifstream file(*name, std::ios::binary);
+        *into << file.rdbuf();
+        if (file) continue;
+        std::cerr << "sallyport: cannot read " << *name << '\n';
+        return 2;
+    }
+    const auto report = sp::audit::verify_bundle(text.str(), pem.str());
+    if (!report.fault.empty()) {
+        std::cout << "BROKEN: " << report.fault << '\n';
+        return 1;
+    }
+    for (const auto& line : report.records)
+        std::cout << line.sequence << "  " << sp::audit::format_entry(line) << '\n';
+    std::cout << "OK: " << sp::audit::to_string(report.subject) << ": these "
+              << report.records.size() << " records stood in the log, in this order; "
+              << report.lines << " lines carried\n"
+              << "made " << report.made_at << " when the head was " << report.head_sequence << ':'
+              << report.head_hash << '\n'
+              << "That nothing of it was left out is the proxy's word of that moment; "
+                 "`audit verify` of the whole log shows it.\n";
+    return 0;
+}
+
 int show_audit(const std::string& directory, const sp::audit::query& query, std::size_t limit) {
     auto found = sp::audit::newest(directory, query, limit);
     for (auto line = found.rbegin(); line != found.rend(); ++line)
@@ -180,6 +208,11 @@ int run(int argc, char** argv) {
     verify_command->add_option("--head", verified.head, "SEQUENCE:HASH kept elsewhere");
     verify_command->add_flag("--may-start-later", verified.may_start_later,
                              "Older files were archived");
+    std::string bundle;
+    auto* bundle_command = audit_command->add_subcommand(
+        "verify-bundle", "Did the records of this bundle stand in the log?");
+    bundle_command->add_option("FILE", bundle, "From GET /api/v1/audit/bundle")->required();
+    bundle_command->add_option("--public-key", verified.public_key, "PEM file")->required();
     std::string directory;
     sp::audit::query query;
     std::size_t limit = 20;
@@ -238,6 +271,7 @@ int run(int argc, char** argv) {
     if (policies.selected()) return policies.run(std::cout, std::cerr);
     if (passwd_command->parsed()) return sp::run_passwd(passwd, std::cin, std::cout, std::cerr);
     if (verify_command->parsed()) return verify(verified);
+    if (bundle_command->parsed()) return verify_bundle(bundle, verified.public_key);
     if (tail_command->parsed() || search_command->parsed())
         return show_audit(directory, query, limit);
     return http.run();

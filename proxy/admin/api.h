@@ -3,19 +3,24 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
+#include "proxy/access_settings.h"
 #include "proxy/admin/desk.h"
 #include "proxy/admin/http.h"
 #include "proxy/admin/login_table.h"
 #include "proxy/admin/login_throttle.h"
+#include "proxy/admin/request_throttle.h"
 #include "proxy/admin/router.h"
 #include "proxy/admin/slack.h"
+#include "proxy/admin/token_table.h"
 
 /// From an HTTP request to its response, without sockets.
 namespace sallyport::proxy::admin {
 
 struct api_options {
+    bool mutual = false;                ///< every client shows a certificate, which says who she is
     bool tls = false;                   ///< cookies are Secure, Strict-Transport-Security is sent
     bool loopback = true;               ///< bound to loopback: Host must be one of its names
     std::string address = "127.0.0.1";  ///< as bound; accepted in Host
@@ -29,6 +34,10 @@ struct api_context {
     std::shared_ptr<desk> business;
     login_table logins;
     login_throttle throttle;
+    request_throttle requests;
+    token_table tokens;
+    verification chain;
+    insight_cache insights;
     std::atomic<std::size_t> logins_in_progress{0};
     std::atomic<bool> ready{true};
     replay_guard slack_seen;
@@ -37,6 +46,13 @@ struct api_context {
 
     [[nodiscard]] const dependencies& world() const noexcept { return business->world(); }
     [[nodiscard]] std::string cookie_name() const;
+    /// Who gets in and how often, as of now. Any thread.
+    [[nodiscard]] std::shared_ptr<const access_settings> access() const;
+    void set_access(access_settings a);
+
+  private:
+    mutable std::mutex access_mutex_;
+    std::shared_ptr<const access_settings> access_ = std::make_shared<const access_settings>();
 };
 
 /// The gate of every request, in this order: size and form of the target, Host, route, origin of

@@ -50,6 +50,9 @@ constexpr std::array permissions{
     permission{action::see_events, audience::everyone, "see-events"},
     permission{action::see_stats, audience::admins_or_auditors, "see-stats"},
     permission{action::see_deliveries, audience::admins_auditors_or_monitors, "see-deliveries"},
+    permission{action::see_tokens, audience::everyone, "see-tokens"},
+    permission{action::create_token, audience::everyone, "create-token"},
+    permission{action::revoke_token, audience::everyone, "revoke-token"},
 };
 
 bool allowed(audience who, roles r) {
@@ -121,6 +124,24 @@ roles roles_of(const role_config& config, const policy::principal& who) {
 std::string_view to_string(action a) noexcept {
     const auto* const p = find(a);
     return p == nullptr ? std::string_view("unknown") : p->name;
+}
+
+std::optional<action> parse_action(std::string_view name) noexcept {
+    const auto* const at = std::find_if(permissions.begin(), permissions.end(),
+                                        [name](const permission& p) { return p.name == name; });
+    return at == permissions.end() ? std::nullopt : std::optional(at->what);
+}
+
+std::string check_scope(action a, const actor& who) {
+    // A token may always ask whose it is.
+    if (!who.scopes || a == action::see_self) return {};
+    if (a < action::count_ && who.scopes->test(static_cast<std::size_t>(a))) return {};
+    return "This token is not for " + std::string(to_string(a)) + ".";
+}
+
+std::string check_action(action a, const actor& who) {
+    auto why = check_scope(a, who);
+    return why.empty() ? check_action(a, who.role) : why;
 }
 
 std::string check_action(action a, roles r) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,14 +38,6 @@ struct roles {
 };
 [[nodiscard]] roles roles_of(const role_config& config, const policy::principal& who);
 
-/// An authenticated person on one surface, for as long as one request lasts.
-struct actor {
-    policy::principal who;
-    roles role;
-    std::string address;  ///< client IP as text, no port
-    std::string surface;  ///< "api" or "console"
-};
-
 /// Everything that can be asked of the admin surfaces.
 enum class action : std::uint8_t {
     see_self,       ///< who am I, help, version
@@ -73,14 +66,39 @@ enum class action : std::uint8_t {
     see_events,
     see_stats,
     see_deliveries,
+    see_tokens,    ///< one's own; admins: all
+    create_token,  ///< for oneself; admins: for programs too. Only from a login
+    revoke_token,  ///< one's own; admins: any
     count_
 };
 inline constexpr std::size_t action_count = static_cast<std::size_t>(action::count_);
 [[nodiscard]] std::string_view to_string(action a) noexcept;
+/// Inverse of to_string.
+[[nodiscard]] std::optional<action> parse_action(std::string_view name) noexcept;
+
+/// How somebody proved who she is.
+enum class proof : std::uint8_t { login, token, jwt };
+
+using action_set = std::bitset<action_count>;
+
+/// An authenticated person on one surface, for as long as one request lasts.
+struct actor {
+    policy::principal who;
+    roles role;
+    std::string address;  ///< client IP as text, no port
+    std::string surface;  ///< "api" or "console"
+    proof by = proof::login;
+    std::uint64_t token = 0;             ///< number of the API token, 0 = none
+    std::optional<action_set> scopes{};  ///< all that the token may be used for; absent: no bounds
+};
 
 /// "" when somebody with these roles may try `a`, else one sentence that says who may.
 /// An action that is not in the table is refused.
 [[nodiscard]] std::string check_action(action a, roles r);
+/// "" when the token that the actor came with, if any, is for `a`; else one sentence.
+[[nodiscard]] std::string check_scope(action a, const actor& who);
+/// Both: never more than the token's scopes, never more than its owner's roles of now.
+[[nodiscard]] std::string check_action(action a, const actor& who);
 
 /// Whether `a` may know that this hold exists: its requester, who may vote on it or has, admins,
 /// auditors.

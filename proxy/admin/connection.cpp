@@ -61,6 +61,25 @@ class subscription {
     std::uint64_t id_;
 };
 
+/// One more of what somebody has, as long as this lives.
+class counted_for {
+  public:
+    counted_for(std::map<std::string, std::size_t>& all, std::string whose)
+        : all_(all), whose_(std::move(whose)) {
+        ++all_[whose_];
+    }
+    ~counted_for() {
+        const auto at = all_.find(whose_);
+        if (at != all_.end() && --at->second == 0) all_.erase(at);
+    }
+    counted_for(const counted_for&) = delete;
+    counted_for& operator=(const counted_for&) = delete;
+
+  private:
+    std::map<std::string, std::size_t>& all_;
+    std::string whose_;
+};
+
 class counted {
   public:
     explicit counted(std::size_t& n) : n_(n) { ++n_; }
@@ -116,7 +135,14 @@ asio::awaitable<void> connection::run() {
             error_code error;
             lowest().expires_after(owner_.options->request_timeout);
             co_await tls_->async_handshake(asio::ssl::stream_base::server, quietly(error));
-            if (!error) co_await serve(*tls_);
+            if (!error && !owner_.options->tls.client_ca.empty()) {
+                certificate_ = owner_.options->certificate_subject
+                                   ? owner_.options->certificate_subject(tls_->native_handle())
+                                   : std::nullopt;
+                // Shown and verified, but no name that somebody could have.
+                if (!certificate_) closed_ = true;
+            }
+            if (!error && !closed_) co_await serve(*tls_);
             if (!error && !closed_) {
                 lowest().expires_after(std::chrono::seconds(1));
                 co_await tls_->async_shutdown(quietly(error));
@@ -173,7 +199,9 @@ asio::awaitable<bool> connection::one_request(Stream& stream) {
     reply_form form;
     form.keep_alive = p.get().keep_alive() && !closing_ && !*owner_.stopping;
     form.head = p.get().method() == http::verb::head;
-    auto r = co_await ask(to_request(p, address_));
+    auto request = to_request(p, address_);
+    request.certificate = certificate_;
+    auto r = co_await ask(std::move(request));
     if (closed_) co_return false;
     if (r.stream && !form.head) {
         co_await stream_events(stream, std::move(r));
@@ -252,7 +280,19 @@ asio::awaitable<void> connection::stream_events(Stream& stream, http_response he
         co_await write(stream, std::move(r), reply_form{});
         co_return;
     }
+    const auto& person = head.stream->person;
+    const auto hers = owner_.streams_of->find(person);
+    if (head.stream->per_person_max != 0 && hers != owner_.streams_of->end() &&
+        hers->second >= head.stream->per_person_max) {
+        auto r = to_response(problem{429, "too-many-streams", "You have too many event streams.",
+                                     "Close one, then try again."});
+        r.headers.emplace_back("Retry-After", "5");
+        add_security_headers(r, owner_.handler->context().options);
+        co_await write(stream, std::move(r), reply_form{});
+        co_return;
+    }
     const counted one(*owner_.event_streams);
+    const counted_for another(*owner_.streams_of, person);
     const auto what = head.stream;
     const auto post = poster();
     const auto queue = [post](const approval::steward::change_event& e) {

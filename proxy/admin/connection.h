@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,7 +37,8 @@ struct connection_owner {
     const api* handler = nullptr;
     event_hub* events = nullptr;
     std::size_t* event_streams = nullptr;  ///< open ones; the io_context's thread only
-    bool* stopping = nullptr;              ///< likewise: finish what is begun and close
+    std::map<std::string, std::size_t>* streams_of = nullptr;  ///< likewise, by person
+    bool* stopping = nullptr;  ///< likewise: finish what is begun and close
     connection_limits limits;
 };
 
@@ -83,6 +85,7 @@ class connection : public std::enable_shared_from_this<connection> {
     std::unique_ptr<socket> plain_;                           ///< one of these two
     std::unique_ptr<boost::beast::ssl_stream<socket>> tls_;
     std::string address_;
+    std::optional<std::string> certificate_;  ///< subject, where certificates are asked for
     connection_owner owner_;
     boost::beast::flat_buffer buffer_;
     boost::asio::steady_timer wake_;  ///< expires or is cancelled: something came

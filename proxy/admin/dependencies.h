@@ -11,8 +11,10 @@
 
 #include "policy/rule.h"
 #include "policy/types.h"
+#include "proxy/admin/audit_sources.h"
 #include "proxy/admin/authority.h"
 #include "proxy/admin/explained.h"
+#include "proxy/admin/token_table.h"
 #include "proxy/approval/delivery.h"
 #include "proxy/approval/steward.h"
 #include "proxy/audit/read.h"
@@ -127,6 +129,12 @@ struct dependencies {
     const clock* time = nullptr;
     role_config roles;
     std::string version;  ///< "0.1.0"
+    audit_sources audit;  ///< empty: stories, bundles and insight are not to be had
+    token_keeper tokens;  ///< empty: there are no API tokens
+    /// Whether users.yaml has the name at all, expired or not; empty: everybody of find_user.
+    std::function<bool(const std::string& user)> knows_user;
+    /// Whose certificate this is, by its subject; nullopt: nobody's of now.
+    std::function<std::optional<policy::principal>(const std::string& subject)> find_certificate;
 };
 
 }  // namespace sallyport::proxy::admin

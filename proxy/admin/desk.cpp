@@ -21,7 +21,7 @@ answer refuse(verdict v, std::string text) {
 /// Forbidden when the roles do not cover the action, else done.
 answer permit(action what, const actor& a) {
     if (a.who.name.empty()) return refuse(verdict::forbidden, "Nobody is logged in.");
-    auto why = check_action(what, a.role);
+    auto why = check_action(what, a);
     return why.empty() ? ok() : refuse(verdict::forbidden, std::move(why));
 }
 
@@ -96,6 +96,13 @@ answer check_wish(const opt_out_wish& w) {
     return check_reason(w.reason, true);
 }
 
+/// What a token may be used for is checked at the door; what it looks up on the way is not a second
+/// use of it.
+actor unscoped(actor a) {
+    a.scopes.reset();
+    return a;
+}
+
 }  // namespace
 
 desk::desk(dependencies d) : d_(std::move(d)) {}
@@ -115,6 +122,8 @@ void desk::record_action(const actor& a, const std::string& what, std::uint64_t 
         .with("surface", a.surface)
         .with("action", what)
         .with("outcome", name(outcome.what));
+    if (a.token != 0) r.with("token", std::to_string(a.token));
+    if (a.by == proof::jwt) r.with("proof", "jwt");
     const auto subject = id != 0 ? id : outcome.id;
     if (subject != 0) r.with("id", std::to_string(subject));
     if (!reason.empty()) r.with("reason", reason.substr(0, reason_bytes_max));
@@ -162,7 +171,7 @@ void desk::vote(actor a, policy::hold_id id, hold_ballot b, on_answer done) {
     auto may = permit(action::vote_hold, a);
     if (may.what == verdict::done) may = check_ballot(b);
     if (may.what != verdict::done) return done(std::move(may));
-    hold(a, id,
+    hold(unscoped(a), id,
          [self = shared_from_this(), a, b = std::move(b), done](listing<policy::hold> found) {
              if (found.answer.what != verdict::done) return done(std::move(found.answer));
              const auto& h = found.items.front();
@@ -227,7 +236,7 @@ void desk::extend(actor a, policy::opt_out_id id, extension_wish w, on_answer do
     auto may = permit(action::request_opt_out, a);
     if (may.what == verdict::done) may = check_reason(w.reason, true);
     if (may.what != verdict::done) return done(std::move(may));
-    opt_out(a, id,
+    opt_out(unscoped(a), id,
             [self = shared_from_this(), a, w = std::move(w), done](listing<policy::opt_out> found) {
                 if (found.answer.what != verdict::done) return done(std::move(found.answer));
                 const auto& o = found.items.front();
@@ -252,7 +261,7 @@ void desk::vote(actor a, policy::opt_out_id id, bool approve, std::string reason
     auto may = permit(action::vote_opt_out, a);
     if (may.what == verdict::done) may = check_reason(reason, !approve);
     if (may.what != verdict::done) return done(std::move(may));
-    opt_out(a, id,
+    opt_out(unscoped(a), id,
             [self = shared_from_this(), a, approve, reason = std::move(reason),
              done](listing<policy::opt_out> found) {
                 if (found.answer.what != verdict::done) return done(std::move(found.answer));
@@ -270,7 +279,7 @@ void desk::revoke(actor a, policy::opt_out_id id, std::string reason, on_answer 
     auto may = permit(action::revoke_opt_out, a);
     if (may.what == verdict::done) may = check_reason(reason, true);
     if (may.what != verdict::done) return done(std::move(may));
-    opt_out(a, id,
+    opt_out(unscoped(a), id,
             [self = shared_from_this(), a, reason = std::move(reason),
              done](listing<policy::opt_out> found) {
                 if (found.answer.what != verdict::done) return done(std::move(found.answer));

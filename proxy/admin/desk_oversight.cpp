@@ -17,13 +17,20 @@ answer refuse(verdict what, std::string text) {
 }
 
 answer permit(action what, const actor& a) {
-    auto why = check_action(what, a.role);
+    auto why = check_action(what, a);
     if (why.empty()) return {.what = verdict::done, .text = {}, .id = 0};
     return refuse(verdict::forbidden, std::move(why));
 }
 
 std::string shown(const policy::flag_request& r) {
     return std::string(policy::to_string(r.on)) + " " + r.subject + ": " + r.reason;
+}
+
+/// What a token may be used for is checked at the door; what it looks up on the way is not a second
+/// use of it.
+actor unscoped(actor a) {
+    a.scopes.reset();
+    return a;
 }
 
 }  // namespace
@@ -43,7 +50,7 @@ void desk::withdraw_vote(actor a, policy::hold_id id, on_answer done) {
     done = recorded(a, "hold.withdraw_vote", id.value, {}, std::move(done));
     if (auto may = permit(action::withdraw_vote, a); may.what != verdict::done)
         return done(std::move(may));
-    hold(a, id, [self = shared_from_this(), a, id, done](listing<policy::hold> found) {
+    hold(unscoped(a), id, [self = shared_from_this(), a, id, done](listing<policy::hold> found) {
         if (found.answer.what != verdict::done) return done(std::move(found.answer));
         self->d_.approval.withdraw_vote(id, a.who, a.surface, done);
     });
@@ -53,10 +60,11 @@ void desk::withdraw_vote(actor a, policy::opt_out_id id, on_answer done) {
     done = recorded(a, "opt_out.withdraw_vote", id.value, {}, std::move(done));
     if (auto may = permit(action::withdraw_vote, a); may.what != verdict::done)
         return done(std::move(may));
-    opt_out(a, id, [self = shared_from_this(), a, id, done](listing<policy::opt_out> found) {
-        if (found.answer.what != verdict::done) return done(std::move(found.answer));
-        self->d_.approval.withdraw_vote(id, a.who, a.surface, done);
-    });
+    opt_out(unscoped(a), id,
+            [self = shared_from_this(), a, id, done](listing<policy::opt_out> found) {
+                if (found.answer.what != verdict::done) return done(std::move(found.answer));
+                self->d_.approval.withdraw_vote(id, a.who, a.surface, done);
+            });
 }
 
 void desk::reviews(actor a, std::optional<policy::review_state> state,
@@ -79,7 +87,7 @@ void desk::review(actor a, policy::opt_out_id id, policy::review_state to, std::
         if (auto why = check_text("note", note, reason_bytes_max); !why.empty())
             may = refuse(verdict::invalid, std::move(why));
     if (may.what != verdict::done) return done(std::move(may));
-    opt_out(a, id,
+    opt_out(unscoped(a), id,
             [self = shared_from_this(), a, to, note = std::move(note),
              done](listing<policy::opt_out> found) {
                 if (found.answer.what != verdict::done) return done(std::move(found.answer));

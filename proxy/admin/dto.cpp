@@ -257,6 +257,26 @@ const char* name(approval::verdict v) {
     return v == approval::verdict::counted ? "counted" : "done";
 }
 
+const char* name(proof by) {
+    switch (by) {
+        case proof::login:
+            return "login";
+        case proof::token:
+            return "token";
+        case proof::jwt:
+            return "jwt";
+    }
+    return "login";
+}
+
+json scopes_of(const actor& a) {
+    if (!a.scopes) return nullptr;
+    json out = json::array();
+    for (std::size_t i = 0; i < action_count; ++i)
+        if (a.scopes->test(i)) out.push_back(std::string(to_string(static_cast<action>(i))));
+    return out;
+}
+
 }  // namespace
 
 std::string holds_json(const std::vector<policy::hold>& holds, const actor& reader) {
@@ -438,10 +458,44 @@ std::string login_json(const actor& a, const std::string& token, const std::stri
     out["admin"] = a.role.admin;
     out["auditor"] = a.role.auditor;
     out["monitor"] = a.role.monitor;
+    out["by"] = name(a.by);
+    out["scopes"] = scopes_of(a);
     if (!token.empty()) out["token"] = token;
     out["csrf"] = csrf;
     out["expires_at"] = time_or_null(expires_at);
     out["now"] = time_or_null(now);
+    return dump(out);
+}
+
+std::string new_token_json(const store::api_token& t, const std::string& text) {
+    json out;
+    out["result"] = "done";
+    out["id"] = t.id;
+    out["text"] = "Token " + std::to_string(t.id) + " of " + t.owner +
+                  ": keep it safe, it is not shown again.";
+    out["token"] = text;
+    out["expires_at"] = time_or_null(t.expires_at);
+    return dump(out);
+}
+
+std::string tokens_json(const std::vector<store::api_token>& all, policy::instant now) {
+    json out;
+    out["tokens"] = json::array();
+    for (const auto& t : all) {
+        json one;
+        one["id"] = t.id;
+        one["owner"] = t.owner;
+        one["made_by"] = t.made_by;
+        one["name"] = t.name;
+        one["scopes"] = t.scopes;
+        one["live"] = t.revoked_at == policy::instant{} && now < t.expires_at;
+        one["made_at"] = time_or_null(t.made_at);
+        one["expires_at"] = time_or_null(t.expires_at);
+        one["used_at"] = time_or_null(t.used_at);
+        one["revoked_at"] = time_or_null(t.revoked_at);
+        one["revoked_by"] = t.revoked_by.empty() ? json(nullptr) : json(t.revoked_by);
+        out["tokens"].push_back(std::move(one));
+    }
     return dump(out);
 }
 

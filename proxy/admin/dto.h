@@ -7,6 +7,7 @@
 
 #include "proxy/admin/authority.h"
 #include "proxy/admin/desk.h"
+#include "proxy/admin/token_desk.h"
 
 /// JSON of the API ⇄ values. The wire format of the API is defined here and nowhere else.
 ///
@@ -49,6 +50,8 @@ enum class reason_is : std::uint8_t { optional, needed };
 [[nodiscard]] parsed<policy::flag_request> parse_flag(std::string_view body, policy::flag_kind k);
 /// {as?, groups?, on, sql?, application?, address?}
 [[nodiscard]] parsed<explain_question> parse_explain(std::string_view body);
+/// {name, scopes, for, owner?}
+[[nodiscard]] parsed<token_wish> parse_token(std::string_view body);
 /// {}
 [[nodiscard]] parsed<reason_body> parse_nothing(std::string_view body);
 
@@ -67,6 +70,8 @@ enum class reason_is : std::uint8_t { optional, needed };
 [[nodiscard]] std::string rules_json(const policy::rule_set& rules, const rule_counts& uses = {},
                                      policy::instant now = {});
 [[nodiscard]] std::string audit_json(const std::vector<audit::parsed_line>& newest_first);
+[[nodiscard]] std::string story_json(const audit::story_subject& s, const audit::story& found);
+[[nodiscard]] std::string verification_json(const verification::state& v);
 /// A problem with `faults` when nothing was reloaded.
 [[nodiscard]] std::string reload_json(const reload_answer& r);
 [[nodiscard]] std::string answer_json(const approval::answer& a);
@@ -74,6 +79,9 @@ enum class reason_is : std::uint8_t { optional, needed };
 [[nodiscard]] std::string login_json(const actor& a, const std::string& token,
                                      const std::string& csrf, policy::instant expires_at,
                                      policy::instant now);
+[[nodiscard]] std::string new_token_json(const store::api_token& t, const std::string& text);
+[[nodiscard]] std::string tokens_json(const std::vector<store::api_token>& all,
+                                      policy::instant now);
 [[nodiscard]] std::string health_json(const std::vector<std::pair<std::string, bool>>& checks,
                                       const std::vector<std::string>& notes);
 [[nodiscard]] std::string event_json(const approval::steward::change_event& e);

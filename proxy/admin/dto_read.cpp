@@ -266,6 +266,17 @@ parsed<explain_question> parse_explain(std::string_view body) {
     return out;
 }
 
+parsed<token_wish> parse_token(std::string_view body) {
+    body_reader in(body, {"name", "scopes", "for", "owner"});
+    parsed<token_wish> out;
+    out.value.name = in.text("name", name_bytes_max, true);
+    out.value.scopes = in.texts("scopes");
+    out.value.life = in.duration("for", true).value_or(policy::milliseconds::zero());
+    out.value.owner = in.text("owner", name_bytes_max);
+    out.error = in.error();
+    return out;
+}
+
 parsed<reason_body> parse_nothing(std::string_view body) {
     const body_reader in(body, {});
     return {.value = {}, .error = in.error()};

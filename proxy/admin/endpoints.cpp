@@ -206,10 +206,9 @@ void show_rules(call c) {
 
 void events(call c) {
     auto stream = std::make_shared<event_stream>();
-    stream->still_logged_in = [context = c.context, token = c.token, user = c.actor.who.name] {
-        return context->logins.live(token, context->business->now()) &&
-               context->world().find_user(user).has_value();
-    };
+    stream->still_logged_in = c.still_valid;
+    stream->person = c.actor.who.name;
+    stream->per_person_max = c.context->access()->event_streams_per_person;
     stream->visible = [context = c.context, a = c.actor](const approval::steward::change_event& e,
                                                          std::function<void(bool)> tell) {
         if (a.role.admin || a.role.auditor) return tell(true);

@@ -122,8 +122,32 @@ void metrics(call c) {
     c.done(std::move(r));
 }
 
+namespace {
+
+/// The certificate has said who it is; a name in the body must be the same.
+void login_by_certificate(const call& c, const std::string& user) {
+    const auto& find = c.context->world().find_certificate;
+    auto who = find && c.request.certificate ? find(*c.request.certificate) : std::nullopt;
+    if (who && (user.empty() || user == who->name)) return admit(c, std::move(*who));
+    record_login(c, "admin.login_refused", user, "certificate of nobody, or of somebody else");
+    c.done(to_response(
+        problem{401, "login", "The certificate is not that of a user, or of another one.",
+                "Ask for its subject to be written into users.yaml (certificate:)."}));
+}
+
+}  // namespace
+
 void login(call c) {
     auto& context = *c.context;
+    if (context.options.mutual) {
+        auto body = parse_nothing(c.request.body).error.empty() ? parsed<credentials>()
+                                                                : parse_login(c.request.body);
+        wipe(c.request.body);
+        wipe(body.value.password);
+        if (!body.error.empty())
+            return c.done(to_response(problem{400, "body", body.error, "Send {}."}));
+        return login_by_certificate(c, body.value.user);
+    }
     auto body = parse_login(c.request.body);
     wipe(c.request.body);
     if (body.error.empty()) body.error = check_text("user", body.value.user, name_bytes_max);
@@ -154,6 +178,10 @@ void login(call c) {
 void logout(call c) {
     if (auto body = parse_nothing(c.request.body); !body.error.empty())
         return c.done(to_response(problem{400, "body", body.error, "Send {}."}));
+    if (c.actor.by != proof::login)
+        return c.done(to_response(
+            problem{422, "invalid", "What came with this request is a token, not a login.",
+                    "Revoke it with DELETE /api/v1/tokens/{id}, or let it expire."}));
     c.context->logins.close(c.token);
     audit::record r;
     r.event = "admin.action";

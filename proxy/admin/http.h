@@ -21,6 +21,8 @@ struct http_request {
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body;
     std::string address;  ///< of the client, no port
+    /// Subject of the verified certificate of the client; absent: TLS asked for none.
+    std::optional<std::string> certificate{};
 
     /// The first value of a header, "" if there is none. Names compare without regard to case.
     [[nodiscard]] std::string_view header(std::string_view name) const noexcept;
@@ -32,6 +34,8 @@ struct event_stream {
     /// Whether the person may see what this event is about; answers once, on any thread.
     std::function<void(const approval::steward::change_event&, std::function<void(bool)>)> visible;
     std::function<bool()> still_logged_in;
+    std::string person;              ///< whose it is
+    std::size_t per_person_max = 0;  ///< open ones of hers; 0 = no limit
 };
 
 struct http_response {

@@ -6,7 +6,14 @@
 namespace sallyport::proxy::admin {
 namespace {
 
-/// One subscriber of IPv6 has a whole /64: addresses in it share a bucket.
+policy::milliseconds wait_for(double tokens, policy::milliseconds refill) {
+    if (tokens >= 1) return policy::milliseconds::zero();
+    const auto ms = std::ceil((1 - tokens) * static_cast<double>(refill.count()));
+    return policy::milliseconds(static_cast<std::int64_t>(ms));
+}
+
+}  // namespace
+
 std::string network_of(const std::string& address) {
     if (address.find(':') == std::string::npos || address == "::1") return address;
     std::size_t groups = 0;
@@ -16,14 +23,6 @@ std::string network_of(const std::string& address) {
     }
     return address;
 }
-
-policy::milliseconds wait_for(double tokens, policy::milliseconds refill) {
-    if (tokens >= 1) return policy::milliseconds::zero();
-    const auto ms = std::ceil((1 - tokens) * static_cast<double>(refill.count()));
-    return policy::milliseconds(static_cast<std::int64_t>(ms));
-}
-
-}  // namespace
 
 void login_throttle::fill(bucket& b, double burst, policy::milliseconds refill,
                           policy::instant now) {

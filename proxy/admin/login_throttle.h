@@ -9,6 +9,9 @@
 /// How often passwords may be tried.
 namespace sallyport::proxy::admin {
 
+/// What one subscriber has: an IPv4 address, or the /64 of an IPv6 one.
+[[nodiscard]] std::string network_of(const std::string& address);
+
 /// A token bucket per address and one per user; a good password gives its token back. After
 /// failures_free wrong passwords of one user from one address each further one doubles the wait for
 /// that pair, up to backoff_max. The pair, not the user alone: somebody else's wrong guesses must

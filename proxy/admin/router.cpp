@@ -75,6 +75,13 @@ constexpr route table[] = {
     // Signed by Slack; see the handler.
     {"POST", "/api/v1/slack/actions", gate::open, action::count_, endpoints::slack_actions,
      "application/x-www-form-urlencoded"},
+    {"GET", "/api/v1/audit/story", gate::logged_in, action::see_audit, endpoints::audit_story},
+    {"GET", "/api/v1/audit/bundle", gate::logged_in, action::see_audit, endpoints::audit_bundle},
+    {"GET", "/api/v1/audit/verify", gate::logged_in, action::see_audit, endpoints::verify_audit},
+    {"GET", "/api/v1/insight", gate::logged_in, action::see_stats, endpoints::insight},
+    {"GET", "/api/v1/tokens", gate::logged_in, action::see_tokens, endpoints::list_tokens},
+    {"POST", "/api/v1/tokens", gate::logged_in, action::create_token, endpoints::create_token},
+    {"DELETE", "/api/v1/tokens/{}", gate::logged_in, action::revoke_token, endpoints::revoke_token},
     {"GET", "/api/v1/events", gate::logged_in, action::see_events, endpoints::events},
 };
 

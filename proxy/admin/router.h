@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,6 +28,7 @@ struct call {
     std::string token;                    ///< of the login, "" on open routes
     std::string csrf;
     policy::instant login_expires_at;
+    std::function<bool()> still_valid;  ///< whether login, token or JWT would still be taken
     respond done;
 };
 

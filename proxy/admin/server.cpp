@@ -60,7 +60,25 @@ int select_http(SSL*, const unsigned char** out, unsigned char* out_length,
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-tls_context_ptr make_tls(const std::string& certificate, const std::string& key) {
+/// Asks every client for a certificate of this authority.
+void demand_certificates(asio::ssl::context& context, const std::string& client_ca) {
+    auto* const native = context.native_handle();
+    error_code error;
+    context.load_verify_file(client_ca, error);
+    if (error)
+        throw std::runtime_error("cannot read client_ca " + client_ca + ": " + error.message() +
+                                 "; it must be a PEM file of certificates");
+    if (auto* names = SSL_load_client_CA_file(client_ca.c_str()); names != nullptr)
+        SSL_CTX_set_client_CA_list(native, names);
+    SSL_CTX_set_verify(native, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    // A resumed session would bring the certificate of an earlier handshake, unverified now.
+    SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_options(native, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(native, 0);
+}
+
+tls_context_ptr make_tls(const std::string& certificate, const std::string& key,
+                         const std::string& client_ca) {
     if (certificate.empty()) return nullptr;
     auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
     auto* const native = context->native_handle();
@@ -79,6 +97,7 @@ tls_context_ptr make_tls(const std::string& certificate, const std::string& key)
     if (error)
         throw std::runtime_error("cannot read the admin key " + key + ": " + error.message() +
                                  "; it must be the certificate's, in PEM");
+    if (!client_ca.empty()) demand_certificates(*context, client_ca);
     ERR_clear_error();
     return context;
 }
@@ -112,12 +131,15 @@ struct server::impl {
           blocking(blocking_threads),
           events(e) {
         const auto address = parse_address(options);
-        tls = make_tls(options.tls.certificate, options.tls.key);
+        tls = make_tls(options.tls.certificate, options.tls.key, options.tls.client_ca);
         auto context = std::make_shared<api_context>();
         context->options.tls = options.tls.on();
         context->options.loopback = address.is_loopback();
         context->options.address = options.address;
         context->options.url = options.url;
+        context->options.mutual = !options.tls.client_ca.empty();
+        context->set_access(options.access);
+        if (d.tokens.load) context->tokens.load(d.tokens.load());
         context->business = std::make_shared<desk>(std::move(d));
         context->run_blocking = [this](std::function<void()> f) {
             return run_blocking(std::move(f));
@@ -161,6 +183,7 @@ struct server::impl {
         o.handler = handler.get();
         o.events = &events;
         o.event_streams = &event_streams;
+        o.streams_of = &streams_of;
         o.stopping = &stopping;
         return o;
     }
@@ -247,6 +270,7 @@ struct server::impl {
     std::set<std::shared_ptr<connection>> connections;
     std::map<std::string, std::size_t> per_address;
     std::size_t event_streams = 0;
+    std::map<std::string, std::size_t> streams_of;  // by person
     bool stopping = false;
 };
 
@@ -276,16 +300,24 @@ std::uint16_t server::port() const noexcept {
     return impl_->port;
 }
 
-std::string server::reload_tls(const std::string& certificate, const std::string& key) {
+std::string server::reload_tls(const std::string& certificate, const std::string& key,
+                               const std::string& client_ca) {
     if (!impl_->options.tls.on()) return {};
     try {
-        auto fresh = make_tls(certificate, key);
+        if (client_ca.empty() != impl_->options.tls.client_ca.empty())
+            return "the admin listener can begin or cease to ask for client certificates only with "
+                   "a restart";
+        auto fresh = make_tls(certificate, key, client_ca);
         const std::scoped_lock lock(impl_->tls_mutex);
         impl_->tls = std::move(fresh);
         return {};
     } catch (const std::exception& e) {
         return e.what();
     }
+}
+
+void server::set_access(access_settings a) {
+    impl_->handler->context().set_access(std::move(a));
 }
 
 void server::set_ready(bool ready) noexcept {

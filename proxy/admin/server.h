@@ -2,11 +2,16 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "proxy/access_settings.h"
 #include "proxy/admin/dependencies.h"
 #include "proxy/admin/events.h"
+
+struct ssl_st;  // OpenSSL's SSL
 
 /// The HTTP(S) server of the admin API.
 namespace sallyport::proxy::admin {
@@ -21,6 +26,8 @@ struct server_options {
     struct {
         std::string certificate;  ///< PEM chain; empty: no TLS
         std::string key;
+        /// PEM: every client must show a certificate of this authority; "" = none is asked for.
+        std::string client_ca;
         [[nodiscard]] bool on() const noexcept { return !certificate.empty(); }
     } tls;
     /// Without TLS only loopback addresses can be bound, unless this is set (TLS ends in front of
@@ -32,6 +39,10 @@ struct server_options {
     std::chrono::milliseconds keep_alive_timeout{60'000};
     std::chrono::milliseconds answer_timeout{30'000};  ///< for the proxy to find its answer
     std::chrono::milliseconds event_ping_interval{15'000};
+    access_settings access{};
+    /// The subject of the certificate that the peer of a handshake showed; nullopt: none that can
+    /// be an identity. Needed with tls.client_ca.
+    std::function<std::optional<std::string>(ssl_st*)> certificate_subject{};
 };
 
 /// One thread for the sockets, two for what blocks (passwords, audit search, reload).
@@ -52,7 +63,11 @@ class server {
     [[nodiscard]] std::uint16_t port() const noexcept;
     /// Reads a certificate and its key; connections made from now on use them. Returns "" or why
     /// not (the old ones stay). A server that began without TLS stays without.
-    [[nodiscard]] std::string reload_tls(const std::string& certificate, const std::string& key);
+    /// A client_ca can be replaced by another, not added or left out.
+    [[nodiscard]] std::string reload_tls(const std::string& certificate, const std::string& key,
+                                         const std::string& client_ca = {});
+    /// For requests from now on. Any thread.
+    void set_access(access_settings a);
     /// What /readyz answers beyond the steward's health; main sets false while draining. Any
     /// thread.
     void set_ready(bool ready) noexcept;

@@ -271,6 +271,14 @@ void steward::get_opt_out(policy::opt_out_id id,
     impl_->base.post([i = impl_.get(), id, f = std::move(f)] { f(i->opt_outs.get(id)); });
 }
 
+void steward::with_tokens(std::function<void(store::token_store&)> f,
+                          std::function<void(bool)> done) {
+    impl_->base.post([i = impl_.get(), f = std::move(f), done = std::move(done)] {
+        auto* const tokens = i->base.db().tokens();
+        done(tokens != nullptr && i->base.stored([&] { f(*tokens); }));
+    });
+}
+
 void steward::list_passes(std::function<void(std::vector<policy::pass>)> f) {
     impl_->base.post([i = impl_.get(), f = std::move(f)] { f(i->holds.passes()); });
 }

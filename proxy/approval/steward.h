@@ -266,6 +266,9 @@ class steward {
     /// Live passes of every scope but statement.
     void list_passes(std::function<void(std::vector<policy::pass>)> f);
 
+    /// Runs `f` on the store's tokens, on the steward's thread; `done`: whether it was stored.
+    void with_tokens(std::function<void(store::token_store&)> f, std::function<void(bool)> done);
+
   private:
     struct impl;
     std::unique_ptr<impl> impl_;

@@ -15,6 +15,7 @@ namespace sallyport::proxy::audit {
 /// "hold.vote", "hold.approved", "hold.denied", "hold.expired", "hold.withdrawn", "hold.released",
 /// "bypass", "opt_out.requested", "opt_out.vote", "opt_out.activated", "opt_out.denied",
 /// "opt_out.withdrawn", "opt_out.lapsed", "opt_out.expired", "opt_out.revoked", "opt_out.used_up",
+/// "token.created", "token.revoked", "audit.exported",
 /// "policy.loaded", "policy.refused", "admin.login", "admin.login_refused", "admin.action",
 /// "proxy.start", "proxy.stop". Live again after a restart: "opt_out.resumed", "pass.resumed". By
 /// the log itself: "checkpoint", "audit.recovered".

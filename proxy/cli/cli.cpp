@@ -38,6 +38,7 @@ struct http_cli::impl {
         add_holds(app);
         add_opt_outs(app);
         add_oversight(app);
+        add_tokens(app);
         add_rest(app);
     }
 
@@ -50,6 +51,12 @@ struct http_cli::impl {
             app.add_option("--user", options.user, "who you are (else SALLYPORT_USER, USER)"),
             app.add_option("--ca", options.ca,
                            "PEM file of the authority that signed the certificate")
+                ->check(CLI::ExistingFile),
+            app.add_option("--certificate", options.certificate,
+                           "your certificate, for a proxy that asks for one (else "
+                           "SALLYPORT_CERTIFICATE)")
+                ->check(CLI::ExistingFile),
+            app.add_option("--key", options.key, "its key (else SALLYPORT_KEY)")
                 ->check(CLI::ExistingFile),
             app.add_flag("--json", json, "the API's JSON instead of text")};
         for (auto* o : all_of_them)
@@ -237,6 +244,32 @@ struct http_cli::impl {
         post(path, body({{about, subject}, {"for", duration}, {"reason", reason}}));
     }
 
+    void add_tokens(CLI::App& app) {
+        auto* const group =
+            app.add_subcommand("token", "API tokens: for programs that act as you, within scopes");
+        group->require_subcommand(1);
+        auto& create = add(*group, "create", "Make one; it is printed once", [this] {
+            login in(options);
+            const auto made =
+                in.ask("POST", "/api/v1/tokens",
+                       body({{"name", token_name}, {"for", duration}, {"owner", owner}},
+                            {{{"scopes", scopes}}, {}}));
+            std::cout << (json ? pretty(made) : member(made, "token") + "\n");
+        });
+        create.add_option("--name", token_name, "what it is for")->required();
+        create.add_option("--scope", scopes, "what it may do: see-holds, vote-hold …")
+            ->required()
+            ->delimiter(',');
+        create.add_option("--for", duration, "how long, like 30d")->required();
+        create.add_option("--owner", owner, "a program of users.yaml (admins)");
+        add(*group, "list", "Those of yours; for admins all",
+            [this] { get("/api/v1/tokens", show_tokens); });
+        with_id(add(*group, "revoke", "End one now", [this] {
+            const login in(options);
+            print(in.ask("DELETE", "/api/v1/tokens/" + number()), show_answer);
+        }));
+    }
+
     void add_rest(CLI::App& app) {
         with_watch(add(app, "sessions", "Live sessions (admins, auditors)",
                        [this] { get("/api/v1/sessions", show_sessions); }));
@@ -288,9 +321,9 @@ struct http_cli::impl {
             const auto kept = read_kept_login(url);
             if (kept) {
                 try {
-                    static_cast<void>(ask(parse_url(url), options.ca,
-                                          {"POST", "/api/v1/logout", {}, kept->token},
-                                          std::chrono::seconds(5)));
+                    static_cast<void>(
+                        ask(parse_url(url), {options.ca, options.certificate, options.key},
+                            {"POST", "/api/v1/logout", {}, kept->token}, std::chrono::seconds(5)));
                 } catch (const failure&) {
                     // It ends by itself when idle.
                 }
@@ -407,6 +440,9 @@ struct http_cli::impl {
     std::string shape;
     std::vector<std::string> resources;
     std::vector<std::string> actions;
+    std::vector<std::string> scopes;
+    std::string token_name;
+    std::string owner;
     std::string about;
     std::string subject;
 };

@@ -25,8 +25,8 @@ enum exit_status : int {
 using report_reader =
     std::function<std::string(const std::string&, const std::string&, const std::string&)>;
 
-/// Adds `holds`, `hold`, `approve`, `deny`, `opt-out …`, `sessions`, `kill`, `rules`, `whoami`,
-/// `reload` to an application that may have other subcommands. Use: http_cli http(app);
+/// Adds `holds`, `hold`, `approve`, `deny`, `opt-out …`, `token …`, `sessions`, `kill`, `rules`,
+/// `whoami`, `reload` to an application that may have other subcommands. Use: http_cli http(app);
 /// CLI11_PARSE(app, argc, argv); if (http.selected()) return http.run();
 class http_cli {
   public:

@@ -30,7 +30,7 @@ constexpr std::size_t answer_bytes_max = 256U << 20U;
 /// Parameters by value: a coroutine outlives what its caller's references may name.
 struct errand {
     endpoint to;
-    std::string ca;
+    tls_files files;
     http_question question;
     std::chrono::seconds limit{};
 };
@@ -75,10 +75,14 @@ asio::awaitable<http_answer> run(errand e) {
 
     asio::ssl::context context(asio::ssl::context::tls_client);
     SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
-    if (e.ca.empty())
+    if (e.files.ca.empty())
         context.set_default_verify_paths();
     else
-        context.load_verify_file(e.ca);
+        context.load_verify_file(e.files.ca);
+    if (!e.files.certificate.empty()) {
+        context.use_certificate_chain_file(e.files.certificate);
+        context.use_private_key_file(e.files.key, asio::ssl::context::pem);
+    }
     beast::ssl_stream<beast::tcp_stream> stream(std::move(plain), context);
     stream.set_verify_mode(asio::ssl::verify_peer);
     stream.set_verify_callback(asio::ssl::host_name_verification(e.to.host));
@@ -166,12 +170,12 @@ endpoint parse_url(const std::string& url) {
     return out;
 }
 
-http_answer ask(const endpoint& to, const std::string& ca, const http_question& question,
+http_answer ask(const endpoint& to, const tls_files& files, const http_question& question,
                 std::chrono::seconds limit) {
     std::optional<http_answer> answer;
     std::exception_ptr error;
     asio::io_context loop(1);
-    asio::co_spawn(loop, run(errand{to, ca, question, limit}),
+    asio::co_spawn(loop, run(errand{to, files, question, limit}),
                    [&](std::exception_ptr e, http_answer a) {
                        error = std::move(e);
                        answer = std::move(a);

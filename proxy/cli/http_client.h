@@ -44,9 +44,15 @@ struct http_answer {
     std::string body;
 };
 
-/// Blocks. The server's certificate is always verified, against `ca` (a PEM file) or, when that is
-/// "", the system's store. Throws failure(unreachable).
-[[nodiscard]] http_answer ask(const endpoint& to, const std::string& ca,
+/// PEM files; "" = none.
+struct tls_files {
+    std::string ca;           ///< of the server; none: the system's store
+    std::string certificate;  ///< ours, for a proxy that asks for one
+    std::string key;
+};
+
+/// Blocks. The server's certificate is always verified. Throws failure(unreachable).
+[[nodiscard]] http_answer ask(const endpoint& to, const tls_files& files,
                               const http_question& question,
                               std::chrono::seconds limit = std::chrono::seconds(40));
 

@@ -66,14 +66,37 @@ std::string address(const connection_options& o) {
     return url.empty() ? default_url : url;
 }
 
+tls_files files_of(const connection_options& o) {
+    tls_files out{o.ca, o.certificate, o.key};
+    if (out.certificate.empty()) out.certificate = environment("SALLYPORT_CERTIFICATE");
+    if (out.key.empty()) out.key = environment("SALLYPORT_KEY");
+    if (out.certificate.empty() != out.key.empty())
+        throw failure(usage, "a certificate needs its key, and a key its certificate",
+                      "Give --certificate and --key, or set SALLYPORT_CERTIFICATE and "
+                      "SALLYPORT_KEY.");
+    return out;
+}
+
 failure refusal_of(const http_answer& a) {
     auto said = read_problem(a.status, a.body);
     return {a.status == 401 ? not_logged_in : cli::refused, said.detail, std::move(said.next)};
 }
 
+std::string credentials_of(std::string user) {
+    if (user.empty()) user = environment("USER");
+    if (user.empty())
+        throw failure(not_logged_in, "it is not said who you are",
+                      "Give --user NAME, or set SALLYPORT_TOKEN.");
+    auto password = environment("SALLYPORT_PASSWORD");
+    if (password.empty()) password = ask_password(user);
+    auto body = login_body(user, password);
+    wipe(password);
+    return body;
+}
+
 }  // namespace
 
-login::login(const connection_options& o) : to_(parse_url(address(o))), ca_(o.ca) {
+login::login(const connection_options& o) : to_(parse_url(address(o))), files_(files_of(o)) {
     if (!to_.tls && !to_.loopback())
         throw failure(usage,
                       "password and token would cross the network in the clear to " + to_.url(),
@@ -88,13 +111,13 @@ bool login::take_token(const std::string& user) {
     token_ = environment("SALLYPORT_TOKEN");
     if (!token_.empty()) {
         if (token_.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                     "0123456789-_") != std::string::npos)
+                                     "0123456789-_.") != std::string::npos)
             throw failure(not_logged_in, "SALLYPORT_TOKEN is not a token of the proxy",
-                          "Get one with `sallyport login --print`.");
+                          "Get one with `sallyport login --print` or `sallyport token create`.");
         return true;
     }
-    // A password that is given is meant.
-    if (!environment("SALLYPORT_PASSWORD").empty()) return false;
+    // A password or a certificate that is given is meant.
+    if (!environment("SALLYPORT_PASSWORD").empty() || !files_.certificate.empty()) return false;
     auto kept = read_kept_login(to_.url());
     if (!kept || (!user.empty() && user != kept->user)) return false;
     token_ = std::move(kept->token);
@@ -107,17 +130,9 @@ std::string login::address_of(const connection_options& o) {
 }
 
 void login::log_in(std::string user) {
-    if (user.empty()) user = environment("USER");
-    if (user.empty())
-        throw failure(not_logged_in, "it is not said who you are",
-                      "Give --user NAME, or set SALLYPORT_TOKEN.");
-    auto password = environment("SALLYPORT_PASSWORD");
-    if (password.empty()) password = ask_password(user);
-    auto body = login_body(user, password);
-    wipe(password);
-    http_question q{"POST", "/api/v1/login", body, {}};
-    wipe(body);
-    const auto answer = cli::ask(to_, ca_, q);
+    http_question q{"POST", "/api/v1/login", "{}", {}};
+    if (files_.certificate.empty()) q.body = credentials_of(std::move(user));
+    const auto answer = cli::ask(to_, files_, q);
     wipe(q.body);
     if (answer.status != 200) throw refusal_of(answer);
     token_ = member(answer.body, "token");
@@ -125,14 +140,14 @@ void login::log_in(std::string user) {
         throw failure(cli::refused, "the proxy's answer has no token",
                       "Check that --url is the proxy's admin address.");
     own_ = true;
-    user_ = std::move(user);
+    user_ = member(answer.body, "user");
 }
 
 login::~login() {
     if (!own_) return;
     try {
         static_cast<void>(
-            cli::ask(to_, ca_, {"POST", "/api/v1/logout", {}, token_}, std::chrono::seconds(5)));
+            cli::ask(to_, files_, {"POST", "/api/v1/logout", {}, token_}, std::chrono::seconds(5)));
     } catch (const std::exception&) {
         // It ends by itself when idle.
     }
@@ -140,7 +155,7 @@ login::~login() {
 
 std::string login::ask(const std::string& method, const std::string& path,
                        const std::string& body) const {
-    auto answer = cli::ask(to_, ca_, {method, path, body, token_});
+    auto answer = cli::ask(to_, files_, {method, path, body, token_});
     if (answer.status == 401 && kept_)
         throw failure(not_logged_in, "the login that was kept has ended",
                       "Log in again: sallyport login");

@@ -14,6 +14,8 @@ struct connection_options {
     std::string user;
     std::string ca;
     bool fresh = false;  ///< by user and password, whatever is kept
+    std::string certificate{};  ///< "": SALLYPORT_CERTIFICATE, or none
+    std::string key{};          ///< likewise SALLYPORT_KEY
 };
 
 /// SALLYPORT_TOKEN when it is set; else what `sallyport login` has kept for this proxy (and this
@@ -44,7 +46,7 @@ class login {
     std::string user_;
     bool kept_ = false;  ///< the token is one of `sallyport login`
     endpoint to_;
-    std::string ca_;
+    tls_files files_;
     std::string token_;
     bool own_ = false;  ///< ours to end
 };

@@ -340,6 +340,17 @@ std::string show_deliveries(const std::string& body, const screen& s) {
     return out;
 }
 
+std::string show_tokens(const std::string& body, const screen& s) {
+    const auto j = parse(body);
+    if (!at(j, "tokens").is_array()) return not_json;
+    table t({"ID", "OWNER", "NAME", "SCOPES", "LAST USED", "EXPIRES", "REVOKED BY"});
+    for (const auto& k : list(j, "tokens"))
+        t.add({text(k, "id"), text(k, "owner"), text(k, "name"), joined(list(k, "scopes")),
+               time(k, "used_at", s), time(k, "expires_at", s), text(k, "revoked_by")});
+    if (t.empty()) return "No tokens.\n";
+    return t.print(s.width);
+}
+
 std::string show_me(const std::string& body, const screen& s) {
     const auto j = parse(body);
     if (!j.is_object()) return not_json;

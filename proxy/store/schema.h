@@ -3,6 +3,7 @@
 #include <array>
 
 #include "proxy/store/schema_outbox.h"
+#include "proxy/store/schema_tokens.h"
 
 /// The tables of the embedded state, as steps from one version to the next (PRAGMA user_version).
 ///
@@ -365,6 +366,6 @@ BEGIN SELECT RAISE(ABORT, 'a flag is kept'); END;
 )sql";
 
 /// steps[i] leads from version i to version i + 1.
-inline constexpr std::array steps{version_1, version_2, outbox};
+inline constexpr std::array steps{version_1, version_2, outbox, api_tokens};
 
 }  // namespace sallyport::proxy::store::schema

@@ -15,7 +15,7 @@ namespace sallyport::proxy::store {
 inline constexpr std::size_t holds_listed_max = 1000;  // each may carry a statement of megabytes
 inline constexpr std::size_t opt_outs_listed_max = 10'000;
 
-class sqlite_store final : public store {
+class sqlite_store final : public store, public token_store {
   public:
     explicit sqlite_store(const std::string& path) : db_(path) {}
 
@@ -77,6 +77,13 @@ class sqlite_store final : public store {
                                          const std::string& why, policy::instant at) override;
     std::vector<channel_backlog> backlog() override;
     std::vector<delivery> troubled(std::size_t limit) override;
+
+    token_store* tokens() override { return this; }
+    std::uint64_t add_token(const api_token& t) override;
+    bool revoke_token(std::uint64_t id, const std::string& by, policy::instant at) override;
+    void note_token_uses(
+        const std::vector<std::pair<std::uint64_t, policy::instant>>& uses) override;
+    std::vector<api_token> list_tokens(policy::instant now) override;
 
     std::size_t trim(policy::instant before) override;
     void probe() override;

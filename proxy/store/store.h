@@ -13,6 +13,7 @@
 #include "policy/review.h"
 #include "policy/types.h"
 #include "proxy/store/outbox.h"
+#include "proxy/store/tokens.h"
 
 /// State that outlives the process, behind one interface. Transitions are compare-and-set, and the
 /// schema itself refuses illegal ones.
@@ -134,6 +135,9 @@ class store : public outbox {
     virtual std::size_t trim(policy::instant before) = 0;
     /// Writes something small: throws while the storage cannot write, returns once it can again.
     virtual void probe() = 0;
+
+    /// Where API tokens are kept; null: this storage has no place for them. Lives as the store.
+    virtual token_store* tokens() { return nullptr; }
 
     // numbers ----------------------------------------------------------------------------------
     /// A start number for session ids that no earlier run of this state has used.

@@ -150,6 +150,24 @@ class api_answers : public api_contract {
         asked("mona", "GET /api/v1/flags", "/api/v1/flags?state=all");
     }
 
+    void play_tokens() {
+        const auto made =
+            json::parse(asked("bob", "POST /api/v1/tokens", "/api/v1/tokens",
+                              {{"name", "nightly"}, {"scopes", {"see-holds"}}, {"for", "1d"}})
+                            .body);
+        asked("root", "GET /api/v1/tokens", "/api/v1/tokens");
+        asked("bob", "DELETE /api/v1/tokens/{id}", "/api/v1/tokens/" + made.at("id").dump());
+        asked("bob", "GET /api/v1/tokens", "/api/v1/tokens");
+    }
+
+    void play_stories() {
+        asked("otto", "GET /api/v1/audit/story", "/api/v1/audit/story?hold=1");
+        asked("otto", "GET /api/v1/audit/story", "/api/v1/audit/story?opt_out=1");
+        asked("otto", "GET /api/v1/audit/bundle", "/api/v1/audit/bundle?hold=1");
+        asked("otto", "GET /api/v1/audit/verify", "/api/v1/audit/verify");
+        asked("root", "GET /api/v1/insight", "/api/v1/insight");
+    }
+
     void play_the_rest() {
         for (const auto* open : {"/", "/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"})
             asked("", "GET " + std::string(open), open);
@@ -198,6 +216,8 @@ TEST_F(api_answers, every_operation_answers_as_the_document_says) {
     play_opt_outs();
     play_payroll_opt_out();
     play_flags();
+    play_tokens();
+    play_stories();
     play_the_rest();
 
     for (const auto& o : document->operations())

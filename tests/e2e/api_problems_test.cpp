@@ -111,16 +111,35 @@ class api_problems : public described_api {
     }
 
     void provoke_streams() {
-        const auto head =
-            line("GET /api/v1/events", "Authorization: Bearer " + token_of("erin") + "\r\n");
         std::vector<tcp_socket> open;
-        http_response answer;
-        for (int i = 0; i < 100 && answer.status != 503; ++i) {
+        const auto one_more = [&](const std::string& user) {
             open.push_back(tcp_socket::connect(proxy->admin_port()));
-            open.back().send_all(head);
-            answer = read_answer(open.back());
-        }
+            open.back().send_all(
+                line("GET /api/v1/events", "Authorization: Bearer " + token_of(user) + "\r\n"));
+            return read_answer(open.back());
+        };
+        http_response answer;
+        for (int i = 0; i < 100 && answer.status != 429; ++i)
+            answer = one_more("erin");
+        expect_problem("too-many-streams", answer, "GET /api/v1/events");
+        for (const auto* user :
+             {"alice", "bob", "carol", "dave", "dba", "root", "mona", "otto", "alice"})
+            for (int i = 0; i < 8 && answer.status != 503; ++i)
+                answer = one_more(user);
         expect_problem("busy", answer, "GET /api/v1/events");
+    }
+
+    void provoke_scopes_and_rates() {
+        const auto made = send("alice", "POST", "/api/v1/tokens",
+                               R"({"name":"x","scopes":["see-holds"],"for":"1h"})");
+        const http_headers token{
+            {"Authorization", "Bearer " + json::parse(made.body).at("token").get<std::string>()}};
+        expect_problem("scope", http_request(proxy->admin_port(), "GET", "/api/v1/rules", token),
+                       "GET /api/v1/rules");
+        http_response answer;
+        for (int i = 0; i < 3000 && answer.status != 429; ++i)
+            answer = http_request(proxy->admin_port(), "GET", "/api/v1/holds", token);
+        expect_problem("too-many-requests", answer, "GET /api/v1/holds");
     }
 
     void provoke_trouble() {
@@ -137,12 +156,14 @@ class api_problems : public described_api {
 };
 
 TEST_F(api_problems, each_documented_one_is_provoked) {
+    options.admin_more = "rate: { person: 30 }";
     start_described();
 
     provoke_bytes();
     provoke_requests();
     provoke_votes();
     provoke_streams();
+    provoke_scopes_and_rates();
     provoke_trouble();
     provoke_access();
 

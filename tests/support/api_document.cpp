@@ -198,7 +198,7 @@ std::vector<std::string> api_document::check(const std::string& method, const st
         faults.push_back("the media type " + media + " is not described");
         return faults;
     }
-    const bool is_json = media.find("json") != std::string::npos;
+    const bool is_json = media.find("json") != std::string::npos && media != "application/jsonl";
     const auto body = is_json ? json::parse(answer.body, nullptr, false) : json(answer.body);
     if (body.is_discarded())
         faults.push_back("the body is no JSON: " + answer.body.substr(0, 200));

@@ -125,8 +125,8 @@ void proxy_process::write_configuration() const {
         ", tls: " + or_default(options_.postgres_tls, "{ mode: disable }") +
         (options_.channel_binding.empty() ? "" : ", channel_binding: " + options_.channel_binding) +
         " }\n  admin: { address: 127.0.0.1, port: " + std::to_string(admin_port_) +
-        (options_.admin_tls.empty() ? "" : ", tls: " + options_.admin_tls) +
-        (options_.admin_more.empty() ? "" : ", " + options_.admin_more) + " }\n";
+        (options_.admin_tls.empty() ? "" : ", tls: " + options_.admin_tls) + ", " +
+        or_default(options_.admin_more, "rate: { person: 100000, address: 100000 }") + " }\n";
     text += "state: { sqlite: var/sallyport.db }\n";
     text += "audit: { directory: " + audit_directory() + ", signing_key: var/audit.key }\n";
     text += "users: users.yaml\npolicy: policy.yaml\n";

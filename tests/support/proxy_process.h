@@ -34,7 +34,7 @@ struct proxy_options {
     std::string audit_directory{};  ///< "" = var/audit in the folder
     std::string more{};             ///< further lines of sallyport.yaml
     std::string roles{};            ///< YAML flow map; "" = { admin: { groups: [admin] } }
-    std::string admin_more{};       ///< further members of listen.admin: "jwt: {…}"
+    std::string admin_more{};  ///< further members of listen.admin; "" = a rate above any test's
     std::map<std::string, std::string> users{};  ///< further users: name → YAML flow map
     std::map<std::string, std::string> env{};
     std::optional<std::size_t> file_bytes_max{};

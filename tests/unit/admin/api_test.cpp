@@ -16,6 +16,8 @@ std::string body_for(const route& r) {
     const std::string pattern(r.pattern);
     if (pattern.ends_with("/opt-outs"))
         return R"({"rule":"pii-needs-approval","for":"2h","reason":"incident"})";
+    if (pattern.ends_with("/tokens"))
+        return R"({"name":"nightly","scopes":["see-holds"],"for":"1d"})";
     if (pattern.ends_with("/decisions")) return R"({"on":"shop","sql":"select 1"})";
     if (pattern.ends_with("/reload") || pattern.ends_with("/logout") ||
         pattern.ends_with("/withdraw-vote"))
@@ -31,6 +33,7 @@ std::string body_for(const route& r) {
 std::string path_for(const route& r) {
     std::string path(r.pattern);
     const auto at = path.find("{}");
+    if (path.ends_with("/story") || path.ends_with("/bundle")) return path + "?hold=7";
     if (at == std::string::npos) return path;
     const bool of_opt_out =
         path.find("/opt-outs/") != std::string::npos || path.find("/reviews/") != std::string::npos;
@@ -77,6 +80,13 @@ const std::vector<expectation> expected{
     {"POST", "/api/v1/decisions", "abcde"},
     {"POST", "/api/v1/reload", "c"},
     {"GET", "/api/v1/rules", "abcde"},
+    {"GET", "/api/v1/audit/story", "d"},
+    {"GET", "/api/v1/audit/bundle", "d"},
+    {"GET", "/api/v1/audit/verify", "d"},
+    {"GET", "/api/v1/insight", "cd"},
+    {"GET", "/api/v1/tokens", "abcde"},
+    {"POST", "/api/v1/tokens", "abcde"},
+    {"DELETE", "/api/v1/tokens/{}", "ac"},
     {"GET", "/api/v1/events", "abcde"},
     {"GET", "/api/v1/deliveries", "cd"},
     {"GET", "/api/v1/report", "d"},

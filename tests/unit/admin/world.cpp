@@ -6,11 +6,19 @@
 namespace sallyport::proxy::admin::testing {
 
 world::world() {
-    people = {{"alice", {"alice", {"dev"}, false}},
-              {"bob", {"bob", {"dev", "security"}, false}},
-              {"carol", {"carol", {"ops"}, false}},
-              {"dave", {"dave", {"audit"}, false}},
-              {"eve", {"eve", {}, false}}};
+    people = {{"alice", {"alice", {"dev"}, false}}, {"bob", {"bob", {"dev", "security"}, false}},
+              {"carol", {"carol", {"ops"}, false}}, {"dave", {"dave", {"audit"}, false}},
+              {"eve", {"eve", {}, false}},          {"ci", {"ci", {"security"}, true}}};
+    store::api_token t;
+    t.id = 7;
+    t.owner = "alice";
+    t.made_by = "alice";
+    t.name = "old one";
+    t.scopes = {"see-holds"};
+    t.secret_sha256 = std::string(64, '0');
+    t.made_at = time.now();
+    t.expires_at = time.now() + std::chrono::hours(24);
+    stored_tokens.push_back(t);
     roles.admins.users = {"carol"};
     roles.auditors.groups = {"audit"};
     rules = std::make_shared<policy::rule_set>();
@@ -168,6 +176,46 @@ dependencies world::make() {
         line.event = q.event + "/" + std::to_string(limit) + "/" + std::to_string(before);
         return std::vector{line};
     };
+    d.audit.story = [](const audit::story_subject&) {
+        audit::story s;
+        s.records.emplace_back();
+        return s;
+    };
+    d.audit.bundle = [](const audit::story_subject& s, policy::instant) {
+        return "bundle of " + to_string(s) + "\n";
+    };
+    d.audit.verify = [this] {
+        ++verifications;
+        return audit::verify_report();
+    };
+    d.audit.insight = [this](const insight_question&) {
+        ++insights_read;
+        return std::string("{}");
+    };
+    d.tokens.load = [this] { return stored_tokens; };
+    d.tokens.add = [this](store::api_token t, const auto& done) {
+        if (!healthy) return done(std::nullopt);
+        t.id = stored_tokens.size() + 7;
+        stored_tokens.push_back(t);
+        done(t.id);
+    };
+    d.tokens.revoke = [this](std::uint64_t id, const std::string& by, policy::instant at,
+                             const auto& done) {
+        for (auto& t : stored_tokens)
+            if (t.id == id) {
+                t.revoked_by = by;
+                t.revoked_at = at;
+            }
+        done(healthy);
+    };
+    d.tokens.note_uses = [this](const auto& uses) { noted_uses += uses.size(); };
+    d.knows_user = [this](const std::string& user) {
+        return people.count(user) != 0 || user == "expired";
+    };
+    d.find_certificate = [this](const std::string& subject) -> std::optional<policy::principal> {
+        const auto at = people.find(subject.substr(subject.find('=') + 1));
+        return at == people.end() ? std::nullopt : std::optional(at->second);
+    };
     d.record = [this](audit::record r) { records.push_back(std::move(r)); };
     d.time = &time;
     d.roles = roles;
@@ -202,6 +250,7 @@ api_world::api_world() {
         f();
         return true;
     };
+    context->tokens.load(context->world().tokens.load());
     surface = std::make_unique<api>(context);
 }
 
@@ -217,6 +266,7 @@ http_response api_world::send(const std::string& method, const std::string& targ
         r.headers.emplace_back("Content-Type", "application/json");
     r.body = body;
     r.address = address;
+    r.certificate = certificate;
     std::optional<http_response> answer;
     surface->handle(std::move(r), [&](http_response a) {
         EXPECT_FALSE(answer.has_value()) << "answered twice";

@@ -63,6 +63,10 @@ struct world {
     std::vector<audit::record> records;
     audit::query audit_asked;  ///< the newest question to the log …
     std::uint64_t audit_before = 0;
+    std::vector<store::api_token> stored_tokens;
+    std::size_t noted_uses = 0;
+    int verifications = 0;
+    int insights_read = 0;
 };
 
 /// An api on a world, with what blocks run at once.
@@ -82,6 +86,7 @@ struct api_world : world {
     std::unique_ptr<api> surface;
     std::map<std::string, std::string> tokens;
     std::string address = "127.0.0.1";
+    std::optional<std::string> certificate;  ///< subject, where TLS asks for one
 };
 
 /// The value of a member of a flat JSON object, as text; "" if absent.

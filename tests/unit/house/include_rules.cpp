@@ -45,9 +45,9 @@ const std::vector<group>& groups() {
 /// Headers of proxy/ itself that are values and seams, open to every group of proxy/.
 const std::vector<std::string>& neutral_headers() {
     static const std::vector<std::string> headers{
-        "proxy/clock.h",   "proxy/console.h",        "proxy/config.h",    "proxy/secret.h",
-        "proxy/file.h",    "proxy/visible.h",        "proxy/big_stack.h", "proxy/rule_uses.h",
-        "proxy/numbers.h", "proxy/upstream_health.h"};
+        "proxy/clock.h",   "proxy/console.h",         "proxy/config.h",         "proxy/secret.h",
+        "proxy/file.h",    "proxy/visible.h",         "proxy/big_stack.h",      "proxy/rule_uses.h",
+        "proxy/numbers.h", "proxy/upstream_health.h", "proxy/access_settings.h"};
     return headers;
 }
 
