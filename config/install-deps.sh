@@ -28,7 +28,7 @@ for argument in "$@"; do
     --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev
                         clang-14 libfuzzer-14-dev libclang-rt-14-dev
                         postgresql-plperl-15 postgresql-plpython3-15 python3
-                        prometheus zsh fish groff-base chromium) ;;
+                        prometheus zsh fish groff-base procps adduser chromium) ;;
     --bench) packages+=(libbenchmark-dev pgbouncer) ;;
     --conformance) packages+=("${clients[@]}" python3-sqlalchemy php-cli php-pgsql libecpg-dev
                               odbc-postgresql unixodbc python3-pyodbc) ;;
