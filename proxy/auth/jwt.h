@@ -58,7 +58,7 @@ struct jwt_options {
     std::map<std::string, std::string> groups;  ///< value of the claim → group of ours
     bool any_user = false;                      ///< also people whom users.yaml does not know
     policy::milliseconds max_age =
-        std::chrono::hours(1);  ///< since nbf, or iat where there is none
+        std::chrono::hours(1);  ///< since the earlier of nbf and iat
     std::shared_ptr<const jwk_set> keys;
 };
 
