@@ -18,9 +18,10 @@ std::string body_for(const route& r) {
         return R"({"rule":"pii-needs-approval","for":"2h","reason":"incident"})";
     if (pattern.ends_with("/tokens"))
         return R"({"name":"nightly","scopes":["see-holds"],"for":"1d"})";
+    if (pattern == "/api/v1/holds") return R"({"on":"shop","sql":"select 1","reason":"r"})";
     if (pattern.ends_with("/decisions")) return R"({"on":"shop","sql":"select 1"})";
     if (pattern.ends_with("/reload") || pattern.ends_with("/logout") ||
-        pattern.ends_with("/withdraw-vote"))
+        pattern.ends_with("/withdraw-vote") || pattern.ends_with("/escalate"))
         return "{}";
     if (pattern.ends_with("/extend")) return R"({"for":"1h","reason":"it goes on"})";
     if (pattern.ends_with("/sign-off") || pattern.ends_with("/finding"))
@@ -54,6 +55,8 @@ const std::vector<expectation> expected{
     {"GET", "/api/v1/me", "abcde"},
     {"GET", "/api/v1/holds", "abcde"},
     {"GET", "/api/v1/holds/{}", "abcd"},
+    {"POST", "/api/v1/holds", "abcde"},
+    {"POST", "/api/v1/holds/{}/escalate", "abcd"},
     {"POST", "/api/v1/holds/{}/approve", "b"},
     {"POST", "/api/v1/holds/{}/deny", "b"},
     {"GET", "/api/v1/opt-outs", "abcde"},

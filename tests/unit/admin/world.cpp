@@ -105,6 +105,17 @@ dependencies world::make() {
                                 v.surface + ": " + v.reason);
         done(steward_says);
     };
+    a.ask_hold = [this](const policy::hold& h, policy::milliseconds, const auto& done) {
+        steward_heard.push_back(h.person + " asks ahead for " + h.target + ": " + h.reason);
+        approval::steward::asked asked;
+        asked.what = approval::steward::asked::state::pending;
+        asked.id = {9};
+        done(asked);
+    };
+    a.escalate = [this](policy::hold_id id, const policy::principal& who, bool, const auto& done) {
+        steward_heard.push_back(who.name + " escalates hold " + std::to_string(id.value));
+        done(steward_says);
+    };
     a.request_opt_out = [this](const policy::opt_out_request& r, const std::string& by,
                                const auto& done) {
         steward_heard.push_back(r.person.name + " requests " + r.rule + " for " +
@@ -159,6 +170,7 @@ dependencies world::make() {
         explained e;
         e.effect = policy::effect::hold;
         e.rule = "pii-needs-approval";
+        e.hold.emplace();
         e.reasons = {"as " + q.user};
         for (const auto& g : q.groups)
             e.reasons.push_back("in " + g);
