@@ -57,8 +57,7 @@ struct jwt_options {
     std::string groups_claim;                   ///< likewise; "" = no groups are taken
     std::map<std::string, std::string> groups;  ///< value of the claim → group of ours
     bool any_user = false;                      ///< also people whom users.yaml does not know
-    policy::milliseconds max_age =
-        std::chrono::hours(1);  ///< since the earlier of nbf and iat
+    policy::milliseconds max_age = std::chrono::hours(1);  ///< since the earlier of nbf and iat
     std::shared_ptr<const jwk_set> keys;
 };
 
