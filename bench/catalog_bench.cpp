@@ -146,7 +146,8 @@ session_names names(const own_objects& own) {
 /// The caches as a worker has them, with other statements in them, and a service that is asked for
 /// its snapshot. The service finds no server behind its address, so the snapshot is our own.
 struct one_worker {
-    worker_facts facts;
+    worker_counters counters;
+    worker_facts facts{counters};
     worker_catalog catalog;
     proxy::catalog::service service{[](auto, const auto&) {}};
     own_objects own;
