@@ -275,7 +275,8 @@ void session::reconsider() {
     };
     const auto now = home_.shared.time->now();
     const auto* user = home_.current->users->find(subject_.principal.name);
-    if (user == nullptr || !user->valid_at(now))
+    // An end of VALID UNTIL is for logins, as in PostgreSQL.
+    if (user == nullptr)
         return stop("this user is no longer among those who may log in",
                     "Ask an admin to look at the users file.");
     subject_.principal = user->principal;

@@ -84,6 +84,12 @@ class api_answers : public api_contract {
         asked("carol", "POST /api/v1/holds/{id}/withdraw-vote",
               "/api/v1/holds/" + third + "/withdraw-vote");
         asked("otto", "GET /api/v1/holds", "/api/v1/holds");
+        const auto ahead =
+            json::parse(asked("alice", "POST /api/v1/holds", "/api/v1/holds",
+                              {{"on", "shop"}, {"sql", "TRUNCATE orders"}, {"reason", "the night"}})
+                            .body);
+        asked("alice", "POST /api/v1/holds/{id}/escalate",
+              "/api/v1/holds/" + ahead.at("id").dump() + "/escalate");
     }
 
     void play_opt_outs() {
@@ -200,7 +206,10 @@ TEST_F(api_answers, every_operation_answers_as_the_document_says) {
     tier: 30
     do: [truncate]
     effect: hold
-    hold: { approvers: { groups: [security], approvals: 2 }, wait: 60s }
+    hold:
+      approvers: { groups: [security], approvals: 2 }
+      wait: 60s
+      escalate: { after: 50s, approvers: { groups: [hr-owners] } }
     opt_out:
       who: { groups: [oncall] }
       approvers: { groups: [security], approvals: 2 }
