@@ -11,6 +11,8 @@ file_watch::file_watch(boost::asio::io_context& io, std::function<void()> change
     : timer_(io), changed_(std::move(changed)) {}
 
 void file_watch::set_files(std::vector<std::string> paths) {
+    // What has changed since the last look is still to be told.
+    if (paths == paths_) return;
     const bool running = !paths_.empty();
     paths_ = std::move(paths);
     told_ = last_ = look();
