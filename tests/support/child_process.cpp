@@ -324,6 +324,9 @@ std::optional<int> child_process::wait_exit(milliseconds deadline) {
         if (clock::now() >= end) return std::nullopt;
         ::poll(nullptr, 0, 5);
     }
+    // What it wrote last may not have been read yet; a grandchild may keep the output open.
+    std::unique_lock lock(impl_->mutex);
+    impl_->changed.wait_for(lock, std::chrono::seconds(1), [this] { return impl_->ended; });
     return impl_->exit_code;
 }
 
