@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "policy/in_session.h"
@@ -30,31 +31,6 @@ std::string shown_columns(const policy::relation_use& u) {
     if (u.columns.size() > shown_max)
         out += " and " + std::to_string(u.columns.size() - shown_max) + " more";
     return out.empty() ? out : out + ")";
-}
-
-std::vector<std::string> shown_parameters(const protocol::frontend::bind& b) {
-    constexpr std::size_t value_bytes_max = 4096;
-    std::vector<std::string> shown;
-    for (std::size_t i = 0; i < b.parameters.size() && i < 1000; ++i) {
-        const auto& p = b.parameters[i];
-        const auto format = b.parameter_formats.empty()       ? 0
-                            : b.parameter_formats.size() == 1 ? b.parameter_formats[0]
-                                                              : b.parameter_formats[i];
-        if (!p)
-            shown.emplace_back("NULL");
-        else if (format == 0)
-            shown.push_back(protocol::backend::sanitize_text(*p, value_bytes_max));
-        else {
-            std::string hex = "binary 0x";
-            for (const char c : p->substr(0, value_bytes_max / 2)) {
-                static constexpr char digits[] = "0123456789abcdef";
-                hex.push_back(digits[static_cast<unsigned char>(c) >> 4]);
-                hex.push_back(digits[static_cast<unsigned char>(c) & 15]);
-            }
-            shown.push_back(std::move(hex));
-        }
-    }
-    return shown;
 }
 
 template <class Ids>
@@ -277,6 +253,7 @@ gate::outcome gate::hold_or_refuse(std::size_t i, const policy::decision& d, con
     auto h = make_hold(d, c);
     if (refuse_holds_ || d.hold->clients == policy::hold_clients::refuse) {
         deny();
+        if (c.cut || region_[i].tag == 'F') return refuse(i, too_long_to_ask(d, hash));
         hold_rule_ = d.rule_id;
         asked_who_ = d.hold->who;
         state_ = state::opening;
@@ -402,6 +379,11 @@ policy::hold gate::make_hold(const policy::decision& d, const considered& c) con
     h.statement_sha256 = policy::sha256_hex(*text);
     if (c.bind != nullptr) h.parameters = shown_parameters(*c.bind);
     if (c.cut) h.parameters.emplace_back("(too long to show)");
+    // What is not shown whole is one of a kind: nothing else is released with it.
+    if (c.cut || region_[waiting_frame_].tag == 'F') {
+        static std::atomic<std::uint64_t> held{0};
+        h.parameters.push_back("number " + std::to_string(++held) + " of this kind");
+    }
     if (!c.facts->literal_sensitive) h.shape = c.facts->shape;
     for (const auto& s : c.facts->statements) {
         for (const auto& u : s.relations)

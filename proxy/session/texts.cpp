@@ -2,6 +2,7 @@
 
 #include <ctime>
 
+#include "policy/sha256.h"
 #include "policy/yaml_reader.h"
 #include "protocol/backend.h"
 #include "protocol/sqlstate.h"
@@ -45,7 +46,52 @@ std::string first_reason(const policy::decision& d) {
     return d.reasons.empty() ? std::string() : d.reasons.front();
 }
 
+/// A value for approvers to read. Different values never look alike: where the text does not tell
+/// all, its hash follows.
+std::string shown_parameter(std::string_view value, bool binary) {
+    constexpr std::size_t value_bytes_max = 4096;
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string shown;
+    if (binary) {
+        shown = "binary 0x";
+        for (const char c : value.substr(0, value_bytes_max / 2)) {
+            shown.push_back(digits[static_cast<unsigned char>(c) >> 4]);
+            shown.push_back(digits[static_cast<unsigned char>(c) & 15]);
+        }
+        if (value.size() <= value_bytes_max / 2) return shown;
+    } else {
+        shown = protocol::backend::sanitize_text(value, value_bytes_max);
+        const bool reads_otherwise = shown == "NULL" || shown.starts_with("binary 0x") ||
+                                     shown.find("(sha256 ") != std::string::npos;
+        if (shown == value && !reads_otherwise) return shown;
+    }
+    return shown + " (sha256 " + policy::sha256_hex(value) + ")";
+}
+
 }  // namespace
+
+std::vector<std::string> shown_parameters(const protocol::frontend::bind& b) {
+    constexpr std::size_t shown_max = 1000;
+    std::vector<std::string> shown;
+    const auto text_of = [&](std::size_t i) {
+        const auto& p = b.parameters[i];
+        const auto format = b.parameter_formats.empty()       ? 0
+                            : b.parameter_formats.size() == 1 ? b.parameter_formats[0]
+                                                              : b.parameter_formats[i];
+        return p ? shown_parameter(*p, format != 0) : std::string("NULL");
+    };
+    for (std::size_t i = 0; i < b.parameters.size() && i < shown_max; ++i)
+        shown.push_back(text_of(i));
+    if (b.parameters.size() <= shown_max) return shown;
+    std::string rest;
+    for (std::size_t i = shown_max; i < b.parameters.size(); ++i) {
+        const auto text = text_of(i);
+        rest += std::to_string(text.size()) + ":" + text;
+    }
+    shown.push_back("and " + std::to_string(b.parameters.size() - shown_max) + " more (sha256 " +
+                    policy::sha256_hex(rest) + ")");
+    return shown;
+}
 
 std::string error_frame(const refusal& r) {
     return frame(severity::error, r);
@@ -98,6 +144,16 @@ refusal not_waited_for(const approval::steward::asked& a, const std::string& rul
     r.detail = detail(a.id, rule, policy_hash);
     r.hint = "Run it again once hold " + number + " is approved by " + people(who) + " (until " +
              format_instant(a.until) + "), or wait for it with SET sallyport.on_hold = 'wait'.";
+    return r;
+}
+
+refusal too_long_to_ask(const policy::decision& d, const std::string& policy_hash) {
+    refusal r{std::string(sqlstate::approval_required), "", "", ""};
+    r.message = "approval required by rule " + d.rule_id;
+    r.detail = detail({}, d.rule_id, policy_hash);
+    r.hint =
+        "What cannot be shown whole is only approved while it waits: SET sallyport.on_hold = "
+        "'wait'.";
     return r;
 }
 

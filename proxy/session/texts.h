@@ -2,9 +2,11 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "policy/decide.h"
 #include "policy/hold.h"
+#include "protocol/frontend.h"
 #include "proxy/approval/steward.h"
 
 /// What clients read: one place for the wording of every error and notice.
@@ -27,6 +29,8 @@ struct refusal {
 /// What a client that does not wait is told of its request: SP001, or how it was denied.
 [[nodiscard]] refusal not_waited_for(const approval::steward::asked& a, const std::string& rule,
                                      const std::string& policy_hash, const policy::approvers& who);
+/// It cannot be asked for without waiting, since it cannot be shown whole.
+[[nodiscard]] refusal too_long_to_ask(const policy::decision& d, const std::string& policy_hash);
 [[nodiscard]] refusal reason_required(const policy::decision& d, const std::string& policy_hash);
 /// Nobody can approve what is held: 42501.
 [[nodiscard]] refusal nobody_approves(const policy::decision& d, const std::string& policy_hash);
@@ -45,6 +49,9 @@ struct refusal {
                                           policy::instant now, policy::instant until);
 [[nodiscard]] std::string released_notice(policy::hold_id id, const std::string& by,
                                           const policy::pass& granted);
+
+/// Bind values for approvers to read; different ones never look alike.
+[[nodiscard]] std::vector<std::string> shown_parameters(const protocol::frontend::bind& b);
 
 [[nodiscard]] std::string format_instant(policy::instant at);
 

@@ -67,6 +67,24 @@ TEST_F(ahead, another_statement_is_not_what_was_approved) {
     EXPECT_EQ(c.ask(held_sql).rows.at(0).at(0), held_value);
 }
 
+TEST_F(ahead, value_that_differs_out_of_sight_is_another) {
+    start();
+    auto c = client_as("alice");
+    refusing(c);
+    const auto ask = [&](const std::string& value) {
+        c.send(wire::parse("", "SELECT count(ssn) FROM customers WHERE name <> $1") +
+               wire::bind("", "", {value}) + wire::execute("") + wire::sync());
+        return c.read_exchange();
+    };
+    const std::string seen(5'000, 'x');
+    const auto id = hold_of(ask(seen + "1"));
+    ASSERT_NE(id, 0u);
+    approve(id);
+
+    EXPECT_EQ(ask(seen + "2").sqlstate(), "SP001");
+    EXPECT_EQ(ask(seen + "1").sqlstate(), "");
+}
+
 TEST_F(ahead, deny_reaches_the_client_that_asks_again) {
     start();
     auto c = client_as("alice");
