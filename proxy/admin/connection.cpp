@@ -319,6 +319,14 @@ asio::awaitable<void> connection::stream_events(Stream& stream, http_response he
     for (const auto& [name, value] : head.headers)
         text += name + ": " + value + "\r\n";
     text += "\r\n: listening\n\n";
+    // All that a listener has to send is her end: her place is free at once.
+    lowest().socket().async_wait(asio::ip::tcp::socket::wait_read,
+                                 [weak = weak_from_this()](const error_code&) {
+                                     const auto self = weak.lock();
+                                     if (!self) return;
+                                     self->closing_ = true;
+                                     self->wake_.cancel();
+                                 });
     while (!closing_) {
         error_code error;
         lowest().expires_after(owner_.options->request_timeout);

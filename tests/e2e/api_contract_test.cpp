@@ -256,5 +256,16 @@ TEST_F(api_answers, events_are_the_changes_that_the_document_describes) {
     EXPECT_NE(seen.find("event: change\n"), std::string::npos) << seen;
 }
 
+TEST_F(api_answers, event_stream_that_is_closed_frees_its_place_at_once) {
+    start_described();
+    // Many more than one person may have open at once.
+    for (int i = 0; i < 30; ++i) {
+        const auto socket = tcp_socket::connect(proxy->admin_port());
+        socket.send_all("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " +
+                        token_of("bob") + "\r\n\r\n");
+        EXPECT_TRUE(socket.receive(65536).starts_with("HTTP/1.1 200")) << i;
+    }
+}
+
 }  // namespace
 }  // namespace sallyport::tests
