@@ -80,7 +80,6 @@ enum class log_mode : std::uint8_t { none, all };
 struct escalation {
     milliseconds after{};
     approvers to;  ///< `approvals` means nothing here
-    friend bool operator==(const escalation&, const escalation&) = default;
 };
 
 struct hold_spec {
