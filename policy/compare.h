@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,6 +51,9 @@ struct comparison_question {
     std::vector<principal> persons;
     std::vector<std::string> targets;
     instant now{};
+    /// Asked for each question: true ends the comparison, and what was found until then is the
+    /// result. Empty: never.
+    std::function<bool()> give_up = {};
 };
 
 /// Asks both policies the same made-up questions: for every person and target opening a session,

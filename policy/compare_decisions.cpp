@@ -275,6 +275,7 @@ std::vector<affected> compare_decisions(const rule_set& older, const rule_set& n
         const auto probes = make.probes_of(target);
         for (const auto& person : q.persons)
             for (const auto& p : probes) {
+                if (q.give_up && q.give_up()) break;
                 std::map<std::pair<std::string, std::string>,
                          std::tuple<outcome, outcome, std::vector<std::string>>>
                     ways;

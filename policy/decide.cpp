@@ -101,12 +101,17 @@ restraint restraint_of(const subject& s, const grants& g, instant now) {
     return r;
 }
 
-/// The first rule that holds here and is locked.
-const flag* locked_rule(const std::vector<holder>& all, const grants& g, instant now) {
-    for (const auto& x : g.flags)
-        if (x.kind == flag_kind::lock && x.on == flag_on::rule && x.live_at(now))
-            for (const auto& h : all)
-                if (h.id == x.subject) return &x;
+/// The first lock on a rule that has a say here: it holds, or a standing exception gets round it,
+/// or is that exception.
+const flag* locked_rule(const rule_set& p, const verdict& v, const std::vector<holder>& all,
+                        const grants& g, instant now) {
+    for (const auto& x : g.flags) {
+        if (x.kind != flag_kind::lock || x.on != flag_on::rule || !x.live_at(now)) continue;
+        for (const auto& h : all)
+            if (h.id == x.subject) return &x;
+        for (const auto& [by, over] : v.excepted)
+            if (p.rules[by].id == x.subject || p.rules[over].id == x.subject) return &x;
+    }
     return nullptr;
 }
 
@@ -220,24 +225,24 @@ decision decide(const rule_set& p, const subject& s, const facts* f, const grant
     d.reasons = std::move(v.reasons);
     d.standings = std::move(v.standings);
     d.guarded = std::move(v.guarded);
-    if (e == effect::allow) {
+    std::vector<holder> all;
+    if (e == effect::hold) all = holders(p, v);
+    if (by_flag.flagged && e == effect::hold) {
+        d.reasons.push_back(std::string("flagged: ") + to_string(by_flag.flagged->on) + " (flag " +
+                            std::to_string(by_flag.flagged->id.value) + ")");
+        all.push_back({nullptr, flag_rule_id, p.flagged_hold ? &*p.flagged_hold : nullptr});
+    }
+    const auto* lock = e == effect::deny ? nullptr : locked_rule(p, v, all, g, now);
+    if (lock != nullptr) {
+        set_locked(*lock, d);
+    } else if (e == effect::allow) {
         d.log = v.log;
         if (v.allowed_by != no_rule) d.rule = &p.rules[v.allowed_by];
         d.rule_id = d.rule != nullptr ? d.rule->id : default_rule_id;
     } else if (e == effect::deny) {
         set_denied(p, v, d);
     } else {
-        auto all = holders(p, v);
-        if (by_flag.flagged) {
-            d.reasons.push_back(std::string("flagged: ") + to_string(by_flag.flagged->on) +
-                                " (flag " + std::to_string(by_flag.flagged->id.value) + ")");
-            all.push_back({nullptr, flag_rule_id, p.flagged_hold ? &*p.flagged_hold : nullptr});
-        }
-        if (const auto* lock = locked_rule(all, g, now))
-            set_locked(*lock, d);
-        else
-            set_held_or_granted(all, grant_finder(p, s, f, g, now, o, by_flag.flagged != nullptr),
-                                d);
+        set_held_or_granted(all, grant_finder(p, s, f, g, now, o, by_flag.flagged != nullptr), d);
     }
     if (noted) name_noted(p, v, d);
     return d;

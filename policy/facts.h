@@ -95,6 +95,7 @@ namespace code_effect {
 inline constexpr std::uint8_t defines = 1;      ///< DDL: event triggers fire
 inline constexpr std::uint8_t takes_names = 2;  ///< DROP, ALTER: a name may be another's again
 inline constexpr std::uint8_t prepares = 4;     ///< PREPARE, DEALLOCATE
+inline constexpr std::uint8_t tells_errors = 8;  ///< PG_EXCEPTION_DETAIL: a row that failed
 }  // namespace code_effect
 
 struct facts;

@@ -15,7 +15,9 @@ namespace sallyport::policy {
 struct subject;
 
 enum class flag_kind : std::uint8_t { flag, lock };
-/// What it is about. Rules can only be locked: what they hold is then refused, and nothing passes.
+/// What it is about. Rules can only be locked: what they hold is then refused, and nothing passes,
+/// neither by a pass nor by an opt-out, nor by an allow rule that is an exception from it. A locked
+/// exception refuses what it would let by.
 enum class flag_on : std::uint8_t { principal, application, address, target, rule };
 [[nodiscard]] const char* to_string(flag_kind k) noexcept;
 [[nodiscard]] const char* to_string(flag_on o) noexcept;

@@ -62,6 +62,18 @@ struct hold {
     std::vector<variant> variants;
     std::optional<escalation> escalate;  ///< as of its birth
     bool escalated = false;              ///< `who` has the next approvers, too
+    /// The span of the statement that asked, in hexadecimal; "" = none. Not part of the state: a
+    /// hold outlives its trace, not the process.
+    std::string trace_id;
+    std::string span_id;
+    /// Whose task it is, by whom and why; all who may decide it still may. "": nobody's.
+    struct assignment {
+        std::string to;
+        std::string by;
+        std::string reason;
+        instant at;
+    };
+    assignment assigned;
 
     /// Nobody's session waits for it: it was asked for ahead, or by a client that does not wait.
     [[nodiscard]] bool ahead() const noexcept { return !session; }

@@ -6,9 +6,10 @@ namespace sallyport::policy {
 namespace {
 
 constexpr std::array<const char*, static_cast<std::size_t>(notice_event::count_)> events{
-    "requested",       "approved", "denied", "expired", "withdrawn",     "first_use", "break_glass",
-    "break_glass_use", "near_end", "ended",  "revoked", "review_due",    "overdue",   "signed_off",
-    "finding",         "flag",     "lock",   "lifted",  "reload_refused"};
+    "requested",      "approved",        "denied",    "expired", "withdrawn", "first_use",
+    "break_glass",    "break_glass_use", "near_end",  "ended",   "revoked",   "review_due",
+    "overdue",        "signed_off",      "finding",   "flag",    "lock",      "lifted",
+    "reload_refused", "escalated",       "reassigned"};
 constexpr std::array<const char*, static_cast<std::size_t>(notice_about::count_)> subjects{
     "hold", "opt_out", "review", "flag", "policy"};
 

@@ -30,6 +30,8 @@ enum class notice_event : std::uint8_t {
     lock,
     lifted,          ///< a flag or lock
     reload_refused,  ///< the files have faults; what is in force stays
+    escalated,       ///< a hold's next approvers are asked
+    reassigned,      ///< a hold is one person's task now
     count_
 };
 [[nodiscard]] const char* to_string(notice_event e) noexcept;
@@ -65,6 +67,9 @@ struct notice {
     std::uint64_t statement_bytes = 0;  ///< of the whole text
     std::uint64_t uses = 0;             ///< of an opt-out so far
     instant until{};                    ///< deadline, end, due date; zero: none
+    /// Whom it is for in person, besides everybody who is told of such things.
+    std::vector<std::string> to_users{};
+    std::vector<std::string> to_groups{};
 
     /// "hold 7": the key of the order.
     [[nodiscard]] std::string subject() const;

@@ -163,6 +163,7 @@ reach graph::closure(node from) const {
             if (std::ranges::find(out.schemas, schema) == out.schemas.end())
                 out.schemas.push_back(schema);
         out.changes_settings = out.changes_settings || o.changes_settings;
+        out.strings_matter = out.strings_matter || o.strings_matter;
         out.literals_run_code = out.literals_run_code || o.literals_run_code;
         out.effects |= o.effects;
     }

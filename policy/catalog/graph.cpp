@@ -7,6 +7,7 @@
 #include "policy/in_session.h"
 #include "policy/sql/analyse.h"
 #include "policy/sql/functions_table.h"
+#include "policy/sql/lexer.h"
 
 namespace sallyport::policy::catalog {
 
@@ -87,6 +88,7 @@ std::uint8_t effect_of_word(std::string_view word) noexcept {
     if (word == "alter" || word == "drop") return defines | takes_names;
     if (word == "discard") return takes_names | prepares;
     if (word == "prepare" || word == "deallocate") return prepares;
+    if (word == "pg_exception_detail") return tells_errors;
     static constexpr std::array defining{
         std::string_view{"comment"}, std::string_view{"create"},   std::string_view{"grant"},
         std::string_view{"import"},  std::string_view{"reassign"}, std::string_view{"refresh"},
@@ -287,8 +289,10 @@ void graph::add_function(index i) {
         // A body of this form stands in no other statement.
         add_text(n, "CREATE FUNCTION f() RETURNS int LANGUAGE sql " + f.source, names);
     } else if (f.language == "sql") {
+        own_[n].strings_matter = sql::has_plain_backslash(f.source);
         add_text(n, f.source, names);
     } else if (f.language == "plpgsql") {
+        own_[n].strings_matter = sql::has_plain_backslash(f.source);
         add_code(n, f.source, names);
     } else if (f.language == "internal") {
         add_symbol(n, f.source);

@@ -47,6 +47,7 @@ class graph {
         std::vector<doubt> opaque;
         std::vector<std::string> schemas;
         bool changes_settings = false;
+        bool strings_matter = false;
         bool shows_settings = false;  ///< an UPDATE of such a view changes them
         bool literals_run_code = false;
         std::uint8_t effects = 0;

@@ -40,7 +40,7 @@ void graph::add_text(node from, std::string_view sql, const naming& names) {
 }
 
 void graph::add_code(node from, std::string_view body, const naming& names) {
-    auto f = sql::analyse_code(body);
+    auto f = sql::analyse_code(body, true);
     for (const auto& m : f.mentions) {
         add_mention(from, m, names);
         own_[from].effects |= effect_of_word(m.name);

@@ -8,6 +8,7 @@
 #include "policy/catalog/attributes.h"
 #include "policy/catalog/dependents.h"
 #include "policy/catalog/graph.h"
+#include "policy/catalog/row_code.h"
 #include "policy/sql/functions_table.h"
 
 namespace sallyport::policy::catalog {
@@ -53,13 +54,14 @@ class resolver {
         namesakes();
         for (const auto& o : in_.operators)
             named(late_name::of::operator_, o.schema, o.name, "operator");
-        for (const auto& m : in_.mentions)
+        for (const auto& m : in_.mentions) {
             mention(m);
+            // Of a body that is run, not one that is made.
+            if (!in_.has(kind::ddl)) out_.effects |= effect_of_word(m.name);
+        }
         for (const auto& p : parameter_types_)
             for (const index t : s_.type_of(p))
                 add(s_.of_type(t), "parameter");
-        for (const auto& m : in_.mentions)  // of a body that is run, not one that is made
-            if (!in_.has(kind::ddl)) out_.effects |= effect_of_word(m.name);
         if (in_.transaction == statement_facts::transaction_control::none)
             add(s_.everywhere(), "any statement");
         if (names_.own != nullptr && names_.own->lost())
@@ -67,6 +69,7 @@ class resolver {
         for (const auto& f : in_.functions)
             if (hides_arguments(in_, f.name)) opaque("it gives " + f.name + " another name");
         event_triggers();
+        if ((out_.effects & code_effect::tells_errors) != 0) read_what_is_written(out_);
         if (out_.has(kind::opaque) && out_.opaque_reasons.empty())
             std::erase(out_.kinds, kind::opaque);
         return std::move(out_);
@@ -296,6 +299,8 @@ class resolver {
             if (std::ranges::none_of(d.unless, [&](const auto& x) { return is_harmless(x); }))
                 opaque(d.why);
         if (r.changes_settings) may_change_settings();
+        if (r.strings_matter && !names_.strings_conform)
+            opaque("a \\ in a string of code, and standard_conforming_strings was off");
         out_.effects |= r.effects;
         read_literals(r.literals_run_code);
         for (const auto& l : r.late)
@@ -530,10 +535,7 @@ class resolver {
 
     void keep(relation_use use) {
         if (use.name.empty()) return;
-        std::string key = use.schema;
-        key += '\0';
-        key += use.name;
-        key += use.how == access::write ? 'w' : 'r';
+        std::string key = use.schema + '\0' + use.name + (use.how == access::write ? 'w' : 'r');
         const auto [at, fresh] = seen_.emplace(std::move(key), out_.relations.size());
         if (fresh) {
             if (out_.relations.size() >= relations_max) return opaque("it reaches too much");

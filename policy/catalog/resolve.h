@@ -49,6 +49,8 @@ struct session_names {
     /// path may have it.
     bool own_ddl = false;
     const own_objects* own = nullptr;
+    /// standard_conforming_strings has been on since the session began.
+    bool strings_conform = true;
     /// rule_set::harmless, sorted; null: nothing is.
     const std::vector<std::string>* harmless = nullptr;
 };

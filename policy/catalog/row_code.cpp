@@ -158,4 +158,20 @@ bool may_set(std::string_view body, std::string_view column) {
     return false;
 }
 
+void read_what_is_written(statement_facts& s) {
+    for (std::size_t i = 0, end = s.relations.size(); i < end; ++i) {
+        if (s.relations[i].how != access::write) continue;
+        relation_use u = s.relations[i];
+        u.how = access::read;
+        u.columns.clear();
+        const auto known = std::ranges::find_if(s.relations, [&](const auto& r) {
+            return r.how == access::read && r.schema == u.schema && r.name == u.name;
+        });
+        if (known == s.relations.end())
+            s.relations.push_back(std::move(u));
+        else
+            known->columns.clear();
+    }
+}
+
 }  // namespace sallyport::policy::catalog

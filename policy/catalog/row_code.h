@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/facts.h"
+
 /// What code that is given a row (NEW, OLD) does with it, from its tokens alone: bodies of trigger
 /// functions in PL/pgSQL, conditions of triggers, rules.
 namespace sallyport::policy::catalog {
@@ -19,5 +21,9 @@ struct row_use {
 
 /// True if the body may give this column of NEW another value.
 [[nodiscard]] bool may_set(std::string_view body, std::string_view column);
+
+/// Makes all columns read of every relation that the statement writes: its code asks for the detail
+/// of errors, and that shows the row that could not be written.
+void read_what_is_written(statement_facts& s);
 
 }  // namespace sallyport::policy::catalog

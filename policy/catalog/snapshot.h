@@ -64,13 +64,16 @@ struct reach {
     /// another one than the session's when the names are looked up.
     std::vector<std::string> schemas;
     bool changes_settings = false;  ///< may change search_path, role, or how SQL is read
+    /// The code on the way has a backslash in a plain string: read as if
+    /// standard_conforming_strings were on wherever it runs.
+    bool strings_matter = false;
     /// A type on the way runs code of the database's own when a literal of it is read (CHECK of a
     /// domain), which a server does as soon as it parses the statement.
     bool literals_run_code = false;
     std::uint8_t effects = 0;  ///< of the code on the way, see code_effect
     [[nodiscard]] bool nothing() const noexcept {
         return relations.empty() && late.empty() && opaque.empty() && !changes_settings &&
-               !literals_run_code && effects == 0;
+               !strings_matter && !literals_run_code && effects == 0;
     }
 };
 

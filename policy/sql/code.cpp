@@ -107,7 +107,8 @@ std::optional<std::string> plain_string(std::string_view raw) {
 
 class reader {
   public:
-    reader(code_facts& out, int depth) : out_(out), depth_(depth) {}
+    reader(code_facts& out, int depth, bool strings_conform)
+        : out_(out), depth_(depth), strings_conform_(strings_conform) {}
 
     void read(std::string_view body) {
         if (body.size() > body_bytes_max) return opaque("a body of code that is too long");
@@ -139,7 +140,7 @@ class reader {
             }
             words_.push_back(std::move(w));
         }
-        if (!lex.backslash_in_plain_string()) return true;
+        if (strings_conform_ || !lex.backslash_in_plain_string()) return true;
         // With standard_conforming_strings off, other tokens would come out.
         opaque("a backslash in a string of a body of code");
         return false;
@@ -243,7 +244,7 @@ class reader {
         if (!text || !whole || depth_ >= depth_max)
             return opaque("dynamic EXECUTE in a body of code");
         code_facts inner;
-        reader{inner, depth_ + 1}.read(*text);
+        reader{inner, depth_ + 1, strings_conform_}.read(*text);
         for (const auto& m : inner.mentions)
             use(out_.mentions, seen_, m.schema, m.name);
         for (const auto& o : inner.operators)
@@ -321,6 +322,7 @@ class reader {
 
     code_facts& out_;
     int depth_;
+    bool strings_conform_;
     std::vector<word> words_;
     std::size_t at_ = 0;
     std::unordered_set<std::string> seen_;
@@ -329,9 +331,9 @@ class reader {
 
 }  // namespace
 
-code_facts analyse_code(std::string_view body) {
+code_facts analyse_code(std::string_view body, bool strings_conform) {
     code_facts out;
-    reader{out, 0}.read(body);
+    reader{out, 0, strings_conform}.read(body);
     return out;
 }
 

@@ -24,6 +24,8 @@ struct code_facts {
 /// process on some texts. Static SQL stands in a body as it is, so its tokens name what it reaches;
 /// what is put together when it runs (EXECUTE of more than a constant) is opaque.
 /// Shape: `body` is the text between the dollar quotes. Time and memory are linear in it.
-[[nodiscard]] code_facts analyse_code(std::string_view body);
+/// `strings_conform`: it runs with standard_conforming_strings on. Otherwise a backslash in a plain
+/// string is a reason of opacity.
+[[nodiscard]] code_facts analyse_code(std::string_view body, bool strings_conform = false);
 
 }  // namespace sallyport::policy::sql

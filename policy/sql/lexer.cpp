@@ -302,4 +302,44 @@ bool is_utf8(std::string_view bytes) noexcept {
     return true;
 }
 
+const char* to_string(token_kind k) noexcept {
+    switch (k) {
+        case token_kind::word:
+            return "word";
+        case token_kind::quoted_identifier:
+            return "quoted identifier";
+        case token_kind::integer:
+            return "integer";
+        case token_kind::decimal:
+            return "decimal";
+        case token_kind::string:
+            return "string";
+        case token_kind::bit_string:
+            return "bit string";
+        case token_kind::parameter:
+            return "parameter";
+        case token_kind::op:
+            return "operator";
+        case token_kind::punctuation:
+            return "punctuation";
+        case token_kind::comment:
+            return "comment";
+        case token_kind::end:
+            return "end";
+        case token_kind::error:
+            return "error";
+    }
+    return "error";
+}
+
+bool has_plain_backslash(std::string_view sql) noexcept {
+    if (sql.find('\\') == std::string_view::npos) return false;
+    lexer lex{sql};
+    for (;;) {
+        const token t = lex.next();
+        if (t.kind == token_kind::error) return true;
+        if (t.kind == token_kind::end) return lex.backslash_in_plain_string();
+    }
+}
+
 }  // namespace sallyport::policy::sql

@@ -24,6 +24,9 @@ enum class token_kind : std::uint8_t {
             ///< trusted
 };
 
+/// "word", "quoted identifier", "bit string" …
+[[nodiscard]] const char* to_string(token_kind k) noexcept;
+
 /// One token; offsets in bytes into the text.
 struct token {
     token_kind kind = token_kind::end;
@@ -80,5 +83,9 @@ class lexer {
 
 /// True if `bytes` is well-formed UTF-8 (no overlong forms, no surrogates, at most U+10FFFF).
 [[nodiscard]] bool is_utf8(std::string_view bytes) noexcept;
+
+/// True if a plain '…' string of the text has a backslash: it ends elsewhere when
+/// standard_conforming_strings is off. Also of a text whose tokens cannot be told apart.
+[[nodiscard]] bool has_plain_backslash(std::string_view sql) noexcept;
 
 }  // namespace sallyport::policy::sql
