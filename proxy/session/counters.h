@@ -52,6 +52,10 @@ class statement_counts {
         if (s != none) rows_[s].count.add();
     }
     void add(outcome o, std::string_view rule) { add(find(o, rule)); }
+    /// What is counted there. The worker's thread.
+    [[nodiscard]] std::pair<outcome, std::string_view> at(slot s) const {
+        return {rows_.at(s).what, rows_.at(s).rule};
+    }
 
     /// Any thread: f(outcome, rule, count).
     template <class F>

@@ -23,6 +23,7 @@
 #include "proxy/session/counters.h"
 #include "proxy/session/names.h"
 #include "proxy/session/permit.h"
+#include "proxy/session/statement_watch.h"
 #include "proxy/session/texts.h"
 
 /// Everything between a client's message and the server's, without I/O.
@@ -162,6 +163,9 @@ class gate {
     [[nodiscard]] policy::instant hold_until() const noexcept { return hold_until_; }
     [[nodiscard]] const policy::subject& subject() const noexcept { return subject_; }
     [[nodiscard]] policy::subject& subject() noexcept { return subject_; }
+    /// When the server first said that a transaction is open, or of one that is: its statements may
+    /// have begun earlier. Zero: none is open.
+    [[nodiscard]] policy::instant transaction_since() const noexcept { return transaction_since_; }
     /// Newest statement that was decided, redacted; null before the first.
     [[nodiscard]] const policy::facts_ptr& last_facts() const noexcept { return last_facts_; }
     /// Opt-outs that this session has used, for when one of them ends.
@@ -190,6 +194,8 @@ class gate {
     }
     /// A ParameterStatus of the upstream's login, before the gate sees its bytes.
     void note_parameter(std::string_view name, std::string_view value);
+    /// Its statements are told to telemetry.
+    void watch(std::unique_ptr<statement_watch> w) { watch_ = std::move(w); }
     void add_search_path(std::string_view value);
 
   private:
@@ -255,10 +261,11 @@ class gate {
     bool add_frame(protocol::bytes data, std::size_t offset, actions& out);
     std::size_t run_region(protocol::bytes data, actions& out);
     void forward_region(protocol::bytes data, std::size_t frames, actions& out);
+    void watch_sent(std::size_t i);
     void forward_frame_effects(planned& f, actions& out);
     void keep_permits() noexcept;
     std::size_t refuse_at(protocol::bytes data, std::size_t frame, actions& out);
-    void inject_failure(char tag, refusal why, actions& out);
+    void inject_failure(char tag, refusal why, actions& out, std::uint32_t statement = 0);
     void violation(const std::string& what, actions& out);
     void lose_track(actions& out);
     std::size_t consumed_up_to(std::size_t frames) const noexcept;
@@ -296,7 +303,8 @@ class gate {
     void count_as(planned& f, const policy::decision& d);
     void record_denial(const policy::decision& d, const considered& c, actions& out) const;
     [[nodiscard]] audit::record make_record(std::string event, const policy::decision& d,
-                                            const policy::facts& f, const text_ptr& text) const;
+                                            const policy::facts& f, const text_ptr& text,
+                                            std::size_t frame) const;
     [[nodiscard]] policy::hold make_hold(const policy::decision& d, const considered& c) const;
     void request_records(actions& out);
     outcome refuse(std::size_t i, refusal why);
@@ -383,6 +391,7 @@ class gate {
     state state_ = state::open;
     protocol::reply_queue replies_;
     name_table names_;
+    std::unique_ptr<statement_watch> watch_;  ///< null: nobody looks
 
     // client direction
     std::uint64_t client_rest_bytes_ = 0;  ///< of a body that is passed on (or dropped) as it comes
@@ -423,6 +432,7 @@ class gate {
     bool drop_server_rest_ = false;
     bool saw_fatal_ = false;
     bool query_failed_ = false;  ///< the Query being answered has had an error
+    policy::instant transaction_since_{};
     std::vector<std::pair<std::uint32_t, refusal>> refusals_;  ///< errors to write, by reply tag
     std::uint32_t next_refusal_ = 0x8000'0000u;
 
@@ -480,6 +490,7 @@ class gate {
     // what is known of the session
     bool replication_ = false;
     bool strings_conform_ = true;
+    bool strings_escaped_ = false;  ///< they did not, at some time: code may have been read then
     bool lexing_touched_ = false;    ///< something in flight may have changed how texts are read
     bool functions_called_ = false;  ///< in flight: they could have, too
     bool reading_varied_ = false;    ///< it was changed once: ends of transactions take it back

@@ -76,6 +76,7 @@ policy::catalog::session_names gate::names_now() const {
     names.temporary = names.path != nullptr && temporary_known_ ? &temporary_ : nullptr;
     names.own_ddl = own_ddl_;
     names.own = &own_;
+    names.strings_conform = !strings_escaped_;
     names.harmless = &env_->rules->harmless;
     return names;
 }

@@ -113,7 +113,10 @@ std::size_t gate::skip_to_sync(bytes data, actions& out) {
     if (scan.header.tag == 'S' || scan.header.tag == 'X') {
         if (data.size() < whole) return 0;
         skip_to_sync_ = false;
+        // What waited to go, recorded or refused, is among what is skipped.
         region_.clear();
+        forget_region();
+        if (watch_) watch_->forget();
         if (!add_frame(data, 0, out)) return 0;
         return run_region(data, out);
     }
@@ -190,6 +193,7 @@ std::size_t gate::consumed_up_to(std::size_t frames) const noexcept {
 }
 
 std::size_t gate::run_region(bytes data, actions& out) {
+    if (watch_) watch_->region_began();
     const auto what = plan(data, out);
     if (what == outcome::wait) {
         keep_permits();
@@ -218,10 +222,13 @@ std::size_t gate::run_region(bytes data, actions& out) {
         return used;
     }
     const auto used = std::min(consumed_up_to(region_.size()), data.size());
-    if (probe_ == probe::refused)  // the server has answered this Query in our place
+    if (probe_ == probe::refused) {  // the server has answered this Query in our place
+        if (watch_) watch_->answered_ahead(0, region_.front().facts);
         forget_region();
-    else
+        if (watch_) watch_->forget();
+    } else {
         forward_region(data, region_.size(), out);
+    }
     return used;
 }
 
@@ -233,6 +240,7 @@ void gate::keep_permits() noexcept {
 
 // INVARIANT: every frame here was planned with outcome forward and carries its permit.
 void gate::forward_region(bytes data, std::size_t frames, actions& out) {
+    bool dropped = false;  // and with it what it would have made
     for (std::size_t i = 0; i < frames; ++i) {
         auto& f = region_[i];
         const permit proof = std::move(f.proof);
@@ -240,7 +248,12 @@ void gate::forward_region(bytes data, std::size_t frames, actions& out) {
             violation("a message without its permit", out);
             return;
         }
-        if (f.answers && !replies_.push(f.reply)) names_.drop(f.reply.tag);
+        if (watch_) watch_sent(i);
+        if (f.answers && !replies_.push(f.reply)) {
+            names_.drop(f.reply.tag);
+            dropped = true;
+            if (watch_) watch_->skipped(f.reply.statement);
+        }
         if (replies_.lost()) return lose_track(out);
         if (f.counted != statement_counts::none) env_->counts->add(f.counted);
         forward_frame_effects(f, out);
@@ -265,12 +278,23 @@ void gate::forward_region(bytes data, std::size_t frames, actions& out) {
         for (const auto id : g.opt_outs)
             if (std::find(used_opt_outs_.begin(), used_opt_outs_.end(), id) == used_opt_outs_.end())
                 used_opt_outs_.push_back(id);
-        if (g.target == nullptr) continue;
+        if (g.target == nullptr || dropped) continue;
         g.target->recorded = true;
         g.target->released_by = std::move(g.kept);
     }
     unusable_.clear();
     forget_region();
+    if (watch_) watch_->forget();
+}
+
+void gate::watch_sent(std::size_t i) {
+    auto& f = region_[i];
+    std::pair<std::string_view, std::string_view> by;
+    if (f.counted != statement_counts::none) {
+        const auto counted = env_->counts->at(f.counted);
+        by = {to_string(counted.first), counted.second};
+    }
+    f.reply.statement = watch_->sent(i, f.tag, f.facts, by.first, by.second);
 }
 
 void gate::forward_frame_effects(planned& f, actions& out) {
@@ -303,21 +327,23 @@ std::size_t gate::refuse_at(bytes data, std::size_t i, actions& out) {
     const auto offset = region_[i].offset;
     const auto whole = region_[i].bytes;
     auto why = std::move(refused_->second);
+    const auto watched = watch_ ? watch_->refused(i, region_[i].facts, why.sqlstate) : 0;
     forward_region(data, i, out);
     if (state_ == state::closed) return 0;
     const auto here = std::min(whole, data.size() - offset);
-    inject_failure(tag, std::move(why), out);
+    inject_failure(tag, std::move(why), out, watched);
     client_rest_bytes_ = whole - here;
     drop_rest_ = client_rest_bytes_ != 0;
     forget_region();
     return offset + here;
 }
 
-void gate::inject_failure(char tag, refusal why, actions& out) {
+void gate::inject_failure(char tag, refusal why, actions& out, std::uint32_t statement) {
     std::string frame;
     protocol::expected_reply reply;
     reply.action = reply_action::rewrite;
     reply.tag = next_refusal_++;
+    reply.statement = statement;
     if (next_refusal_ == 0) next_refusal_ = 0x8000'0000u;
     if (tag == 'Q' && why.sqlstate == protocol::sqlstate::protocol_violation) {
         protocol::writer w(frame);  // malformed like the one in whose place it stands
@@ -343,6 +369,7 @@ void gate::inject_failure(char tag, refusal why, actions& out) {
     }
     if (!replies_.push(reply)) {  // the server skips to Sync: it has failed already
         names_.drop(reply.tag);
+        if (watch_) watch_->skipped(statement);
         return;
     }
     refusals_.emplace_back(reply.tag, std::move(why));

@@ -4,6 +4,7 @@
 
 #include "policy/in_session.h"
 #include "policy/sha256.h"
+#include "policy/touches.h"
 #include "policy/wire_facts.h"
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
@@ -21,17 +22,6 @@ namespace {
 // A statement pass ends soon, so that an approval is not used later for something else; the
 // execution it released may go on (fetching a portal) as long as the portal lives.
 constexpr auto continued_for = std::chrono::hours(24);
-
-/// "(email, ssn)"; nothing where all columns are meant, or which is not known.
-std::string shown_columns(const policy::relation_use& u) {
-    constexpr std::size_t shown_max = 64;
-    std::string out;
-    for (std::size_t i = 0; i < std::min(u.columns.size(), shown_max); ++i)
-        out += (i == 0 ? "(" : ", ") + u.columns[i];
-    if (u.columns.size() > shown_max)
-        out += " and " + std::to_string(u.columns.size() - shown_max) + " more";
-    return out.empty() ? out : out + ")";
-}
 
 template <class Ids>
 std::string join_ids(const Ids& ids) {
@@ -127,6 +117,7 @@ bool gate::take_recorded(std::size_t i, const considered& c, policy::instant now
 
 gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
     auto& f = region_[i];
+    if (watch_) watch_->consider(i, f.tag, c.target, c.text ? *c.text : c.sql, strings_conform_);
     f.after = effects_of(*c.facts);
     if (exempt_in_failed_transaction(*c.facts)) return outcome::forward;  // the server refuses it
     f.proof = permit::none();
@@ -195,7 +186,7 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
         if (logged && f.tag != 'B' && f.tag != 'P' && first_record_of(i)) {
             auto& a = out.add(action::type::record);
             a.record = std::make_unique<audit::record>(
-                make_record("decision.allowed", d, *facts, c.whole_text()));
+                make_record("decision.allowed", d, *facts, c.whole_text(), i));
         }
         f.proof = permit::plain(d);
         return outcome::forward;
@@ -303,7 +294,7 @@ void gate::note_rules(std::size_t i, const policy::decision& d, const considered
         shown.rule_id = r->id;
         auto& a = out.add(action::type::record);
         a.record = std::make_unique<audit::record>(
-            make_record("decision.observed", shown, *c.facts, text));
+            make_record("decision.observed", shown, *c.facts, text, i));
         a.record->with("decided", policy::to_string(d.effect)).with("decided_by", d.rule_id);
         say_grant(*a.record);
         if (env_->uses != nullptr) env_->uses->observed(r->id);
@@ -312,8 +303,8 @@ void gate::note_rules(std::size_t i, const policy::decision& d, const considered
         shown.effect = effect::allow;
         shown.rule_id = e.by->id;
         auto& a = out.add(action::type::record);
-        a.record =
-            std::make_unique<audit::record>(make_record("exception.used", shown, *c.facts, text));
+        a.record = std::make_unique<audit::record>(
+            make_record("exception.used", shown, *c.facts, text, i));
         a.record->with("except", policy::ids_of(e.over));
         say_grant(*a.record);
         if (env_->uses != nullptr) env_->uses->excepted(e.by->id);
@@ -339,13 +330,16 @@ void gate::record_denial(const policy::decision& d, const considered& c, actions
     using counted = statement_counts::outcome;
     if (env_->counts != nullptr)
         env_->counts->add(d.effect == effect::deny ? counted::deny : counted::refuse, d.rule_id);
+    if (watch_)
+        watch_->denied(waiting_frame_, d.effect == effect::deny ? "deny" : "refuse", d.rule_id);
     auto& a = out.add(action::type::record);
     a.record = std::make_unique<audit::record>(
-        make_record("decision.denied", d, *c.facts, c.whole_text()));
+        make_record("decision.denied", d, *c.facts, c.whole_text(), waiting_frame_));
 }
 
 audit::record gate::make_record(std::string event, const policy::decision& d,
-                                const policy::facts& f, const text_ptr& text) const {
+                                const policy::facts& f, const text_ptr& text,
+                                std::size_t frame) const {
     audit::record r;
     r.event = std::move(event);
     r.at = env_->time->now();
@@ -363,6 +357,7 @@ audit::record gate::make_record(std::string event, const policy::decision& d,
     if (!reason_.empty()) r.with("reason", reason_);
     r.with("statement", env_->rules->log_literals ? *text : f.redacted);
     r.with("statement_sha256", policy::sha256_hex(*text));
+    if (watch_) watch_->add_ids(frame, r);
     return r;
 }
 
@@ -385,14 +380,7 @@ policy::hold gate::make_hold(const policy::decision& d, const considered& c) con
         h.parameters.push_back("number " + std::to_string(++held) + " of this kind");
     }
     if (!c.facts->literal_sensitive) h.shape = c.facts->shape;
-    for (const auto& s : c.facts->statements) {
-        for (const auto& u : s.relations)
-            h.touches.push_back(std::string(u.how == policy::access::write ? "write " : "read ") +
-                                (u.schema.empty() ? u.name : u.schema + "." + u.name) +
-                                shown_columns(u) + " (" + u.place + ")");
-        for (const auto& why : s.opaque_reasons)
-            h.touches.push_back("opaque: " + why);
-    }
+    h.touches = policy::touches_of(*c.facts);
     h.reason = reason_;
     h.address = subject_.address;
     h.application = subject_.application;
@@ -401,6 +389,7 @@ policy::hold gate::make_hold(const policy::decision& d, const considered& c) con
     h.who = d.hold->who;
     h.pass = d.hold->pass;
     h.policy_hash = env_->rules->hash;
+    if (watch_) watch_->add_ids(waiting_frame_, h);
     return h;
 }
 
@@ -418,13 +407,13 @@ void gate::request_records(actions& out) {
             a.bypass = std::make_unique<approval::bypass_request>();
             a.bypass->opt_outs = g.opt_outs;
             a.bypass->who = subject_.principal;
-            a.bypass->record = make_record("bypass", g.decision, *g.facts, g.text);
+            a.bypass->record = make_record("bypass", g.decision, *g.facts, g.text, g.frame);
             continue;
         }
         auto& a = out.add(action::type::record);
         a.ticket = ticket;
-        a.record = std::make_unique<audit::record>(
-            make_record(g.drained ? "bypass" : "hold.released", g.decision, *g.facts, g.text));
+        a.record = std::make_unique<audit::record>(make_record(
+            g.drained ? "bypass" : "hold.released", g.decision, *g.facts, g.text, g.frame));
         if (g.drained)
             a.record->with("opt_out", join_ids(g.opt_outs)).with("drained", "open transaction");
         std::string by;
@@ -496,12 +485,14 @@ void gate::on_hold_opened(policy::hold_id id, const std::string& error, actions&
     notice_->id = id;
     if (until != policy::instant{}) notice_->expires_at = hold_until_ = until;
     state_ = state::held;
+    if (watch_) watch_->held(waiting_frame_, region_[waiting_frame_].facts, id, hold_rule_);
     if (env_->counts != nullptr) env_->counts->add(statement_counts::outcome::hold, hold_rule_);
     out.send_owned(action::type::to_client, hold_notice(*notice_, env_->approve_url));
 }
 
 void gate::on_hold_outcome(const approval::hold_outcome& o, actions& out) {
     if (o.id != hold_ || state_ != state::held) return;
+    if (watch_) watch_->hold_ended(hold_, o.state);
     hold_ = {};
     state_ = state::open;
     if (o.state == policy::hold_state::approved && o.pass) {
@@ -543,6 +534,7 @@ bool gate::on_cancel(actions& out) {
     a.hold_number = hold_;
     a.text = "cancelled by the client";
     refused_.emplace(waiting_frame_, cancelled(hold_));
+    if (watch_) watch_->hold_ended(hold_, policy::hold_state::withdrawn);
     hold_ = {};
     state_ = state::open;
     return true;
@@ -555,6 +547,7 @@ void gate::on_client_gone(const std::string& why, actions& out) {
         a.text = why;
         hold_ = {};
     }
+    if (watch_) watch_->abandon();
     state_ = state::closed;
 }
 

@@ -198,6 +198,7 @@ gate::outcome gate::plan_query(std::size_t i, bytes body, actions& out) {
     } else {
         const auto q = protocol::frontend::query::decode(body);
         if (!q) return refuse(i, malformed(q.error()));
+        if (watch_) watch_->consider(i, f.tag, nullptr, q->sql, strings_conform_);
         facts = facts_of(i, q->sql, out);
         if (!facts) return outcome::wait;
         f.reply = {expect::query, reply_action::forward, 0};

@@ -70,6 +70,7 @@ bool gate::probe_reply(const reply_event& e, char, bytes frame, actions& out) {
         probe_failed_ = !report || report->field('R') != "exec_parse_message";
         drop_server_rest_ = !probe_failed_ || probing_ == probing::grammar;
         if (!drop_server_rest_) out.send(action::type::to_client, frame);
+        if (watch_ && report) watch_->unparsed(report->sqlstate());
         return true;
     }
     if (e.what != reply_event::type::ready) {

@@ -94,8 +94,10 @@ std::size_t gate::on_server(bytes data, actions& out) {
         if (read && rest.size() < whole) break;
         const auto here = std::min(whole, rest.size());
         const char status = tag == 'Z' && whole == 6 ? rest[5] : '\0';
-        auto event = replies_.on_backend(
-            tag, status, [this](const protocol::expected_reply& e) { answered(e.tag, false); });
+        auto event = replies_.on_backend(tag, status, [this](const protocol::expected_reply& e) {
+            answered(e.tag, false);
+            if (watch_) watch_->skipped(e.statement);
+        });
         // A stream both ways that nobody asked for: what the client sends then is not looked at.
         if (tag == 'W' && !replication_) event.what = reply_event::type::violation;
         drop_server_rest_ = false;
@@ -135,6 +137,7 @@ void gate::answered(std::uint32_t tag, bool well) {
 
 void gate::on_reply(const reply_event& e, char tag, bytes frame, actions& out) {
     using type = reply_event::type;
+    if (watch_ && e.who.statement != 0) watch_->replied(e);
     if (e.what == type::violation) {
         violation(std::string("the server sent a message of type '") +
                       protocol::backend::sanitize_text(std::string_view(&tag, 1), 4) +
@@ -184,6 +187,7 @@ void gate::on_failed(const reply_event& e, bytes frame, actions& out) {
     if (fatal) saw_fatal_ = true;
     if (report && !fatal) note_refused_by_server(report->sqlstate(), report->message(), out);
     if (e.who.what == expect::query) query_failed_ = true;
+    if (watch_) watch_->failed(e.who, report ? report->sqlstate() : std::string_view());
     const auto ours = std::find_if(refusals_.begin(), refusals_.end(),
                                    [&](const auto& r) { return r.first == e.who.tag; });
     if (ours == refusals_.end() || fatal) {
@@ -223,7 +227,12 @@ void gate::on_ready(const reply_event& e, bytes frame, actions& out) {
         lexing_touched_ = functions_called_ = false;
         preparing_.clear();
     }
-    if (replies_.status() == protocol::transaction_status::idle) {
+    const bool idle = replies_.status() == protocol::transaction_status::idle;
+    if (idle)
+        transaction_since_ = {};
+    else if (transaction_since_ == policy::instant{})
+        transaction_since_ = env_->time->now();
+    if (idle) {
         names_.transaction_ended();
         names_after_transaction();
         if (role_changed_in_transaction_) {  // its end may have taken the change back
@@ -245,8 +254,14 @@ void gate::on_parameter(bytes body) {
 }
 
 void gate::note_parameter(std::string_view name, std::string_view value) {
-    if (name == "standard_conforming_strings") strings_conform_ = value == "on";
-    if (name == "application_name") subject_.application = value;
+    if (name == "standard_conforming_strings") {
+        strings_conform_ = value == "on";
+        strings_escaped_ = strings_escaped_ || !strings_conform_;
+    }
+    if (name == "application_name") {
+        subject_.application = value;
+        if (watch_) watch_->application(subject_.application);
+    }
     if (name == "client_encoding") {
         // Encodings in which a byte below 0x80 can be part of another character: a quote or a
         // backslash that we see need not be one for the server.

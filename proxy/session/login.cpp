@@ -10,6 +10,7 @@
 #include "protocol/frontend.h"
 #include "protocol/limits.h"
 #include "protocol/sqlstate.h"
+#include "proxy/log_ids.h"
 #include "proxy/session/session.h"
 #include "proxy/session/wire.h"
 
@@ -106,6 +107,7 @@ asio::awaitable<void> session::run_login() {
     } catch (const boost::system::system_error& e) {
         end(phase_ == phase::login ? "left during the login" : "client closed", {});
     } catch (const std::exception& e) {
+        const log_ids about(id_.value);
         spdlog::error("session {}: {}", id_.value, e.what());
         end("internal error", fatal_frame(plain(sqlstate::internal_error, "internal error",
                                                 "The proxy's log has more.")));
@@ -139,6 +141,7 @@ asio::awaitable<bool> session::answer_ssl_request() {
     client_.start_tls_server(tls);
     const auto why = co_await handshake(client_);
     if (!why.empty()) {
+        const log_ids about(id_.value);
         spdlog::info("session {}: TLS with {} failed: {}", id_.value, subject_.address,
                      backend::sanitize_text(why, 200));
         end("TLS failed", {});
@@ -384,6 +387,7 @@ asio::awaitable<bool> session::connect(const target_settings& t) {
     }
     if (phase_ != phase::connecting) co_return false;
     if (failed) {
+        const log_ids about(id_.value);
         spdlog::warn("session {}: {}", id_.value, failed->message);
         home_.shared.upstreams.failed(t.name);
         refuse(*failed, "no upstream");

@@ -4,6 +4,7 @@
 
 #include "protocol/backend.h"
 #include "protocol/sqlstate.h"
+#include "proxy/log_ids.h"
 #include "proxy/session/session.h"
 #include "proxy/session/wire.h"
 
@@ -36,6 +37,7 @@ asio::awaitable<bool> session::accept_direct_tls() {
     if (why.empty() && client_.tls()->alpn != tls->options().alpn)
         why = "direct TLS without the protocol postgresql (ALPN)";
     if (why.empty()) co_return true;
+    const log_ids about(id_.value);
     spdlog::info("session {}: TLS with {} failed: {}", id_.value, subject_.address,
                  protocol::backend::sanitize_text(why, 200));
     end("TLS failed", {});

@@ -21,6 +21,7 @@
 #include "proxy/session/analyst.h"
 #include "proxy/session/cancel.h"
 #include "proxy/session/prepared_transactions.h"
+#include "proxy/telemetry/statement.h"
 #include "proxy/upstream_health.h"
 
 namespace boost::asio {
@@ -55,8 +56,9 @@ struct services {
     analyst* analysis = nullptr;
     const catalog::service* catalog = nullptr;
     prepared_transactions prepared;
-    boost::asio::thread_pool* blocking = nullptr;  ///< for PBKDF2
-    console_backend* console = nullptr;            ///< null: no console
+    boost::asio::thread_pool* blocking = nullptr;     ///< for PBKDF2
+    console_backend* console = nullptr;               ///< null: no console
+    telemetry::statement_sink* statements = nullptr;  ///< null: no telemetry
     std::string mock_secret;
     std::uint64_t boot = 0;  ///< session ids are boot << 32 | counter
     std::atomic<std::uint32_t> next_session{1};

@@ -70,6 +70,8 @@ void session::begin_pumps(const upstream_login& login) {
         t != configuration_->config->targets.end())
         limits.unapproved_role = t->second.unapproved_role;
     gate_ = std::make_unique<gate>(home_.environment, subject_, limits, home_.client_limits);
+    if (home_.shared.statements != nullptr && home_.shared.statements->watches())
+        gate_->watch(std::make_unique<statement_watch>(*home_.shared.statements, identity()));
     for (const auto& [name, value] : login.parameters) {
         gate_->note_parameter(name, value);
         if (name == "integer_datetimes") {  // as fixed as any, and every driver knows it
@@ -154,19 +156,21 @@ void session::feed_client(protocol::bytes fresh) {
 void session::pump_client(gate::patience p) {
     if (pumping_) return;
     pumping_ = true;
+    bool idle = false;
     // A step may unblock the gate at once (facts from the cache, a refusal decided already).
     while (phase_ == phase::running && !cancelling_ && !gate_->blocked() && !client_in_.empty()) {
         home_.refresh();
         const auto used = gate_->on_client(client_in_, p, home_.scratch);
-        const bool idle = used == 0 && home_.scratch.empty();
+        idle = used == 0 && home_.scratch.empty();
         interpret();
         client_in_.erase(0, used);
         if (idle || (used == 0 && gate_->blocked())) break;
     }
     pumping_ = false;
     if (client_in_.empty() && client_in_.capacity() > 4096) std::string().swap(client_in_);
-    if (client_eof_ && phase_ == phase::running && client_in_.empty() && gate_->replies().empty())
-        end("client closed", {});
+    // What is left of a batch will never be whole.
+    const bool left = idle && !gate_->blocked() && gate_->replies().empty();
+    if (client_eof_ && phase_ == phase::running && (left || answered())) end("client closed", {});
 }
 
 void session::server_readable() {
@@ -505,15 +509,23 @@ void session::client_ended() {
         end("client terminated", {});
         return;
     }
-    const bool waits = gate_->blocked() || gate_->in_message() || gate_->replies().unsynced() ||
-                       !client_.is_open();
-    if (waits || gate_->replies().empty()) {
+    const bool for_somebody =
+        gate_->current() == gate::state::opening || gate_->current() == gate::state::held;
+    if (for_somebody || gate_->in_message() || !client_.is_open() || answered()) {
         end("client closed", {});
         return;
     }
     end_deadline_ = steady_clock::now() + half_close_time;
     probe_client();
-    pump_client(gate::patience::waited);
+    pump_client(gate::patience::normal);
+}
+
+// All that was asked for is answered, but for what a batch without its Sync began, and for a COPY
+// whose data will never end.
+bool session::answered() const {
+    const auto& replies = gate_->replies();
+    return client_in_.empty() && !gate_->blocked() &&
+           (replies.empty() || replies.unsynced() || replies.copy_in());
 }
 
 void session::server_ended(const std::string& why) {

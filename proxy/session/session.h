@@ -36,9 +36,9 @@ class session : public std::enable_shared_from_this<session> {
     void opt_out_ended(const approval::steward::ended_event& e);
     /// What this session passes by ends soon: its client is told, between two replies.
     void end_nears(const approval::steward::nearing_event& e);
-    /// A lock was set; it ends the sessions that it means.
     /// Rules or users have changed; decides on the session again.
     void reconsider();
+    /// A lock was set; it ends the sessions that it means, or that its rule would hold.
     void locked(const policy::flag& f);
     void drain();
     void shut_down();
@@ -72,6 +72,7 @@ class session : public std::enable_shared_from_this<session> {
     void send_key(std::uint32_t number, std::string& out);
     audit::record session_record(std::string event) const;
     void begin_pumps(const upstream_login& login);
+    [[nodiscard]] telemetry::session_identity identity() const;
 
     // admit.cpp
     boost::asio::awaitable<bool> admit();
@@ -110,11 +111,13 @@ class session : public std::enable_shared_from_this<session> {
     void write_client(protocol::bytes bytes);
     void write_server(protocol::bytes bytes);
     bool terminate_waits() const;
+    bool answered() const;
     void send_upstream_cancel(std::function<void()> done);
     /// Makes the server stop what it does for this session, and all that was sent behind it.
     void stop_upstream();
     void probe_client();
     void write_notices();
+    [[nodiscard]] bool shut_by_lock_on_rule() const;
     void take_up_opt_outs(const policy::decision& d);
     /// Tells the client why (if `fatal` is not empty), then closes both sides.
     void end(const std::string& reason, const std::string& fatal_frame_bytes);

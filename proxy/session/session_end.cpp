@@ -333,9 +333,22 @@ void session::end_nears(const approval::steward::nearing_event& e) {
     write_notices();
 }
 
+// What lets sessions in, and what exceptions keep out of, may be a rule that is locked now. Single
+// statements are decided as they come.
+bool session::shut_by_lock_on_rule() const {
+    if (phase_ != phase::running) return false;
+    policy::decide_options options;
+    options.released_by = admissions_;
+    const auto d = policy::decide(*home_.environment.rules, gate_->subject(), nullptr,
+                                  *home_.environment.grants, home_.shared.time->now(), options);
+    return d.effect == policy::effect::deny && d.rule_id == policy::lock_rule_id;
+}
+
 void session::locked(const policy::flag& f) {
     if (phase_ == phase::login || phase_ == phase::ending || phase_ == phase::over) return;
-    if (!f.means(gate_ ? gate_->subject() : subject_)) return;
+    if (f.on == policy::flag_on::rule ? !shut_by_lock_on_rule()
+                                      : !f.means(gate_ ? gate_->subject() : subject_))
+        return;
     killed_ = true;
     auto why =
         access_ended(std::string("the ") + policy::to_string(f.on) + " is locked: " + f.reason);
@@ -368,6 +381,22 @@ void session::shut_down() {
     end("proxy is stopping",
         fatal_frame({std::string(protocol::sqlstate::admin_shutdown),
                      "terminating connection: the proxy is shutting down", "", ""}));
+}
+
+telemetry::session_identity session::identity() const {
+    telemetry::session_identity who;
+    who.session = id_.value;
+    who.user = subject_.principal.name;
+    who.address = subject_.address;
+    who.application = subject_.application;
+    who.target = target_name_;
+    if (const auto t = configuration_->config->targets.find(target_name_);
+        t != configuration_->config->targets.end()) {
+        who.server_address = t->second.host;
+        who.server_port = t->second.port;
+        who.database = t->second.dbname;
+    }
+    return who;
 }
 
 session_info session::info() const {
@@ -407,6 +436,7 @@ session_info session::info() const {
             break;
     }
     i.hold = gate_ ? gate_->hold() : session_hold_;
+    if (gate_) i.transaction_since = gate_->transaction_since();
     if (gate_ && gate_->last_facts()) i.statement = gate_->last_facts()->redacted.substr(0, 1024);
     if (gate_ && !gate_->used_opt_outs().empty())
         i.grant = "opt-out " + std::to_string(gate_->used_opt_outs().back().value);

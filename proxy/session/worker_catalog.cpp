@@ -37,7 +37,9 @@ policy::catalog::resolution worker_catalog::resolve(const policy::facts_ptr& fac
         const auto& r = at->second;
         const bool same_path =
             r.path_known == (names.path != nullptr) && (!r.path_known || r.path == *names.path);
-        if (same_path && r.snapshot == snapshot && r.own_ddl == names.own_ddl) return r.found;
+        if (same_path && r.snapshot == snapshot && r.own_ddl == names.own_ddl &&
+            r.strings_conform == names.strings_conform)
+            return r.found;
     }
     auto found = policy::catalog::resolve(*facts, *snapshot, names);
     const auto bytes = entry_bytes + policy::sql::memory_bytes(*found.facts);
@@ -53,6 +55,7 @@ policy::catalog::resolution worker_catalog::resolve(const policy::facts_ptr& fac
     if (names.path != nullptr) r.path = *names.path;
     r.path_known = names.path != nullptr;
     r.own_ddl = names.own_ddl;
+    r.strings_conform = names.strings_conform;
     r.found = found;
     known_.emplace(facts.get(), std::move(r));
     return found;

@@ -34,6 +34,7 @@ class worker_catalog final : public catalog_source {
         std::vector<std::string> path;
         bool path_known = false;
         bool own_ddl = false;
+        bool strings_conform = true;
         policy::catalog::resolution found;
     };
     const catalog::service* service_ = nullptr;

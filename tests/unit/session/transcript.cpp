@@ -226,6 +226,11 @@ class player {
         gate_ = std::make_unique<gate>(
             env_, s, proxy::session::gate_limits{},
             std::make_shared<const protocol::frame_limits>(protocol::make_frontend_limits()));
+        if (o.sink == nullptr) return;
+        env_.counts = &counts_;
+        gate_->watch(std::make_unique<proxy::session::statement_watch>(
+            *o.sink, proxy::telemetry::session_identity{1, t.user, "127.0.0.1", "", "shop",
+                                                        "db.example", 5432, "shop"}));
     }
 
     replay_result run() {
@@ -462,6 +467,7 @@ class player {
     direct_facts facts_;
     std::optional<few_tables> tables_;
     proxy::session::prepared_transactions prepared_;
+    proxy::session::statement_counts counts_;
     proxy::session::gate_environment env_;
     std::unique_ptr<gate> gate_;
     actions out_;
@@ -483,8 +489,12 @@ class player {
 transcript read_transcript(const std::string& path) {
     std::ifstream file(path);
     if (!file) throw std::runtime_error("cannot read " + path);
+    return parse_transcript(path.substr(path.rfind('/') + 1), file);
+}
+
+transcript parse_transcript(const std::string& name, std::istream& file) {
     transcript t;
-    t.name = path.substr(path.rfind('/') + 1);
+    t.name = name;
     std::string text;
     for (int number = 1; std::getline(file, text); ++number) {
         if (text.empty() || text[0] == '#') continue;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <istream>
 #include <map>
 #include <memory>
 #include <string>
@@ -51,11 +52,13 @@ struct transcript {
     std::vector<line> lines;
 };
 [[nodiscard]] transcript read_transcript(const std::string& path);
+[[nodiscard]] transcript parse_transcript(const std::string& name, std::istream& text);
 
 struct replay_options {
     bool byte_by_byte = false;
     int disconnect_before = -1;  ///< index of the line before which the client vanishes
     int fail_record = -1;        ///< index of the A line that cannot be written
+    proxy::telemetry::statement_sink* sink = nullptr;  ///< it is watched
 };
 
 /// What a replay showed: lines that differ, and everything that went upstream.
