@@ -21,9 +21,13 @@
 #include "proxy/app_limits.h"
 #include "proxy/app_notices.h"
 #include "proxy/app_parts.h"
+#include "proxy/app_policy.h"
+#include "proxy/app_telemetry.h"
 #include "proxy/approval/steward.h"
 #include "proxy/audit/log.h"
+#include "proxy/audit/read.h"
 #include "proxy/auth/authenticator.h"
+#include "proxy/catalog/locks.h"
 #include "proxy/catalog/service.h"
 #include "proxy/catalog_settings.h"
 #include "proxy/clock.h"
@@ -56,6 +60,8 @@ struct app::impl final : session_directory {
     void wait_for_sessions();
     void say_ready() const;
     void feed_watchdog();
+    void store_revocations();
+    void go_on_from_the_record();
     void list(std::function<void(std::vector<session_info>)> done) override;
     void kill(policy::session_id id, std::string by, std::string reason,
               std::function<void(bool)> done) override;
@@ -63,9 +69,11 @@ struct app::impl final : session_directory {
     std::string config_path;
     settings_ptr started;  // with what was bound and opened
     system_clock time;
+    std::unique_ptr<telemetry::exporter> exporter;  // outlives those that tell it something
     std::unique_ptr<audit::log> audit;
     std::unique_ptr<store::store> state;
-    std::unique_ptr<notify::courier> courier;  // outlives the steward, who wakes it
+    std::unique_ptr<notify::courier> courier;     // outlives the steward, who wakes it
+    std::unique_ptr<admin::revocations> revoked;  // outlives the steward, who answers it
     std::unique_ptr<approval::steward> steward;
     std::unique_ptr<chain_watch> chain;
     std::unique_ptr<metrics> numbers;
@@ -75,6 +83,7 @@ struct app::impl final : session_directory {
     session::analyst analysis;
     boost::asio::thread_pool blocking{1};
     catalog::service catalogs{log_of_catalog};
+    catalog::lock_reader locks;
     session::services shared;
     admin::event_hub events;
     std::unique_ptr<admin::console> console;
@@ -91,10 +100,21 @@ struct app::impl final : session_directory {
     boost::asio::steady_timer daily{main_loop};
     file_watch watch{main_loop, [this] { static_cast<void>(reload()); }};
     boost::asio::steady_timer watchdog{main_loop};
+    boost::asio::steady_timer revoking{main_loop};
     std::string ready_text;
     std::chrono::steady_clock::time_point drain_until;
     bool draining = false;
 };
+
+/// What ends at an instant does so even if the system clock was set back while nothing ran.
+void app::impl::go_on_from_the_record() {
+    const auto seen = audit::newest_instant(started->audit_directory);
+    if (!seen || *seen <= time.now()) return;
+    spdlog::warn(
+        "the system clock is {} s behind the audit log's last record; time goes on from there",
+        std::chrono::ceil<policy::seconds>(*seen - time.now()).count());
+    time.not_before(*seen);
+}
 
 app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(loaded.config) {
     const auto& config = *loaded.config;
@@ -103,14 +123,23 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
         throw std::runtime_error(config.path +
                                  ": state in PostgreSQL is not available in this version; use "
                                  "state: { sqlite: FILE }");
-    audit = std::make_unique<audit::log>(audit_options(config));
+    exporter = make_exporter(config, version);
+    use_telemetry(loaded.config, *exporter);
+    exporter->start();
+    auto logging = audit_options(config);
+    logging.on_written = [to = exporter.get()](const audit::record& r, std::uint64_t sequence) {
+        to->event(r, sequence);
+    };
+    audit = std::make_unique<audit::log>(std::move(logging));
+    go_on_from_the_record();
     state = store::open_sqlite(config.state_sqlite);
     shared.mock_secret = state->mock_secret();
     shared.boot = state->next_boot_number();
     steward = std::make_unique<approval::steward>(
         approval::steward::dependencies{state.get(), audit.get(), &time}, loaded.rules);
+    revoked = keep_revocations(*steward);
     courier = make_courier(*steward, *audit, time);
-    use_channels(loaded.config, *steward, *courier);
+    use_channels(loaded.config, *loaded.users, *steward, *courier);
     limiter = std::make_unique<net::connection_limiter>(caps_of(config.limits));
     chain = std::make_unique<chain_watch>(
         *audit, config.audit_directory, config.audit_verify_interval, [](const std::string& where) {
@@ -118,7 +147,8 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
         });
     numbers = std::make_unique<metrics>(
         metrics::sources{steward.get(), &catalogs, limiter.get(), audit.get(), chain.get(),
-                         &shared.uses, &shared.upstreams, &workers, &time, courier.get()},
+                         &shared.uses, &shared.upstreams, &workers, &time, courier.get(),
+                         exporter.get()},
         version);
     shared.current.set(make_configuration(loaded));
     shared.steward = steward.get();
@@ -130,6 +160,7 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
     shared.analysis = &analysis;
     shared.catalog = &catalogs;
     shared.blocking = &blocking;
+    shared.statements = exporter.get();
     steward->subscribe_ended([this](const approval::steward::ended_event& e) {
         for (const auto& w : workers)
             w->opt_out_ended(e);
@@ -159,6 +190,7 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
     }
     if (config.admin) start_admin();
     catalogs.set_targets(catalog_targets(config));
+    locks.set_targets(catalog_targets(config));
     // The steward's first act can end opt-outs: the workers that hear of it exist now.
     steward->start();
     courier->start();
@@ -175,6 +207,7 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
 }
 
 app::impl::~impl() {
+    locks.stop();
     // Surfaces first, then the sessions, then what they were using.
     if (http) http->stop();
     for (const auto& w : workers)
@@ -188,6 +221,7 @@ app::impl::~impl() {
     steward.reset();
     chain.reset();
     audit.reset();
+    exporter->stop();
     state.reset();
 }
 
@@ -215,6 +249,9 @@ admin::dependencies app::impl::admin_dependencies() {
     };
     d.approval = admin::approvals_of(*steward);
     d.sessions = this;
+    d.locks = [this](const std::string& target, std::uint32_t pid, auto done) {
+        locks.ask(target, pid, std::move(done));
+    };
     d.rules = [this] { return shared.current.get()->rules; };
     d.rule_uses = [this] { return shared.uses.counts(); };
     d.reload = [this] { return reload(); };
@@ -231,6 +268,8 @@ admin::dependencies app::impl::admin_dependencies() {
     d.report = admin::overuse_reporter_of(current->config->audit_directory);
     d.audit = admin::audit_sources_of(current->config->audit_directory,
                                       current->config->audit_signing_key);
+    d.policies =
+        make_policy_sources(shared, workers, config_path, current->config->audit_directory, time);
     d.metrics = [this] { return numbers->text(); };
     d.health_notes = [this] { return notes(); };
     add_notices(d, *steward, *courier);
@@ -250,7 +289,7 @@ admin::dependencies app::impl::admin_dependencies() {
         if (found == nullptr || !found->valid_at(time.now())) return std::nullopt;
         return found->principal;
     };
-    d.tokens = keep_tokens(*steward, *state, time);
+    d.tokens = keep_tokens(*steward, *state, time, *revoked);
     return d;
 }
 
@@ -258,6 +297,10 @@ std::vector<std::string> app::impl::notes() {
     auto all = catalog_notes(catalogs);
     for (auto& n : notice_notes(*courier))
         all.push_back(std::move(n));
+    for (auto& n : telemetry_notes(*exporter))
+        all.push_back(std::move(n));
+    if (revoked->waiting() > 0)
+        all.emplace_back("the revocation of an API token is not stored yet");
     const std::lock_guard lock(refused_mutex);
     if (!refused.empty())
         all.push_back("the last reload was refused, what was in force still is: " + refused);
@@ -318,7 +361,10 @@ admin::reload_answer app::impl::reload() {
                                                 config.admin->tls.key, config.admin->tls.client_ca);
                     !why.empty())
                     answer.faults.push_back(std::move(why));
-            if (answer.faults.empty()) catalogs.set_targets(catalog_targets(config));
+            if (answer.faults.empty()) {
+                catalogs.set_targets(catalog_targets(config));
+                locks.set_targets(catalog_targets(config));
+            }
         } catch (const std::exception& e) {
             answer.faults.emplace_back(e.what());
         }
@@ -342,7 +388,8 @@ admin::reload_answer app::impl::reload() {
     shared.current.set(made);
     shared.version.fetch_add(1, std::memory_order_release);
     steward->set_rules(loaded.rules);
-    use_channels(loaded.config, *steward, *courier);
+    use_channels(loaded.config, *loaded.users, *steward, *courier);
+    use_telemetry(loaded.config, *exporter);
     for (const auto& w : workers)
         w->reconsider();
     watch_files(*loaded.config);
@@ -432,6 +479,16 @@ void app::impl::feed_watchdog() {
     });
 }
 
+// What the store did not take: a revoked token must not be live again after a restart.
+void app::impl::store_revocations() {
+    revoking.expires_after(std::chrono::seconds(2));
+    revoking.async_wait([this](boost::system::error_code ec) {
+        if (ec) return;
+        revoked->retry();
+        store_revocations();
+    });
+}
+
 void app::impl::on_stop_signal() {
     stops.async_wait([this](boost::system::error_code ec, int) {
         if (ec) return;
@@ -489,6 +546,7 @@ void app::run() {
     impl_->watch_files(*impl_->started);
     impl_->say_ready();
     impl_->feed_watchdog();
+    impl_->store_revocations();
     impl_->main_loop.run();
 }
 

@@ -56,9 +56,14 @@ std::unique_ptr<notify::courier> make_courier(approval::steward& s, audit::log& 
     return c;
 }
 
-void use_channels(const settings_ptr& config, approval::steward& s, notify::courier& c) {
+void use_channels(const settings_ptr& config, const auth::user_directory& users,
+                  approval::steward& s, notify::courier& c) {
+    std::map<std::string, std::set<std::string>> members;
+    for (const auto& [name, u] : users.all())
+        for (const auto& group : u.principal.groups)
+            members[group].insert(name);
     s.set_keep(config->state_keep);
-    s.set_routes(notify::routes_of(notify_settings(config)));
+    s.set_routes(notify::routes_of(notify_settings(config), std::move(members)));
     c.set(notify_settings(config));
 }
 

@@ -20,7 +20,8 @@ namespace sallyport::proxy {
                                                             const clock& time);
 
 /// Makes a configuration's channels the ones that count.
-void use_channels(const settings_ptr& config, approval::steward& s, notify::courier& c);
+void use_channels(const settings_ptr& config, const auth::user_directory& users,
+                  approval::steward& s, notify::courier& c);
 
 /// A reload with these faults changed nothing.
 void tell_reload_refused(approval::steward& s, const std::vector<std::string>& faults);

@@ -49,7 +49,8 @@ std::vector<std::string> needs_restart(const settings& now, const settings& then
          "audit");
     note(now.workers == then.workers, "workers");
     note(same_role(now.admins, then.admins) && same_role(now.auditors, then.auditors), "roles");
-    note(now.level == then.level && now.format == then.format, "log");
+    note(now.level == then.level && now.format == then.format && now.log_audit == then.log_audit,
+         "log");
     return out;
 }
 

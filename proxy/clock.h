@@ -9,9 +9,10 @@
 /// Time as the proxy believes it.
 namespace sallyport::proxy {
 
-/// UTC that never runs backwards: the later of the system clock and the system clock at start plus
-/// elapsed steady time, and never earlier than any instant already given out. A clock stepped back
-/// lengthens nothing; a clock stepped forward ends things early, which is the safe side.
+/// UTC that never runs backwards and never stands still: what has gone by on a steady clock since
+/// the latest UTC that the system clock ever named, or that earlier runs left on record. A clock
+/// stepped back lengthens nothing; a clock stepped forward ends things early, which is the safe
+/// side.
 class clock {
   public:
     virtual ~clock() = default;
@@ -20,19 +21,23 @@ class clock {
 
 class system_clock final : public clock {
   public:
-    system_clock() noexcept
-        : start_steady_(std::chrono::steady_clock::now()), start_utc_(wall()), last_(start_utc_) {}
+    /// Milliseconds, of UTC or of a clock that is never set.
+    using reading = std::int64_t (*)() noexcept;
+
+    system_clock() noexcept : system_clock(wall, steady) {}
+    /// For tests of clocks that are set.
+    system_clock(reading utc, reading elapsed) noexcept
+        : utc_(utc), elapsed_(elapsed), ahead_(utc() - elapsed()) {}
 
     [[nodiscard]] policy::instant now() const noexcept override {
-        const auto elapsed = std::chrono::duration_cast<policy::milliseconds>(
-                                 std::chrono::steady_clock::now() - start_steady_)
-                                 .count();
-        const auto candidate = std::max(wall(), start_utc_ + elapsed);
-        auto seen = last_.load(std::memory_order_relaxed);
-        while (seen < candidate &&
-               !last_.compare_exchange_weak(seen, candidate, std::memory_order_relaxed)) {
-        }
-        return policy::instant(policy::milliseconds(std::max(seen, candidate)));
+        // UTC first: a thread that is stopped in between does not run ahead by it.
+        const auto utc = utc_();
+        const auto elapsed = elapsed_();
+        return policy::instant(policy::milliseconds(elapsed + raise(utc - elapsed)));
+    }
+    /// It goes on from there, if the system clock was set back behind it.
+    void not_before(policy::instant seen) noexcept {
+        raise(seen.time_since_epoch().count() - elapsed_());
     }
 
   private:
@@ -41,9 +46,21 @@ class system_clock final : public clock {
             .time_since_epoch()
             .count();
     }
-    std::chrono::steady_clock::time_point start_steady_;
-    std::int64_t start_utc_;
-    mutable std::atomic<std::int64_t> last_;
+    static std::int64_t steady() noexcept {
+        return std::chrono::duration_cast<policy::milliseconds>(
+                   std::chrono::steady_clock::now().time_since_epoch())
+            .count();
+    }
+    std::int64_t raise(std::int64_t candidate) const noexcept {
+        auto ahead = ahead_.load(std::memory_order_relaxed);
+        while (ahead < candidate &&
+               !ahead_.compare_exchange_weak(ahead, candidate, std::memory_order_relaxed)) {
+        }
+        return std::max(ahead, candidate);
+    }
+    reading utc_;
+    reading elapsed_;
+    mutable std::atomic<std::int64_t> ahead_;  // of UTC over the steady clock; only grows
 };
 
 }  // namespace sallyport::proxy

@@ -69,6 +69,52 @@ void check_rule_names(const loaded_settings& config, const policy::rule_set& rul
     }
 }
 
+/// Names on the list of who is told of a broken glass that no channel of notices reaches.
+std::vector<std::string> unreached(const policy::approvers& list, const std::string& rule,
+                                   const notify::settings& notify,
+                                   const auth::user_directory& users) {
+    std::map<std::string, std::set<std::string>> members;
+    for (const auto& [name, u] : users.all())
+        for (const auto& group : u.principal.groups)
+            members[group].insert(name);
+    std::vector<std::string> out;
+    const auto look = [&](const std::string& shown, policy::notice n) {
+        n.event = policy::notice_event::break_glass;
+        n.rule = rule;
+        for (const auto& c : notify.channels)
+            if (c.wants(n, members)) return;
+        out.push_back(shown);
+    };
+    for (const auto& name : list.users) {
+        policy::notice n;
+        n.to_users = {name};
+        look(name, std::move(n));
+    }
+    for (const auto& group : list.groups) {
+        policy::notice n;
+        n.to_groups = {group};
+        look("group " + group, std::move(n));
+    }
+    return out;
+}
+
+// Whoever is to be told of a broken glass, and cannot be: the pages show it all the same.
+void check_announcements(const settings& config, const policy::rule_set& rules,
+                         const std::string& policy_path, const auth::user_directory& users,
+                         loaded_all& out) {
+    for (const auto& r : rules.rules) {
+        if (!r.opt_out || !r.opt_out->break_glass) continue;
+        std::string names;
+        for (const auto& name :
+             unreached(r.opt_out->break_glass->announce, r.id, config.notify, users))
+            names += (names.empty() ? "" : ", ") + name;
+        if (names.empty()) continue;
+        out.warnings.push_back({policy_path, r.line, 1,
+                                "no channel tells " + names + " when the glass of rule '" + r.id +
+                                    "' is broken: add one under notify.channels"});
+    }
+}
+
 }  // namespace
 
 bool role_settings::has(const policy::principal& p) const {
@@ -125,6 +171,8 @@ loaded_all load_all(const std::string& config_path, secrets s) {
             rules.rules = with_opt_outs(config.opt_outs_path, rules.rules, known, out);
     }
     if (!out.faults.empty()) return out;
+    if (config.config && users.users && rules.rules)
+        check_announcements(*config.config, *rules.rules, config.policy_path, *users.users, out);
     out.config = std::move(config.config);
     out.users = std::move(users.users);
     out.rules = std::move(rules.rules);

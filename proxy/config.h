@@ -17,6 +17,7 @@
 #include "proxy/net/tls_options.h"
 #include "proxy/notify/settings.h"
 #include "proxy/secret.h"
+#include "proxy/telemetry/settings.h"
 
 /// sallyport.yaml as typed values. Paths are absolute or relative to the working directory once
 /// loaded (in the file they are relative to it). Immutable after loading.
@@ -112,6 +113,8 @@ struct settings {
     notify::settings notify;  ///< without channels: nobody is told
     /// How long holds, passes and deliveries that have ended stay in the state.
     policy::milliseconds state_keep{std::chrono::hours(90 * 24)};
+    telemetry::settings telemetry;  ///< not enabled: nothing is exported
+    bool log_audit = false;         ///< audit events are log lines, too
 };
 using settings_ptr = std::shared_ptr<const settings>;
 

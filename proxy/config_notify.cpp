@@ -67,9 +67,9 @@ void config_reader::read_channel(const YAML::Node& key, const YAML::Node& node) 
     if (!good_name(c.name))
         reader_.fail(key, "a channel's name has letters, digits, '-', '_' and '.', at most " +
                               std::to_string(name_bytes_max));
-    if (!reader_.keys(
-            node, "the channel",
-            {"webhook", "command", "events", "rules", "targets", "timeout", "give_up_after"}))
+    if (!reader_.keys(node, "the channel",
+                      {"webhook", "command", "for", "events", "rules", "targets", "timeout",
+                       "give_up_after"}))
         return;
     const auto hook = yaml_reader::member(node, "webhook");
     const auto command = yaml_reader::member(node, "command");
@@ -82,6 +82,8 @@ void config_reader::read_channel(const YAML::Node& key, const YAML::Node& node) 
     else
         read_command(node, c);
     read_channel_filter(node, c);
+    if (const auto whose = yaml_reader::member(node, "for"); whose.IsDefined())
+        read_channel_people(whose, c);
     time(node, "timeout", seconds(1), seconds(60), c.timeout);
     time(node, "give_up_after", seconds(1), hours(24 * 30), c.give_up_after);
     settings_.notify.channels.push_back(std::move(c));
@@ -113,6 +115,20 @@ void config_reader::read_channel_filter(const YAML::Node& node, notify::channel&
         if (const auto list = yaml_reader::member(node, key); list.IsSequence() && list.size() == 0)
             reader_.fail(list, "'" + std::string(key) +
                                    "' is empty: nothing would be told; leave it out for all");
+}
+
+void config_reader::read_channel_people(const YAML::Node& node, notify::channel& out) {
+    if (!reader_.keys(node, "for", {"users", "groups"})) return;
+    for (const bool group : {false, true})
+        for (const auto& [at, name] : reader_.list(node, group ? "groups" : "users")) {
+            (group ? out.groups : out.users).insert(name);
+            out_.role_names.push_back(
+                {name, group, {path_, at.Mark().line + 1, at.Mark().column + 1, {}}});
+        }
+    if (!out.personal())
+        reader_.fail(node,
+                     "'for' names whose channel it is, such as { users: [bob] } or "
+                     "{ groups: [security] }; leave it out for one that is nobody's in person");
 }
 
 void config_reader::read_webhook(const YAML::Node& node, notify::channel& out) {

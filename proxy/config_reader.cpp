@@ -49,10 +49,10 @@ loaded_settings config_reader::run() {
 
 void config_reader::read_root() {
     const auto& root = reader_.root();
-    if (!reader_.keys(
-            root, "the configuration",
-            {"listen", "admin", "state", "audit", "users", "policy", "opt_outs", "targets",
-             "limits", "workers", "roles", "log", "hold", "drain_timeout", "watch", "notify"}))
+    if (!reader_.keys(root, "the configuration",
+                      {"listen", "admin", "state", "audit", "users", "policy", "opt_outs",
+                       "targets", "limits", "workers", "roles", "log", "hold", "drain_timeout",
+                       "watch", "notify", "telemetry"}))
         return;
     read_listen(root);
     read_admin_url(root);
@@ -68,6 +68,7 @@ void config_reader::read_root() {
     read_log(root);
     read_times(root);
     read_notify(root);
+    read_telemetry(root);
     settings_.workers = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1,
                                                 static_cast<std::size_t>(workers_max));
     count(root, "workers", 1, workers_max, settings_.workers);
@@ -320,7 +321,8 @@ role_settings config_reader::read_role(const YAML::Node& roles, const char* key)
 
 void config_reader::read_log(const YAML::Node& root) {
     const auto log = yaml_reader::member(root, "log");
-    if (!log.IsDefined() || !reader_.keys(log, "log", {"level", "format"})) return;
+    if (!log.IsDefined() || !reader_.keys(log, "log", {"level", "format", "audit"})) return;
+    settings_.log_audit = reader_.boolean(log, "audit").value_or(false);
     if (const auto level = reader_.word(log, "level", {"trace", "debug", "info", "warn", "error"}))
         settings_.level = *level == "trace"   ? log_level::trace
                           : *level == "debug" ? log_level::debug

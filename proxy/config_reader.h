@@ -41,6 +41,7 @@ class config_reader {
     // config_notify.cpp
     void read_notify(const YAML::Node& root);
     void read_channel(const YAML::Node& key, const YAML::Node& node);
+    void read_channel_people(const YAML::Node& node, notify::channel& out);
     void read_channel_filter(const YAML::Node& node, notify::channel& out);
     void read_webhook(const YAML::Node& node, notify::channel& out);
     void read_command(const YAML::Node& node, notify::channel& out);
@@ -48,6 +49,14 @@ class config_reader {
     /// The one line of a file that is ours alone; nullopt and a fault if it is none, nullopt alone
     /// where secrets are not read.
     std::optional<secret> secret_line(const YAML::Node& map, const char* key, std::size_t least);
+
+    // config_telemetry.cpp
+    void read_telemetry(const YAML::Node& root);
+    void read_otlp(const YAML::Node& node);
+    void read_otlp_endpoint(const YAML::Node& node);
+    void read_otlp_headers(const YAML::Node& node);
+    void read_resource_attributes(const YAML::Node& node);
+    void ratio(const YAML::Node& map, const char* key, double& out);
 
     // config_targets.cpp
     void read_targets(const YAML::Node& root);

@@ -61,6 +61,7 @@ struct session_info {
     std::string grant;      ///< "opt-out 3", "pass 9" or ""
     std::uint32_t server_pid = 0;
     bool tls = false;
+    policy::instant transaction_since{};  ///< as the proxy saw it begin; zero: none is open
 };
 
 class session_directory {

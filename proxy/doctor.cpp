@@ -11,6 +11,7 @@
 #include "proxy/catalog/doctor.h"
 #include "proxy/catalog_settings.h"
 #include "proxy/config.h"
+#include "proxy/telemetry/exporter.h"
 
 namespace sallyport::proxy {
 
@@ -76,6 +77,12 @@ int run_doctor(const doctor_options& o, std::ostream& out, std::ostream& err) {
             failed = true;
         }
     }
+    const auto& telemetry = loaded.config->telemetry;
+    if (telemetry.enabled && o.target.empty())
+        for (auto& fault : telemetry::examine(telemetry.otlp))
+            all.push_back({"telemetry",
+                           {catalog::risk::low, "collector", std::move(fault),
+                            "start the collector, or correct telemetry.otlp"}});
     if (o.json) {
         auto list = nlohmann::ordered_json::array();
         for (const auto& x : all) {

@@ -119,6 +119,7 @@ class explainer {
         const auto text = policy::sql::analyse(q_.sql, options);
         e_.text = text->redacted;
         if (!text->literal_sensitive) e_.shape = text->shape;
+        if (q_.sql.size() <= options.bytes_max) add_tokens(q_.sql, e_);
         if (q_.search_path) policy::add_search_path(s_, *q_.search_path);
         // A session that has just begun: it has prepared nothing.
         auto named =

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "policy/in_session.h"
+#include "policy/sql/lexer.h"
+#include "policy/touches.h"
 
 namespace sallyport::proxy {
 
@@ -16,6 +18,7 @@ using admin::explained_relation;
 using admin::explained_statement;
 
 constexpr std::size_t facts_max = 1'000;  // lines of explained::facts
+constexpr std::size_t tokens_max = 500;
 
 std::string dotted(const std::string& schema, const std::string& name) {
     return schema.empty() ? name : schema + "." + name;
@@ -187,6 +190,24 @@ admin::explained_path path_of_session(const policy::catalog::rows& r, const sess
     return out;
 }
 
+void add_tokens(std::string_view sql, admin::explained& out) {
+    using kind = policy::sql::token_kind;
+    policy::sql::lexer lex{sql};
+    for (;;) {
+        const auto t = lex.next();
+        if (t.kind == kind::end) return;
+        ++out.token_count;
+        if (out.tokens.size() < tokens_max) {
+            const bool names = t.kind == kind::word || t.kind == kind::quoted_identifier ||
+                               t.kind == kind::parameter || t.kind == kind::op ||
+                               t.kind == kind::punctuation;
+            out.tokens.push_back({policy::sql::to_string(t.kind),
+                                  names ? std::string{lex.text(t)} : std::string{}, t.begin});
+        }
+        if (t.kind == kind::error) return;
+    }
+}
+
 void say_catalog(const policy::catalog::snapshot& s, admin::explained_catalog& out) {
     const auto& r = s.source();
     out.database = r.database;
@@ -201,6 +222,7 @@ void say_catalog(const policy::catalog::snapshot& s, admin::explained_catalog& o
 void say_facts(const policy::facts& text, const policy::facts& resolved, const policy::decision& d,
                const policy::rule_set& rules, admin::explained& out) {
     const statement_teller teller(d, rules);
+    out.touches = policy::touches_of(resolved);
     for (std::size_t i = 0; i < resolved.statements.size(); ++i) {
         const auto* of_text = i < text.statements.size() ? &text.statements[i] : nullptr;
         out.statements.push_back(teller.tell(of_text, resolved.statements[i]));

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "policy/catalog/rows.h"
 #include "policy/catalog/snapshot.h"
@@ -26,6 +27,9 @@ struct session_roles {
 [[nodiscard]] admin::explained_path path_of_session(const policy::catalog::rows& r,
                                                     const session_roles& roles,
                                                     const std::optional<std::string>& given);
+
+/// Fills `tokens` and `token_count` from a text with its literals.
+void add_tokens(std::string_view sql, admin::explained& out);
 
 void say_catalog(const policy::catalog::snapshot& s, admin::explained_catalog& out);
 

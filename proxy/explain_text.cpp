@@ -21,6 +21,7 @@ constexpr std::size_t label_columns = 10;
 constexpr std::size_t text_bytes_max = 2'000;
 constexpr std::size_t word_bytes_max = 400;
 constexpr std::size_t statements_max = 20;
+constexpr std::size_t tokens_max = 60;
 constexpr std::size_t relations_max = 60;  // of one statement
 constexpr std::size_t list_max = 40;
 constexpr std::size_t rules_max = 200;
@@ -135,6 +136,17 @@ std::string catalog_of(const explained& e) {
     return text;
 }
 
+std::string tokens_of(const explained& e) {
+    std::string text = std::to_string(e.token_count) + ":";
+    for (std::size_t i = 0; i < e.tokens.size() && i < tokens_max; ++i) {
+        const auto& t = e.tokens[i];
+        text += ' ';
+        text += t.text.empty() ? "<" + std::string{t.kind} + ">" : shown(t.text);
+    }
+    if (e.token_count > std::min(e.tokens.size(), tokens_max)) text += " …";
+    return text;
+}
+
 std::string path_of(const admin::explained_path& p) {
     std::string text = p.schemas.empty() ? p.from : listed(p.schemas) + " (" + shown(p.from) + ")";
     if (p.matters) text += "; a bare name depends on it";
@@ -240,6 +252,7 @@ std::string format_explained(const explained& e) {
         out.field("text", shown(e.text, text_bytes_max));
         out.field("shape", e.shape.empty() ? "none: an approval covers this very text only"
                                            : shown(e.shape.substr(0, 16)));
+        out.field("tokens", tokens_of(e));
         out.field("catalog", catalog_of(e));
         out.field("path", path_of(e.path));
     }

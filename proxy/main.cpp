@@ -211,7 +211,7 @@ int run(int argc, char** argv) {
     std::string bundle;
     auto* bundle_command = audit_command->add_subcommand(
         "verify-bundle", "Did the records of this bundle stand in the log?");
-    bundle_command->add_option("FILE", bundle, "From GET /api/v1/audit/bundle")->required();
+    bundle_command->add_option("FILE", bundle, "From `sallyport audit bundle`")->required();
     bundle_command->add_option("--public-key", verified.public_key, "PEM file")->required();
     std::string directory;
     sp::audit::query query;

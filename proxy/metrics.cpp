@@ -155,6 +155,7 @@ std::string metrics::text() {
     add_statement_families(impl_->from_, all);
     add_approval_families(impl_->from_, all);
     add_storage_families(impl_->from_, all);
+    add_telemetry_families(impl_->from_, all);
     return prometheus::TextSerializer().Serialize(all);
 }
 

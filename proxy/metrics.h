@@ -13,6 +13,7 @@
 #include "proxy/notify/courier.h"
 #include "proxy/rule_uses.h"
 #include "proxy/session/worker.h"
+#include "proxy/telemetry/exporter.h"
 #include "proxy/upstream_health.h"
 
 /// What the proxy tells Prometheus.
@@ -33,6 +34,7 @@ class metrics {
         const std::vector<std::unique_ptr<session::worker>>* workers = nullptr;
         const clock* time = nullptr;
         const notify::courier* courier = nullptr;
+        const telemetry::exporter* exporter = nullptr;
     };
     metrics(sources from, const std::string& version);
     ~metrics();

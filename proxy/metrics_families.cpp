@@ -217,4 +217,28 @@ void add_storage_families(const metrics::sources& from, families& out) {
         .add({}, t.store_failures.get());
 }
 
+void add_telemetry_families(const metrics::sources& from, families& out) {
+    std::vector<std::pair<const char*, telemetry::signal_status>> all;
+    if (from.exporter->exports_logs()) all.emplace_back("logs", from.exporter->logs());
+    if (from.exporter->exports_traces()) all.emplace_back("traces", from.exporter->traces());
+    if (all.empty()) return;
+    const auto each = [&](family f, std::uint64_t telemetry::signal_status::*what) {
+        for (const auto& [signal, s] : all)
+            f.add({{"signal", signal}}, s.*what);
+    };
+    using status = telemetry::signal_status;
+    each(counter(out, "sallyport_otlp_exported_total",
+                 "Log records and spans that the collector took."),
+         &status::exported);
+    each(counter(out, "sallyport_otlp_dropped_total", "Those for which the queue had no room."),
+         &status::dropped);
+    each(counter(out, "sallyport_otlp_failed_total", "Those that the collector did not take."),
+         &status::failed);
+    each(gauge(out, "sallyport_otlp_queue", "Those that wait."), &status::queued);
+    auto failing =
+        gauge(out, "sallyport_otlp_failing", "1 if the newest request to the collector failed.");
+    for (const auto& [signal, s] : all)
+        failing.add({{"signal", signal}}, std::uint64_t{s.failing()});
+}
+
 }  // namespace sallyport::proxy

@@ -18,5 +18,7 @@ void add_statement_families(const metrics::sources& from, families& out);
 void add_approval_families(const metrics::sources& from, families& out);
 /// Audit log and state.
 void add_storage_families(const metrics::sources& from, families& out);
+/// What goes to a collector, while something does.
+void add_telemetry_families(const metrics::sources& from, families& out);
 
 }  // namespace sallyport::proxy

@@ -1,9 +1,7 @@
-#include <algorithm>
 #include <ostream>
+#include <set>
 #include <stdexcept>
 #include <utility>
-
-#include <nlohmann/json.hpp>
 
 #include "policy/compare.h"
 #include "policy/load.h"
@@ -11,7 +9,9 @@
 #include "proxy/clock.h"
 #include "proxy/config.h"
 #include "proxy/config_names.h"
+#include "proxy/policy_checks.h"
 #include "proxy/policy_commands.h"
+#include "proxy/policy_json.h"
 #include "proxy/policy_replay.h"
 #include "proxy/visible.h"
 
@@ -20,14 +20,12 @@ namespace sallyport::proxy {
 
 namespace {
 
-using json = nlohmann::ordered_json;
-
 std::string shown(std::string_view text) {
     return visible(text, line_breaks::escape);
 }
 
-void print(std::ostream& out, const json& j) {
-    out << j.dump(2, ' ', true, json::error_handler_t::replace) << '\n';
+void print(std::ostream& out, const report_json& j) {
+    out << j.dump(2, ' ', true, report_json::error_handler_t::replace) << '\n';
 }
 
 std::set<std::string> target_names(const settings& s) {
@@ -46,51 +44,7 @@ policy::rule_set_ptr load_or_tell(const std::string& path, const policy::known_n
     return l.rules;
 }
 
-// ---- lint ---------------------------------------------------------------------------------------
-
-/// For codes whose text does not say it.
-const char* usual_advice(const std::string& code) {
-    static constexpr std::pair<const char*, const char*> table[] = {
-        {"shadowed", "remove the rule, or give it an earlier tier"},
-        {"never-matches", "name kinds that concern a relation, or leave 'on' out"},
-        {"unstaffed", "put persons into the group, or name other approvers"},
-        {"unknown-name", "correct the name, or add it to the users file"},
-        {"unused-resource", "remove the resource, or name it in a rule's 'on'"},
-        {"spoofable", "tell programs apart by user or address"},
-        {"opaque-allowed", "write opaque: hold, and 'harmless' for code that somebody has read"},
-        {"no-tests", "write tests: a line for each thing that must never change"},
-    };
-    for (const auto& [key, text] : table)
-        if (code == key) return text;
-    return "";
-}
-
-json to_json(const policy::fault& f) {
-    return {{"file", f.file}, {"line", f.line}, {"column", f.column},
-            {"code", f.code}, {"text", f.what}, {"do", f.advice}};
-}
-
-void complete(policy::fault& f, const char* code) {
-    if (f.code.empty()) f.code = code;
-    if (f.advice.empty()) f.advice = usual_advice(f.code);
-}
-
 // ---- diff ---------------------------------------------------------------------------------------
-
-json to_json(const policy::outcome& o) {
-    return {{"effect", policy::to_string(o.effect)}, {"rule", o.rule}};
-}
-
-json to_json(const policy::affected& a) {
-    return {{"users", a.persons},
-            {"target", a.target},
-            {"actions", a.actions},
-            {"object", a.object.empty() ? json(nullptr) : json(a.object)},
-            {"when", a.when.empty() ? json(nullptr) : json(a.when)},
-            {"before", to_json(a.before)},
-            {"after", to_json(a.after)},
-            {"text", a.sentence()}};
-}
 
 void print_diff(const std::vector<policy::rule_change>& rules,
                 const std::vector<policy::affected>& who, std::ostream& out) {
@@ -107,52 +61,13 @@ void print_diff(const std::vector<policy::rule_change>& rules,
 
 // ---- replay -------------------------------------------------------------------------------------
 
-constexpr const char* replay_note =
-    "Facts come from the recorded text, which has no literals, without catalog and session: where "
-    "these counted, the decision is unknown or may differ. Plain allows are on record only where "
-    "a rule or the file says log: all.";
-
-json to_json(const replay_row& r) {
-    json out{{"verdict", to_string(r.what)},
-             {"user", r.person},
-             {"count", r.count},
-             {"before", to_json(r.before)}};
-    if (r.what == replay_verdict::unknown)
-        out["why"] = r.why;
-    else
-        out["after"] = to_json(r.after);
-    out["examples"] = r.examples;
-    return out;
-}
-
-std::uint64_t count_of(const replay_report& r, replay_verdict v) {
-    const auto at = r.counts.find(v);
-    return at == r.counts.end() ? 0 : at->second;
-}
-
-constexpr replay_verdict verdicts[] = {replay_verdict::same, replay_verdict::stricter,
-                                       replay_verdict::looser, replay_verdict::unknown};
-
-void print_json(const replay_report& r, std::size_t limit, std::ostream& out) {
-    json j{{"records", r.records}, {"skipped", r.skipped}};
-    for (const auto v : verdicts)
-        j[to_string(v)] = count_of(r, v);
-    j["other_rule"] = r.other_rule;
-    j["changes"] = json::array();
-    for (std::size_t i = 0; i < r.rows.size() && i < limit; ++i)
-        j["changes"].push_back(to_json(r.rows[i]));
-    j["cut"] = r.rows.size() > limit;
-    j["note"] = replay_note;
-    print(out, j);
-}
-
 void print_text(const replay_report& r, std::size_t limit, std::ostream& out) {
     std::uint64_t decisions = 0;
-    for (const auto v : verdicts)
+    for (const auto v : replay_verdicts)
         decisions += count_of(r, v);
     out << r.records << " records, " << decisions << " decisions:";
-    for (const auto v : verdicts)
-        out << (v == verdicts[0] ? " " : ", ") << count_of(r, v) << ' ' << to_string(v);
+    for (const auto v : replay_verdicts)
+        out << (v == replay_verdicts[0] ? " " : ", ") << count_of(r, v) << ' ' << to_string(v);
     out << '\n';
     if (r.other_rule > 0) out << r.other_rule << " stay what they are, by another rule\n";
     if (r.skipped > 0) out << r.skipped << " lines are no records\n";
@@ -190,33 +105,9 @@ replay_report replayed(const replay_options& o, const replay_world& w, std::ostr
 }  // namespace
 
 int run_lint(const lint_options& o, std::ostream& out, std::ostream& err) {
-    auto loaded = load_all(o.config, secrets::skip);
-    auto found = std::move(loaded.faults);
-    const auto settings = load_settings(o.config, secrets::skip);
-    const bool elsewhere =
-        std::ranges::any_of(found, [&](const auto& f) { return f.file != settings.policy_path; });
-    for (auto& f : found)
-        complete(f, "fault");
-    for (auto& w : loaded.warnings) {
-        complete(w, w.file == settings.policy_path ? "warning" : "configuration");
-        found.push_back(std::move(w));
-    }
-    if (loaded.rules) {
-        const auto known =
-            known_names_of(target_names(*loaded.config), loaded.users.get(), system_clock{}.now());
-        for (auto& f : policy::lint_policy(*loaded.rules, known)) {
-            complete(f, "");
-            found.push_back(std::move(f));
-        }
-    }
-    std::ranges::stable_sort(found, [](const auto& a, const auto& b) {
-        return std::tuple(a.file, a.line, a.column) < std::tuple(b.file, b.line, b.column);
-    });
+    const auto [found, elsewhere, hash] = lint_files(o.config);
     if (o.json) {
-        json j{{"findings", json::array()}};
-        for (const auto& f : found)
-            j["findings"].push_back(to_json(f));
-        print(out, j);
+        print(out, {{"findings", to_json(found)}});
     } else {
         for (const auto& f : found) {
             out << f.file << ':' << f.line << ':' << f.column << ": " << f.code << ": "
@@ -254,14 +145,10 @@ int run_diff(const diff_options& o, std::ostream& out, std::ostream& err) {
         print_diff(rules, who, out);
         return 0;
     }
-    json j{{"older", older->hash}, {"newer", newer->hash}, {"rules", json::array()}};
-    for (const auto& c : rules)
-        j["rules"].push_back(
-            {{"change", policy::to_string(c.what)}, {"subject", c.subject}, {"fields", c.fields}});
-    j["affected"] = json::array();
-    for (const auto& a : who)
-        j["affected"].push_back(to_json(a));
-    print(out, j);
+    print(out, {{"older", older->hash},
+                {"newer", newer->hash},
+                {"rules", to_json(rules)},
+                {"affected", to_json(who)}});
     return 0;
 }
 
@@ -288,7 +175,7 @@ int run_replay(const replay_options& o, std::ostream& out, std::ostream& err) {
         return 2;
     }
     if (o.json)
-        print_json(report, o.limit, out);
+        print(out, to_json(report, o.limit));
     else
         print_text(report, o.limit, out);
     return 0;

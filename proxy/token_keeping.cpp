@@ -8,8 +8,20 @@
 
 namespace sallyport::proxy {
 
-admin::token_keeper keep_tokens(approval::steward& steward, store::store& state,
-                                const clock& time) {
+std::unique_ptr<admin::revocations> keep_revocations(approval::steward& steward) {
+    return std::make_unique<admin::revocations>([&steward](std::uint64_t id, std::string by,
+                                                           policy::instant at,
+                                                           std::function<void(bool)> done) {
+        steward.with_tokens(
+            [id, by = std::move(by), at](store::token_store& s) {
+                static_cast<void>(s.revoke_token(id, by, at));
+            },
+            std::move(done));
+    });
+}
+
+admin::token_keeper keep_tokens(approval::steward& steward, store::store& state, const clock& time,
+                                admin::revocations& revoked) {
     admin::token_keeper k;
     k.load = [&state, &time] {
         auto* const tokens = state.tokens();
@@ -23,13 +35,9 @@ admin::token_keeper keep_tokens(approval::steward& steward, store::store& state,
                                 done(stored ? std::optional(*id) : std::nullopt);
                             });
     };
-    k.revoke = [&steward](std::uint64_t id, std::string by, policy::instant at,
+    k.revoke = [&revoked](std::uint64_t id, std::string by, policy::instant at,
                           std::function<void(bool)> done) {
-        steward.with_tokens(
-            [id, by = std::move(by), at](store::token_store& s) {
-                static_cast<void>(s.revoke_token(id, by, at));
-            },
-            std::move(done));
+        revoked.store(id, std::move(by), at, std::move(done));
     };
     k.note_uses = [&steward](std::vector<std::pair<std::uint64_t, policy::instant>> uses) {
         steward.with_tokens(

@@ -40,6 +40,7 @@ struct api_context {
     insight_cache insights;
     std::atomic<std::size_t> logins_in_progress{0};
     std::atomic<bool> ready{true};
+    std::atomic<bool> comparing{false};  ///< a candidate of the policy, one at a time
     replay_guard slack_seen;
     /// Runs something that may block, elsewhere; false when too much waits already.
     std::function<bool(std::function<void()>)> run_blocking;

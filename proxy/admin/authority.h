@@ -44,6 +44,7 @@ enum class action : std::uint8_t {
     see_holds,      ///< those visible to the asker
     request_hold,   ///< one's own, ahead of the session that needs it
     escalate_hold,  ///< one's own, as its approver, or any as admin
+    reassign_hold,  ///< as its approver, or any as admin; never one's own
     vote_hold,      ///< and may_see(hold), and the rule's approvers
     see_opt_outs,   ///< those visible to the asker
     request_opt_out,
@@ -62,6 +63,7 @@ enum class action : std::uint8_t {
     see_rules,
     explain_self,   ///< what would be decided for me
     explain_other,  ///< … for somebody else
+    check_policy,   ///< its findings, and whom a candidate would affect
     reload,
     see_events,
     see_stats,

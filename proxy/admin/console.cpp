@@ -143,6 +143,16 @@ void vote_hold(const job& j, bool approve) {
     j.business->vote(j.who, policy::hold_id{j.what.id}, std::move(b), reply(j));
 }
 
+void request_hold(const job& j) {
+    hold_wish w;
+    w.target = j.what.target;
+    w.sql = j.what.value;
+    w.reason = j.what.reason.value_or("");
+    w.application = j.what.scope.application;
+    w.wait = j.what.for_;
+    j.business->request_hold(j.who, w, reply(j));
+}
+
 void vote_opt_out(const job& j, bool approve) {
     j.business->vote(j.who, policy::opt_out_id{j.what.id}, approve, j.what.reason.value_or(""),
                      reply(j));
@@ -247,6 +257,13 @@ void run(const job& j) {
             return vote_hold(j, true);
         case verb::deny:
             return vote_hold(j, false);
+        case verb::request_hold:
+            return request_hold(j);
+        case verb::escalate:
+            return j.business->escalate(j.who, policy::hold_id{j.what.id}, reply(j));
+        case verb::reassign:
+            return j.business->reassign(j.who, policy::hold_id{j.what.id},
+                                        {j.what.subject, j.what.reason.value_or("")}, reply(j));
         case verb::show_opt_outs:
             return show_opt_outs(j);
         case verb::request_opt_out:
@@ -343,7 +360,8 @@ void console::execute(console_user user, std::string statement, on_result done) 
     // Refused before it costs a thread; run() checks again where it acts.
     const auto denied =
         j.what.what == verb::reload ? check_action(action::reload, j.who.role) : std::string();
-    if (j.what.what != verb::reload || !denied.empty()) return run(j);
+    const bool blocks = j.what.what == verb::reload || j.what.what == verb::request_hold;
+    if (!blocks || !denied.empty()) return run(j);
     boost::asio::post(impl_->elsewhere, [j = std::move(j)] { run(j); });
 }
 

@@ -23,6 +23,9 @@ std::vector<console_column> columns_of(const command& c) {
             return {{"field", text}, {"value", text}};
         case verb::approve:
         case verb::deny:
+        case verb::request_hold:
+        case verb::escalate:
+        case verb::reassign:
         case verb::request_opt_out:
         case verb::approve_opt_out:
         case verb::deny_opt_out:

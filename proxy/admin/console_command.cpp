@@ -32,6 +32,8 @@ enum clause : unsigned {
     from_ = 1U << 13U,
     with_subject = 1U << 14U,
     note_ = 1U << 15U,
+    to_ = 1U << 16U,
+    statement_ = 1U << 17U,
 };
 constexpr unsigned scope_ = application_ | on_ | do_ | shape_;
 
@@ -55,6 +57,15 @@ constexpr std::array forms{
          "releases a hold, once enough people have"},
     form{verb::deny, "DENY", with_id | reason_, with_id | reason_, "DENY", "DENY 7 REASON '…'",
          "refuses a hold"},
+    form{verb::request_hold, "REQUEST HOLD",
+         target_ | statement_ | reason_ | application_ | for_clause, target_ | reason_, "REQUEST",
+         "REQUEST HOLD TARGET t [STATEMENT '…'] REASON '…' [APPLICATION '…'] [FOR '12h']",
+         "asks ahead for a statement, or without one for a session, that a rule holds"},
+    form{verb::escalate, "ESCALATE", with_id, with_id, "ESCALATE", "ESCALATE 7",
+         "asks a hold's next approvers at once"},
+    form{verb::reassign, "REASSIGN", with_id | to_ | reason_, with_id | to_ | reason_, "REASSIGN",
+         "REASSIGN 7 TO carol REASON '…'",
+         "makes a hold one person's task (its approvers, admins); the others may still decide it"},
     form{verb::show_opt_outs, "SHOW OPT OUTS", all_, none, "SHOW", "SHOW OPT_OUTS [ALL]",
          "opt-outs that are requested or active; ALL: also what has ended"},
     form{verb::request_opt_out, "REQUEST OPT OUT",
@@ -186,6 +197,8 @@ class clause_reader {
         if ((missing & for_clause) != 0) return wrong("FOR and a duration are needed");
         if ((missing & ticket_) != 0) return wrong("A TICKET '…' is needed");
         if ((missing & note_) != 0) return wrong("A NOTE '…' is needed");
+        if ((missing & target_) != 0) return wrong("TARGET and the target's name are needed");
+        if ((missing & to_) != 0) return wrong("TO and a person are needed");
         return std::move(out_);
     }
 
@@ -289,6 +302,10 @@ class clause_reader {
             out_.scope.shape = lower(value("SHAPE"));
         } else if (out_.sqlstate.empty() && begins("FROM", from_)) {
             read_time();
+        } else if (out_.sqlstate.empty() && begins("TO", to_)) {
+            out_.subject = value("TO");
+        } else if (out_.sqlstate.empty() && begins("STATEMENT", statement_)) {
+            out_.value = literal("STATEMENT");
         } else if (out_.sqlstate.empty() && begins("NOTE", note_)) {
             out_.reason = literal("NOTE");
         } else if (out_.sqlstate.empty()) {

@@ -18,6 +18,9 @@ enum class verb : std::uint8_t {
     show_hold,
     approve,
     deny,
+    request_hold,
+    escalate,
+    reassign,
     show_opt_outs,
     request_opt_out,
     approve_opt_out,
@@ -63,9 +66,9 @@ struct command {
     std::string group;
     std::optional<policy::instant> from;
     std::optional<policy::flag_on> about;  ///< PRINCIPAL, APPLICATION, ADDRESS, TARGET, RULE …
-    std::string subject;                   ///< … and what stood behind it
+    std::string subject;                   ///< … and what stood behind it; whom TO names
     std::string word;                      ///< driver_*: column name
-    std::string value;                     ///< driver_*: its value
+    std::string value;                     ///< driver_*: its value; STATEMENT
     std::string tag;                       ///< CommandComplete
     // An error: sqlstate non-empty, the rest above does not count.
     std::string sqlstate;

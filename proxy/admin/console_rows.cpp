@@ -90,6 +90,9 @@ std::vector<console_row> fields_of(const policy::hold& h, const actor& reader) {
     add("ended at", sql_time(h.ended_at));
     add("ended because", text_or_null(h.ended_reason));
     add("approvers", people(h.who));
+    if (!h.assigned.to.empty())
+        add("task of",
+            flat(h.assigned.to) + ", by " + flat(h.assigned.by) + ": " + flat(h.assigned.reason));
     add("votes", tally(h.votes, h.who.approvals));
     for (const auto& v : h.votes)
         add(v.approve ? "approved by" : "denied by",

@@ -34,6 +34,9 @@ approvals approvals_of(approval::steward& s) {
                       approval::steward::on_answer done) {
         s.escalate(id, std::move(who), is_admin, std::move(done));
     };
+    a.reassign = [&s](approval::steward::hold_reassign r, approval::steward::on_answer done) {
+        s.reassign(std::move(r), std::move(done));
+    };
     a.request_opt_out = [&s](policy::opt_out_request r, std::string surface,
                              approval::steward::on_answer done) {
         s.request_opt_out(std::move(r), std::move(surface), std::move(done));

@@ -14,6 +14,7 @@
 #include "proxy/admin/audit_sources.h"
 #include "proxy/admin/authority.h"
 #include "proxy/admin/explained.h"
+#include "proxy/admin/policy_sources.h"
 #include "proxy/admin/token_table.h"
 #include "proxy/approval/delivery.h"
 #include "proxy/approval/steward.h"
@@ -21,6 +22,7 @@
 #include "proxy/audit/record.h"
 #include "proxy/clock.h"
 #include "proxy/console.h"
+#include "proxy/locks.h"
 #include "proxy/notify/settings.h"
 #include "proxy/notify/status.h"
 #include "proxy/rule_uses.h"
@@ -46,6 +48,7 @@ struct approvals {
     std::function<void(policy::hold_id, policy::principal, bool is_admin,
                        approval::steward::on_answer)>
         escalate;
+    std::function<void(approval::steward::hold_reassign, approval::steward::on_answer)> reassign;
     std::function<void(policy::opt_out_request, std::string surface, approval::steward::on_answer)>
         request_opt_out;
     std::function<void(approval::steward::opt_out_vote, approval::steward::on_answer)> vote_opt_out;
@@ -135,6 +138,8 @@ struct dependencies {
     std::function<bool(const std::string& user)> knows_user;
     /// Whose certificate this is, by its subject; nullopt: nobody's of now.
     std::function<std::optional<policy::principal>(const std::string& subject)> find_certificate;
+    policy_sources policies;  ///< empty: no findings, no candidates, and nothing is counted
+    lock_source locks;        ///< empty: no server is asked what a transaction holds
 };
 
 }  // namespace sallyport::proxy::admin

@@ -36,6 +36,12 @@ struct hold_wish {
     std::optional<policy::milliseconds> wait;  ///< to be decided, and then to be taken; the rule's
 };
 
+/// Whose task a hold is to be, and why.
+struct assignment_wish {
+    std::string to;
+    std::string reason;
+};
+
 struct opt_out_wish {
     std::string rule;
     policy::milliseconds duration{};
@@ -56,6 +62,12 @@ struct extension_wish {
     policy::milliseconds duration{};
     std::string reason;
     std::string ticket;  ///< "" = the same
+};
+
+/// What whoever decides on a hold keeps waiting with it.
+struct open_transaction {
+    policy::instant since;
+    lock_report locks;
 };
 
 struct statistics {
@@ -81,10 +93,15 @@ class desk : public std::enable_shared_from_this<desk> {
     void holds(actor a, std::optional<policy::hold_state> state,
                std::function<void(listing<policy::hold>)> done);
     void hold(actor a, policy::hold_id id, std::function<void(listing<policy::hold>)> done);
+    /// The transaction that stays open while `h` waits, which hold() has shown before; nullopt:
+    /// none. The server is asked, so it takes up to some seconds.
+    void transaction(const policy::hold& h,
+                     std::function<void(std::optional<open_transaction>)> done);
     void vote(actor a, policy::hold_id id, hold_ballot b, on_answer done);
     /// May block, as explain().
     void request_hold(const actor& a, const hold_wish& w, on_answer done);
     void escalate(actor a, policy::hold_id id, on_answer done);
+    void reassign(actor a, policy::hold_id id, assignment_wish w, on_answer done);
 
     void opt_outs(actor a, std::optional<policy::opt_out_state> state,
                   std::function<void(listing<policy::opt_out>)> done);

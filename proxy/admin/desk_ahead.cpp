@@ -33,7 +33,11 @@ policy::hold made_of(const actor& a, const hold_wish& w, const explained& e) {
         h.statement_sha256 = policy::sha256_hex(w.sql);
         h.shape = e.shape;
     }
-    h.touches = e.facts;
+    // As the gate says it of one that a session waits for.
+    if (e.session)
+        h.touches.push_back("open a session on " + w.target);
+    else
+        h.touches = e.touches;
     h.reason = w.reason;
     h.address = a.address;
     h.application = w.application;
@@ -109,6 +113,24 @@ void desk::escalate(actor a, policy::hold_id id, on_answer done) {
         if (found.answer.what != verdict::done) return done(std::move(found.answer));
         self->d_.approval.escalate(id, a.who, a.role.admin, done);
     });
+}
+
+void desk::reassign(actor a, policy::hold_id id, assignment_wish w, on_answer done) {
+    done = recorded(a, "hold.reassign", id.value, "to " + w.to + ": " + w.reason, std::move(done));
+    if (auto why = check_action(action::reassign_hold, a); !why.empty())
+        return done(refuse(verdict::forbidden, std::move(why)));
+    auto looking = a;
+    looking.scopes.reset();
+    hold(looking, id,
+         [self = shared_from_this(), a, id, w = std::move(w), done](listing<policy::hold> found) {
+             if (found.answer.what != verdict::done) return done(std::move(found.answer));
+             auto to = self->d_.find_user(w.to);
+             if (!to)
+                 return done(refuse(verdict::invalid,
+                                    "There is no user \"" + w.to + "\" who could decide it."));
+             self->d_.approval.reassign(
+                 {id, a.who, std::move(*to), w.reason, a.surface, a.role.admin}, done);
+         });
 }
 
 }  // namespace sallyport::proxy::admin

@@ -78,6 +78,13 @@ json to_json_value(const policy::hold& h, const actor& reader) {
     out["waiters"] = h.waiters;
     out["ahead"] = h.ahead();
     if (h.escalate) out["escalated"] = h.escalated;
+    if (!h.assigned.to.empty()) {
+        auto& task = out["assigned"];
+        task["to"] = h.assigned.to;
+        task["by"] = h.assigned.by;
+        put_text(task, "reason", h.assigned.reason);
+        task["at"] = time_or_null(h.assigned.at);
+    }
     out["variants"] = json::array();
     if (may_read_statement(reader, h))
         for (const auto& v : h.variants) {
@@ -105,6 +112,29 @@ json to_json_value(const policy::hold& h, const actor& reader) {
     out["may_vote"] = why.empty();
     if (!why.empty()) out["may_not_vote_because"] = why;
     out["policy"] = h.policy_hash;
+    return out;
+}
+
+json to_json_value(const open_transaction& t) {
+    json out;
+    out["since"] = time_or_null(t.since);
+    const auto& l = t.locks;
+    const bool known = l.unknown_because.empty();
+    out["locks"] = known ? json::array() : json(nullptr);
+    if (!known) {
+        out["locks_unknown_because"] = l.unknown_because;
+        return out;
+    }
+    for (const auto& held : l.locks) {
+        json one;
+        one["type"] = held.type;
+        put_text(one, "on", held.on);
+        one["mode"] = held.mode;
+        one["granted"] = held.granted;
+        out["locks"].push_back(std::move(one));
+    }
+    out["locks_cut"] = l.cut;
+    out["blocks"] = l.blocked;
     return out;
 }
 
@@ -185,6 +215,11 @@ json exception_of(const policy::rule& r, const rule_uses::count& uses, policy::i
     out["ended"] = r.ended_at(now);
     out["uses"] = uses.excepted;
     return out;
+}
+
+json to_json_value(const rule_hits& h) {
+    return {{"allow", h.allow}, {"pass", h.pass},     {"bypass", h.bypass},
+            {"hold", h.hold},   {"refuse", h.refuse}, {"deny", h.deny}};
 }
 
 json to_json_value(const policy::rule& r, const rule_counts& counts, policy::instant now) {
@@ -287,8 +322,12 @@ std::string holds_json(const std::vector<policy::hold>& holds, const actor& read
     return dump(out);
 }
 
-std::string hold_json(const policy::hold& h, const actor& reader) {
-    return dump(to_json_value(h, reader));
+std::string hold_json(const policy::hold& h, const actor& reader, with_transaction w,
+                      const std::optional<open_transaction>& open) {
+    auto out = to_json_value(h, reader);
+    if (w == with_transaction::yes)
+        out["transaction"] = open ? to_json_value(*open) : json(nullptr);
+    return dump(out);
 }
 
 std::string opt_outs_json(const std::vector<policy::opt_out>& all, const actor& reader,
@@ -382,13 +421,18 @@ std::string sessions_json(const std::vector<session_info>& all) {
         one["grant"] = s.grant.empty() ? json(nullptr) : json(s.grant);
         one["server_pid"] = number_or_null(s.server_pid);
         one["tls"] = s.tls;
+        one["transaction_since"] = time_or_null(s.transaction_since);
         out["sessions"].push_back(std::move(one));
     }
     return dump(out);
 }
 
-std::string rules_json(const policy::rule_set& rules, const rule_counts& uses,
-                       policy::instant now) {
+std::string rules_json(const policy::rule_set& rules, const rule_counts& uses, policy::instant now,
+                       const std::map<std::string, rule_hits>& hits) {
+    const auto hits_of = [&](const std::string& id) {
+        const auto at = hits.find(id);
+        return to_json_value(at == hits.end() ? rule_hits{} : at->second);
+    };
     json out;
     out["policy"] = rules.hash;
     out["default"] = policy::to_string(rules.default_effect);
@@ -401,8 +445,12 @@ std::string rules_json(const policy::rule_set& rules, const rule_counts& uses,
         out["resources"][name] = {{"targets", r.targets}, {"relations", std::move(relations)}};
     }
     out["rules"] = json::array();
-    for (const auto& r : rules.rules)
+    for (const auto& r : rules.rules) {
         out["rules"].push_back(to_json_value(r, uses, now));
+        out["rules"].back()["hits"] = hits_of(r.id);
+    }
+    out["default_hits"] = hits_of(std::string(policy::default_rule_id));
+    out["opaque_hits"] = hits_of(std::string(policy::opaque_rule_id));
     return dump(out);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,6 +37,7 @@ struct reason_body {
 /// {reason?, pass?, for?}
 [[nodiscard]] parsed<hold_ballot> parse_approval(std::string_view body);
 [[nodiscard]] parsed<hold_wish> parse_hold_wish(std::string_view body);
+[[nodiscard]] parsed<assignment_wish> parse_assignment(std::string_view body);
 /// {reason}; `needed` no: {reason?}
 enum class reason_is : std::uint8_t { optional, needed };
 [[nodiscard]] parsed<reason_body> parse_reason(std::string_view body, reason_is needed);
@@ -50,6 +52,8 @@ enum class reason_is : std::uint8_t { optional, needed };
 [[nodiscard]] parsed<policy::flag_request> parse_flag(std::string_view body, policy::flag_kind k);
 /// {as?, groups?, on, sql?, application?, address?}
 [[nodiscard]] parsed<explain_question> parse_explain(std::string_view body);
+/// {policy}: its text
+[[nodiscard]] parsed<std::string> parse_candidate(std::string_view body);
 /// {name, scopes, for, owner?}
 [[nodiscard]] parsed<token_wish> parse_token(std::string_view body);
 /// {}
@@ -57,7 +61,11 @@ enum class reason_is : std::uint8_t { optional, needed };
 
 // Answers. Each is one JSON object as text.
 [[nodiscard]] std::string holds_json(const std::vector<policy::hold>& holds, const actor& reader);
-[[nodiscard]] std::string hold_json(const policy::hold& h, const actor& reader);
+/// `with_transaction`: its member `transaction` is there, null for none.
+enum class with_transaction : std::uint8_t { no, yes };
+[[nodiscard]] std::string hold_json(const policy::hold& h, const actor& reader,
+                                    with_transaction w = with_transaction::no,
+                                    const std::optional<open_transaction>& open = {});
 [[nodiscard]] std::string opt_outs_json(const std::vector<policy::opt_out>& all,
                                         const actor& reader, const policy::rule_set* rules);
 [[nodiscard]] std::string opt_out_json(const policy::opt_out& o, const actor& reader,
@@ -68,7 +76,8 @@ enum class reason_is : std::uint8_t { optional, needed };
 [[nodiscard]] std::string sessions_json(const std::vector<session_info>& all);
 /// `uses`: since the start; `now`: whether an exception's `review_by` has passed.
 [[nodiscard]] std::string rules_json(const policy::rule_set& rules, const rule_counts& uses = {},
-                                     policy::instant now = {});
+                                     policy::instant now = {},
+                                     const std::map<std::string, rule_hits>& hits = {});
 [[nodiscard]] std::string audit_json(const std::vector<audit::parsed_line>& newest_first);
 [[nodiscard]] std::string story_json(const audit::story_subject& s, const audit::story& found);
 [[nodiscard]] std::string verification_json(const verification::state& v);

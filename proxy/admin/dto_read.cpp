@@ -160,6 +160,15 @@ parsed<hold_wish> parse_hold_wish(std::string_view body) {
     return out;
 }
 
+parsed<assignment_wish> parse_assignment(std::string_view body) {
+    body_reader in(body, {"to", "reason"});
+    parsed<assignment_wish> out;
+    out.value.to = in.text("to", name_bytes_max, true);
+    out.value.reason = in.text("reason", reason_bytes_max, true);
+    out.error = in.error();
+    return out;
+}
+
 parsed<hold_ballot> parse_approval(std::string_view body) {
     body_reader in(body, {"reason", "pass", "for"});
     parsed<hold_ballot> out;
@@ -262,6 +271,14 @@ parsed<explain_question> parse_explain(std::string_view body) {
         out.value.at = parse_iso_time(at);
         if (!out.value.at) in.fail("\"at\" must be a time such as \"2026-03-01T09:30:00Z\".");
     }
+    out.error = in.error();
+    return out;
+}
+
+parsed<std::string> parse_candidate(std::string_view body) {
+    body_reader in(body, {"policy"});
+    parsed<std::string> out;
+    out.value = in.text("policy", 1U << 20U, true);
     out.error = in.error();
     return out;
 }

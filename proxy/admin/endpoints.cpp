@@ -44,12 +44,21 @@ void list_holds(call c) {
 void show_hold(call c) {
     const auto id = number(c);
     if (!id) return;
-    c.context->business->hold(c.actor, policy::hold_id{*id},
-                              [done = c.done, a = c.actor](listing<policy::hold> found) {
-                                  if (found.answer.what != verdict::done)
-                                      return done(to_response(found.answer));
-                                  done(json_response(hold_json(found.items.front(), a)));
-                              });
+    if (auto why = check_keys(c, {"transaction"}); !why.empty()) return c.done(bad_query(why));
+    const auto text = value_of(c, "transaction");
+    if (!text.empty() && text != "no" && text != "yes")
+        return c.done(bad_query("\"transaction\" must be yes or no."));
+    c.context->business->hold(
+        c.actor, policy::hold_id{*id},
+        [done = c.done, a = c.actor, business = c.context->business,
+         short_one = text == "no"](listing<policy::hold> found) {
+            if (found.answer.what != verdict::done) return done(to_response(found.answer));
+            const auto& h = found.items.front();
+            if (short_one) return done(json_response(hold_json(h, a)));
+            business->transaction(h, [done, a, h](const std::optional<open_transaction>& open) {
+                done(json_response(hold_json(h, a, with_transaction::yes, open)));
+            });
+        });
 }
 
 void approve_hold(call c) {
@@ -200,8 +209,10 @@ void show_rules(call c) {
     if (!rules)
         return c.done(to_response(
             problem{503, "unavailable", "No policy is loaded yet.", "Retry in a moment."}));
-    c.done(json_response(
-        rules_json(*rules, c.context->business->counts(), c.context->business->now())));
+    const auto& hits = c.context->world().policies.hits;
+    c.done(
+        json_response(rules_json(*rules, c.context->business->counts(), c.context->business->now(),
+                                 hits ? hits() : std::map<std::string, rule_hits>())));
 }
 
 void events(call c) {

@@ -14,8 +14,8 @@ void request_hold(call c) {
             context->business->request_hold(a, wish, answer);
         });
     if (!taken)
-        c.done(to_response(
-            problem{503, "busy", "Too many requests wait already.", "Retry in 1 s."}));
+        c.done(
+            to_response(problem{503, "busy", "Too many requests wait already.", "Retry in 1 s."}));
 }
 
 void escalate_hold(call c) {
@@ -24,6 +24,14 @@ void escalate_hold(call c) {
     if (auto body = parse_nothing(c.request.body); !body.error.empty())
         return c.done(bad_body(body.error));
     c.context->business->escalate(c.actor, policy::hold_id{*id}, reply(c));
+}
+
+void reassign_hold(call c) {
+    const auto id = number(c);
+    if (!id) return;
+    auto body = parse_assignment(c.request.body);
+    if (!body.error.empty()) return c.done(bad_body(body.error));
+    c.context->business->reassign(c.actor, policy::hold_id{*id}, std::move(body.value), reply(c));
 }
 
 }  // namespace sallyport::proxy::admin::endpoints

@@ -38,7 +38,9 @@ class writer {
         j["at"] = iso_time(e.at);
         j["text"] = e.session ? json(nullptr)
                               : json{{"redacted", bounded(e.text, text_bytes_max)},
-                                     {"shape", text_or_null(e.shape)}};
+                                     {"shape", text_or_null(e.shape)},
+                                     {"token_count", e.token_count},
+                                     {"tokens", tokens(e)}};
         j["catalog"] = catalog(e.catalog);
         j["search_path"] = path(e.path);
         j["statements"] = list(e.statements, [&](const auto& s) { return statement(s); });
@@ -53,6 +55,16 @@ class writer {
     }
 
   private:
+    static json tokens(const explained& e) {
+        json out = json::array();
+        for (const auto& t : e.tokens) {
+            json one{{"kind", t.kind}, {"at", t.at}};
+            if (!t.text.empty()) one["text"] = t.text;
+            out.push_back(std::move(one));
+        }
+        return out;
+    }
+
     std::string bounded(const std::string& text, std::size_t bytes_max) {
         if (text.size() <= bytes_max) return text;
         cut_ = true;

@@ -75,6 +75,13 @@ struct explained_rule {
     std::vector<std::string> why;
 };
 
+/// One token of the text as the lexer splits it. Literals and comments without their words.
+struct explained_token {
+    const char* kind = "";  ///< "word", "string" …: policy::sql::to_string(token_kind)
+    std::string text;       ///< "" for a literal or a comment
+    std::size_t at = 0;     ///< bytes from the beginning of the text
+};
+
 struct explained {
     std::string
         error;  ///< non-empty: it could not be explained (unknown target …); the rest is empty
@@ -94,6 +101,8 @@ struct explained {
     bool session = false;  ///< the opening of a session: there is no text
     std::string text;      ///< without its literals
     std::string shape;     ///< hex SHA-256; "" = none, no approval of a shape covers it
+    std::vector<explained_token> tokens;  ///< the first ones
+    std::size_t token_count = 0;          ///< of all, up to where the text can be read
     explained_catalog catalog;
     explained_path path;
     std::vector<explained_statement> statements;
@@ -103,6 +112,7 @@ struct explained {
     std::string message;                    ///< the rule's own words for the client
     std::optional<policy::hold_spec> hold;  ///< effect hold: who approves; absent = nobody can
     std::vector<std::string> notes;         ///< what the proxy would do besides, in sentences
+    std::vector<std::string> touches;       ///< policy::touches_of(); not in the JSON
 };
 
 struct explain_question {

@@ -171,7 +171,8 @@ void token_desk::revoke(const actor& a, std::uint64_t id, desk::on_answer done) 
         if (!stored)
             return done(refuse(verdict::unavailable,
                                "The token is refused from now on, but that could not be "
-                               "stored: after a restart it would be live again."));
+                               "stored yet: it is tried again until it is; after a restart "
+                               "before that the token would be live again."));
         done({.what = verdict::done,
               .text = "Token " + std::to_string(id) + " is revoked.",
               .id = id});

@@ -413,6 +413,7 @@ void hold_desk::add_live(policy::hold& h) const {
     h.variants = found->second.h.variants;
     h.who = found->second.h.who;
     h.escalated = found->second.h.escalated;
+    h.assigned = found->second.h.assigned;
 }
 
 std::vector<policy::hold> hold_desk::list(std::optional<hold_state> s) {

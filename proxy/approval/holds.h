@@ -33,6 +33,7 @@ class hold_desk final : public timed {
                  const std::string& target, const steward::on_asked& done);
     void escalate(policy::hold_id id, const policy::principal& who, bool is_admin,
                   const steward::on_answer& done);
+    void reassign(const steward::hold_reassign& r, const steward::on_answer& done);
     void vote(const steward::hold_vote& v, const steward::on_answer& done);
     void withdraw(policy::hold_id id, policy::session_id session, const std::string& why);
     void withdraw_vote(policy::hold_id id, const policy::principal& who, const std::string& surface,
@@ -110,6 +111,9 @@ class hold_desk final : public timed {
     void count_waiters(const std::string& person, std::ptrdiff_t more);
     void count_live();  ///< for metrics
     [[nodiscard]] answer missing(policy::hold_id id);
+    /// "" if the person may decide it by the rules of its birth and of now, else why not.
+    [[nodiscard]] std::string check_approver(const live_hold& l,
+                                             const policy::principal& who) const;
     /// An answer if this vote cannot be counted now, nullopt if it can.
     [[nodiscard]] std::optional<answer> objection(const steward::hold_vote& v, chosen& choice);
     void deny(live_hold& l, const steward::hold_vote& v, const steward::on_answer& done);

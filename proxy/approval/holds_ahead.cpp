@@ -18,6 +18,7 @@ using policy::hold_state;
 using policy::pass_scope;
 
 constexpr std::size_t denied_max = 1'000;
+constexpr std::size_t reason_bytes_max = 4096;
 
 std::string name_of(policy::hold_id id) {
     return "hold " + std::to_string(id.value);
@@ -73,7 +74,10 @@ void hold_desk::recover_ahead() {
         count_waiters(h.person, 1);
         plan_escalation(h);
         by_ahead_[ahead_key(h, h.application)] = id;
-        live_.emplace(id, live_hold{std::move(h), {{{}, nullptr}}, phase::open, {}, {}});
+        // What earlier approvers chose to grant is not kept: the least counts.
+        const auto agreed =
+            h.votes.empty() ? std::nullopt : std::optional<pass_choice>(std::in_place);
+        live_.emplace(id, live_hold{std::move(h), {{{}, nullptr}}, phase::open, {}, agreed});
     }
 }
 
@@ -237,7 +241,8 @@ void hold_desk::ask_next(live_hold& l, const std::string& by) {
     auto r = hold_record("hold.escalated", h, core_.now());
     if (!by.empty()) r.with("escalated_by", by);
     core_.record(std::move(r));
-    auto told = hold_notice(policy::notice_event::requested, h, core_.now());
+    auto told = hold_notice(policy::notice_event::escalated, h, core_.now());
+    told.by = by;
     told.note = by.empty() ? "nobody has decided, so the next approvers are asked"
                            : by + " asks the next approvers";
     core_.tell(told);
@@ -263,6 +268,58 @@ void hold_desk::escalate(policy::hold_id id, const policy::principal& who, bool 
         return done({verdict::conflict, name_of(id) + " is escalated already", id.value});
     ask_next(l, who.name);
     done({verdict::done, name_of(id) + " is escalated", id.value});
+}
+
+// reassignment ------------------------------------------------------------------------------
+
+void hold_desk::reassign(const steward::hold_reassign& r, const steward::on_answer& done) {
+    const auto found = live_.find(r.id);
+    if (found == live_.end() || found->second.at != phase::open) return done(missing(r.id));
+    auto& l = found->second;
+    const auto name = name_of(r.id);
+    const auto refuse = [&](verdict what, const std::string& why) {
+        done({what, why, r.id.value});
+    };
+    // Also an admin does not choose who decides her own request.
+    const bool own = r.who.name.empty() || r.who.name == l.h.person;
+    if (own || (!r.is_admin && !check_approver(l, r.who).empty()))
+        return refuse(verdict::forbidden, "only the approvers of " + name +
+                                              " and admins may reassign it, and " + l.h.person +
+                                              " may not");
+    if (const auto why = check_approver(l, r.to); !why.empty())
+        return refuse(verdict::invalid,
+                      name + " cannot be reassigned to " + r.to.name + ": " + why);
+    if (r.reason.find_first_not_of(" \t\r\n") == std::string::npos ||
+        r.reason.size() > reason_bytes_max)
+        return refuse(verdict::invalid, "say why it is reassigned, in " +
+                                            std::to_string(reason_bytes_max) + " bytes at most");
+    if (l.h.assigned.to == r.to.name)
+        return refuse(verdict::conflict, name + " is the task of " + r.to.name + " already");
+    policy::hold::assignment a{r.to.name, r.who.name, r.reason, core_.now()};
+    auto told = hold_notice(policy::notice_event::reassigned, l.h, a.at);
+    told.by = a.by;
+    told.asked = a.to;
+    told.to_users = {a.to};
+    told.to_groups.clear();
+    told.note = a.reason;
+    bool stored = false;
+    if (!core_.stored_and_told([&] {
+            stored = core_.db().assign_hold(r.id, a);
+            if (stored) core_.tell(told);
+        }))
+        return refuse(verdict::unavailable, name + " stays as it is: the state cannot be written");
+    if (!stored) return done(missing(r.id));
+    l.h.assigned = std::move(a);
+    auto record = hold_record("hold.reassigned", l.h, l.h.assigned.at);
+    record.with("assigned_to", r.to.name).with("assigned_by", r.who.name);
+    record.with("assigned_reason", r.reason).with("surface", r.surface.substr(0, 64));
+    core_.tell_change("hold", r.id.value, "reassigned");
+    core_.record(std::move(record), [name, to = r.to.name, id = r.id,
+                                     done](std::unique_ptr<audit::receipt> receipt) {
+        auto text = name + " is the task of " + to + " now; others may still decide it";
+        if (!receipt) text += "; the audit log cannot be written at the moment";
+        done({verdict::done, text, id.value});
+    });
 }
 
 void hold_desk::run_due_ahead(policy::instant now) {

@@ -41,9 +41,13 @@ notice hold_notice(notice_event e, const policy::hold& h, policy::instant at) {
     n.what = joined(h.touches);
     n.application = h.application;
     n.address = h.address;
-    n.until = e == notice_event::requested ? h.expires_at : policy::instant{};
-    if (e != notice_event::requested) return n;
+    const bool asks = e == notice_event::requested || e == notice_event::escalated ||
+                      e == notice_event::reassigned;
+    n.until = asks ? h.expires_at : policy::instant{};
+    if (!asks) return n;
     n.asked = people_of(h.who);
+    n.to_users = h.who.users;
+    n.to_groups = h.who.groups;
     n.statement = h.redacted;
     n.statement_bytes = h.redacted.size();
     return n;
@@ -64,7 +68,10 @@ notice opt_out_notice(notice_event e, const policy::opt_out& o, policy::instant 
     n.uses = o.uses;
     n.until = e == notice_event::requested ? o.request_expires_at : o.until;
     if (!o.group.empty()) n.what = "for everybody in group " + o.group;
-    if (e == notice_event::requested) n.asked = people_of(o.born_with);
+    if (e != notice_event::requested) return n;
+    n.asked = people_of(o.born_with);
+    n.to_users = o.born_with.users;
+    n.to_groups = o.born_with.groups;
     return n;
 }
 
@@ -99,6 +106,12 @@ notice flag_notice(notice_event e, const policy::flag& f, policy::instant at) {
     n.reason = f.reason;
     n.until = f.until;
     return n;
+}
+
+void announce(notice& n, const policy::break_glass_spec& s) {
+    n.asked = people_of(s.announce);
+    n.to_users = s.announce.users;
+    n.to_groups = s.announce.groups;
 }
 
 notice_event event_of(policy::hold_state s) {

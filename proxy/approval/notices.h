@@ -18,6 +18,9 @@ namespace sallyport::proxy::approval {
 [[nodiscard]] policy::notice flag_notice(policy::notice_event e, const policy::flag& f,
                                          policy::instant at);
 
+/// It is for everybody on the rule's list.
+void announce(policy::notice& n, const policy::break_glass_spec& s);
+
 /// "2 of groups security, dba; bob".
 [[nodiscard]] std::string people_of(const policy::approvers& a);
 

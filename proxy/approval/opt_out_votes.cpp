@@ -149,7 +149,7 @@ void opt_out_desk::activate(live_request& l, const policy::vote* v,
     auto votes = l.o.votes;
     if (v) votes.push_back(*v);
     told.by = glass ? l.o.person : approvers_of(votes);
-    if (glass && spec.break_glass) told.asked = people_of(spec.break_glass->announce);
+    if (glass && spec.break_glass) announce(told, *spec.break_glass);
     told.until = c.live_until;
     if (!core_.stored_and_told([&] {
             moved = core_.db().move_opt_out(id, c);

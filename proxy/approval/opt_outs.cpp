@@ -122,9 +122,12 @@ void opt_out_desk::live_from(const policy::opt_out& o) {
 void opt_out_desk::recheck() {
     std::vector<std::pair<policy::opt_out_id, std::string>> over;
     for (const auto& [id, o] : active_)
-        if (auto why = outside_bounds(core_.rules(), o); !why.empty()) over.emplace_back(id, why);
+        if (auto why = outside_bounds(core_.rules(), o); !why.empty())
+            over.emplace_back(id, policy_changed + why);
+        else if (!still_written(o))
+            over.emplace_back(id, no_longer_written);
     for (const auto& [id, why] : over)
-        end_active(id, opt_out_state::revoked, policy_changed + why, "", {});
+        end_active(id, opt_out_state::revoked, why, "", {});
     over.clear();
     for (const auto& [id, l] : requests_)
         if (auto why = outside_bounds(core_.rules(), l.o); !why.empty() && l.at == phase::open)
@@ -336,7 +339,12 @@ void opt_out_desk::end_active(policy::opt_out_id id, opt_out_state to, const std
         auto review = opt_out_notice(policy::notice_event::review_due, o, now);
         review.about = policy::notice_about::review;
         review.until = due;
-        if (spec) review.asked = people_of(spec->reviewers.value_or(spec->approved_by));
+        if (spec) {
+            const auto reviewers = spec->reviewers.value_or(spec->approved_by);
+            review.asked = people_of(reviewers);
+            review.to_users = reviewers.users;
+            review.to_groups = reviewers.groups;
+        }
         move.told.push_back(std::move(review));
     }
     settle(move);

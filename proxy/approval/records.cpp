@@ -35,6 +35,7 @@ audit::record hold_record(const char* event, const policy::hold& h, policy::inst
     // The text once, when the hold opens; its hash ties the later records to it.
     if (r.event == "hold.opened")
         r.with("groups", joined(h.person_groups)).with("statement", h.redacted);
+    if (!h.trace_id.empty()) r.with("trace_id", h.trace_id).with("span_id", h.span_id);
     return r;
 }
 

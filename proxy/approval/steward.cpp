@@ -171,6 +171,12 @@ void steward::escalate(policy::hold_id id, policy::principal who, bool is_admin,
     });
 }
 
+void steward::reassign(hold_reassign r, on_answer done) {
+    impl_->base.post([i = impl_.get(), r = std::move(r), done = std::move(done)] {
+        i->holds.reassign(r, done);
+    });
+}
+
 void steward::withdraw(policy::hold_id id, std::string why, policy::session_id session) {
     impl_->base.post([i = impl_.get(), id, session, why = std::move(why)] {
         i->holds.withdraw(id, session, why);

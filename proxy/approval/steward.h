@@ -211,6 +211,17 @@ class steward {
     void vote(hold_vote v, on_answer done);
     /// The next approvers are asked at once. By its person, its approvers and admins.
     void escalate(policy::hold_id id, policy::principal who, bool is_admin, on_answer done);
+    /// The hold becomes the task of `to`, who must be able to decide it and is told; the others
+    /// still may. By its approvers and admins, never by its person, with a reason.
+    struct hold_reassign {
+        policy::hold_id id;
+        policy::principal who;
+        policy::principal to;
+        std::string reason;
+        std::string surface;
+        bool is_admin = false;
+    };
+    void reassign(hold_reassign r, on_answer done);
     void request_opt_out(policy::opt_out_request r, std::string surface, on_answer done);
     struct opt_out_vote {
         policy::opt_out_id id;

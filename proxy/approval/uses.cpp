@@ -105,6 +105,8 @@ void opt_out_desk::tell_uses(const bypass_request& r, const std::vector<std::uin
             core_.now());
         n.by = r.who.name;
         n.uses = counts[i];
+        const auto* spec = spec_now(core_.rules(), o.rule);
+        if (glass && spec && spec->break_glass) announce(n, *spec->break_glass);
         for (const auto& [name, value] : r.record.fields) {
             if (name == "statement") n.statement = value;
             if (name == "target") n.target = value;

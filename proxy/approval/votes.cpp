@@ -53,6 +53,20 @@ answer hold_desk::missing(policy::hold_id id) {
     return {verdict::conflict, text, id.value};
 }
 
+std::string hold_desk::check_approver(const live_hold& l, const policy::principal& who) const {
+    auto why = policy::check_voter(l.h.who, who, l.h.person);
+    // Whoever the lists name, these three never may: the last line of the four eyes.
+    if (who.name.empty() || who.service || who.name == l.h.person)
+        return why.empty() ? "nobody may decide her own request" : why;
+    const auto* spec = spec_now(core_.rules(), l.h.rule);
+    if (why.empty() && spec) {
+        why = policy::check_voter(spec->who, who, l.h.person);
+        if (!why.empty() && l.h.escalated && spec->escalate)
+            why = policy::check_voter(spec->escalate->to, who, l.h.person);
+    }
+    return why;
+}
+
 std::optional<answer> hold_desk::objection(const steward::hold_vote& v, chosen& choice) {
     const auto found = live_.find(v.id);
     if (found == live_.end()) return missing(v.id);
@@ -62,20 +76,9 @@ std::optional<answer> hold_desk::objection(const steward::hold_vote& v, chosen& 
                       l.at == phase::deciding ? name_of(v.id) + " has just been approved"
                                               : name_of(v.id) + " is just being opened",
                       v.id.value};
-    // Whoever the lists name, these three never may: the last line of the four eyes.
-    if (v.who.name.empty() || v.who.service || v.who.name == l.h.person) {
-        auto why = policy::check_voter(l.h.who, v.who, l.h.person);
-        if (why.empty()) why = "nobody may decide her own request";
+    if (auto why = check_approver(l, v.who); !why.empty())
         return answer{verdict::forbidden, why, v.id.value};
-    }
     const auto* spec = spec_now(core_.rules(), l.h.rule);
-    auto why = policy::check_voter(l.h.who, v.who, l.h.person);
-    if (why.empty() && spec) {
-        why = policy::check_voter(spec->who, v.who, l.h.person);
-        if (!why.empty() && l.h.escalated && spec->escalate)
-            why = policy::check_voter(spec->escalate->to, v.who, l.h.person);
-    }
-    if (!why.empty()) return answer{verdict::forbidden, why, v.id.value};
     if (v.reason.size() > reason_bytes_max || v.surface.size() > surface_bytes_max)
         return answer{verdict::invalid,
                       "a reason may have " + std::to_string(reason_bytes_max) + " bytes at most",

@@ -304,6 +304,8 @@ void log::impl::succeed(std::vector<pending>& batch, const std::vector<std::uint
     written.add(batch.size());
     for (std::size_t i = 0; i < batch.size(); ++i)
         if (batch[i].done) batch[i].done(std::unique_ptr<receipt>(new receipt(sequences[i])), {});
+    for (std::size_t i = 0; i < batch.size() && options.on_written; ++i)
+        options.on_written(batch[i].what, sequences[i]);
 }
 
 void log::impl::fail(std::vector<pending>& batch, std::error_code error) {

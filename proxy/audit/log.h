@@ -42,6 +42,9 @@ struct log_options {
     /// "create", "truncate"); an error returned is taken as the operation's own. Called on the
     /// writer thread.
     std::function<std::error_code(std::string_view operation, std::string_view bytes)> fault_hook;
+    /// Told of each record that is durable, checkpoints apart, in their order. Called on the writer
+    /// thread: must not block and must not throw.
+    std::function<void(const record&, std::uint64_t sequence)> on_written;
 };
 
 class log {

@@ -130,6 +130,14 @@ std::vector<parsed_line> newest(const std::string& directory, const query& q, st
     return result;
 }
 
+std::optional<policy::instant> newest_instant(const std::string& directory) {
+    std::optional<policy::instant> last;
+    for (const auto& line : newest(directory, {}, 64))
+        if (const auto at = parse_time(line.time); at && !line.event.starts_with("audit."))
+            last = std::max(last.value_or(*at), *at);
+    return last;
+}
+
 std::string format_entry(const parsed_line& line) {
     std::string out = line.time + "  " + line.event;
     out.append(line.event.size() < 20 ? 20 - line.event.size() : 0, ' ');

@@ -41,6 +41,10 @@ std::uint64_t for_each_match(const std::string& directory, const query& q,
 [[nodiscard]] std::vector<parsed_line> newest(const std::string& directory, const query& q,
                                               std::size_t limit, std::uint64_t before = 0);
 
+/// The latest instant that records of the log name (its own lines aside), of the newest 64; none:
+/// there are none. For a clock that was set back while nothing ran. Errors: as for_each_match().
+[[nodiscard]] std::optional<policy::instant> newest_instant(const std::string& directory);
+
 /// One line for a terminal: "2026-03-01T09:30:00.000Z  hold.opened  user=alice target=shop …".
 [[nodiscard]] std::string format_entry(const parsed_line& line);
 

@@ -14,6 +14,7 @@
 #include "proxy/cli/http_client.h"
 #include "proxy/cli/kept_login.h"
 #include "proxy/cli/login.h"
+#include "proxy/cli/new_file.h"
 #include "proxy/cli/psql.h"
 #include "proxy/cli/terminal.h"
 #include "proxy/cli/views.h"
@@ -39,6 +40,7 @@ struct http_cli::impl {
         add_opt_outs(app);
         add_oversight(app);
         add_tokens(app);
+        add_audit(app);
         add_rest(app);
     }
 
@@ -117,6 +119,14 @@ struct http_cli::impl {
                          "how long it can be decided and then be taken, like 12h");
         with_id(add(app, "escalate", "Ask a hold's next approvers at once",
                     [this] { post("/api/v1/holds/" + number() + "/escalate", "{}"); }));
+        auto& reassign = add(app, "reassign", "Make a hold one person's task", [this] {
+            post("/api/v1/holds/" + number() + "/reassign",
+                 body({{"to", person}, {"reason", reason}}));
+        });
+        with_id(reassign);
+        reassign.add_option("person", person, "who could decide it; the others still may")
+            ->required();
+        with_reason(reassign, true);
         auto& deny = add(app, "deny", "Refuse a hold", [this] {
             post("/api/v1/holds/" + number() + "/deny", body({{"reason", reason}}));
         });
@@ -268,6 +278,55 @@ struct http_cli::impl {
             const login in(options);
             print(in.ask("DELETE", "/api/v1/tokens/" + number()), show_answer);
         }));
+    }
+
+    /// Beside the commands that read the log's files, where there are such.
+    void add_audit(CLI::App& app) {
+        const auto known =
+            app.get_subcommands([](const CLI::App* sub) { return sub->get_name() == "audit"; });
+        auto* const group =
+            known.empty() ? app.add_subcommand("audit", "The audit log") : known.front();
+        group->require_subcommand(1);
+        with_story(add(*group, "story", "All records of one hold or opt-out (auditors)",
+                       [this] { get("/api/v1/audit/story?" + story_query(), show_story); }));
+        auto& bundle = add(*group, "bundle",
+                           "Those records as a signed file, which anybody can check with "
+                           "verify-bundle (auditors)",
+                           [this] { keep_bundle(); });
+        with_story(bundle);
+        bundle.add_option("-o,--output", output,
+                          "the file, which must not be there yet; -: standard output");
+    }
+
+    void with_story(CLI::App& sub) {
+        sub.add_option("about", about, "hold or opt-out")
+            ->required()
+            ->check(CLI::IsMember({"hold", "opt-out"}));
+        with_id(sub);
+    }
+    [[nodiscard]] std::string story_query() const {
+        return (about == "hold" ? "hold=" : "opt_out=") + number();
+    }
+
+    void keep_bundle() {
+        std::string text;
+        {
+            const login in(options);
+            text = in.ask("GET", "/api/v1/audit/bundle?" + story_query());
+        }
+        if (output == "-") {
+            std::cout << text;
+            return;
+        }
+        const auto path =
+            output.empty() ? "sallyport-" + about + "-" + number() + ".bundle" : output;
+        write_new_file(path, text);
+        if (json)
+            std::cout << pretty(body({{"file", path}, {"bytes", std::to_string(text.size())}}));
+        else
+            std::cout << visible(path, line_breaks::escape)
+                      << " is written; with the public key alone:\n  sallyport audit verify-bundle "
+                      << visible(path, line_breaks::escape) << " --public-key KEY\n";
     }
 
     void add_rest(CLI::App& app) {
@@ -424,6 +483,7 @@ struct http_cli::impl {
     bool all = false;
     std::uint64_t id = 0;
     std::string reason;
+    std::string person;
     std::string pass;
     std::string sql;
     std::string duration;
@@ -442,6 +502,7 @@ struct http_cli::impl {
     std::vector<std::string> actions;
     std::vector<std::string> scopes;
     std::string token_name;
+    std::string output;
     std::string owner;
     std::string about;
     std::string subject;

@@ -99,6 +99,26 @@ const char* const not_json = "The answer is not the JSON that was expected.\n";
 
 constexpr std::size_t list_lines_max = 6;
 
+/// Since when it is open, what it holds, and who waits for that.
+void add_transaction(const json& t, sheet& out, const screen& s) {
+    if (!t.is_object()) return;
+    out.add("open since", time(t, "since", s));
+    const auto unknown = text(t, "locks_unknown_because");
+    if (!at(t, "locks").is_array()) {
+        out.add("locks", "not known: " + unknown);
+        return;
+    }
+    for (const auto& l : list(t, "locks")) {
+        const auto on = text(l, "on");
+        out.add(at(l, "granted") == false ? "waits for" : "holds",
+                text(l, "mode") + " on " + text(l, "type") + (on.empty() ? "" : " " + on));
+    }
+    if (list(t, "locks").empty()) out.add("locks", "none that matters to others");
+    if (at(t, "locks_cut") == true) out.add("locks", "and more");
+    if (at(t, "blocks").is_number() && at(t, "blocks") > 0)
+        out.add("blocks", text(t, "blocks") + " other sessions of the server, which wait for it");
+}
+
 }  // namespace
 
 std::string show_holds(const std::string& body, const screen& s) {
@@ -140,11 +160,15 @@ std::string show_hold(const std::string& body, const screen& s) {
     out.add("from", text(j, "address") + " " + text(j, "application"));
     out.add("session", text(j, "session"));
     out.add("in transaction", text(j, "in_transaction"));
+    add_transaction(at(j, "transaction"), out, s);
     out.add("opened", time(j, "opened_at", s));
     out.add("expires", text(j, "state") == "pending" ? time(j, "expires_at", s) : "");
     out.add("ended", time(j, "ended_at", s));
     out.add("ended because", text(j, "ended_reason"));
     out.add("approvers", approvers(at(j, "approvals")) + " (" + tally(j) + ")");
+    if (at(j, "assigned").is_object())
+        out.add("task of", text(at(j, "assigned"), "to") + ", by " + text(at(j, "assigned"), "by") +
+                               ": " + text(at(j, "assigned"), "reason"));
     out.votes(at(j, "approvals"));
     std::string passes;
     if (at(j, "pass").is_object()) {
@@ -155,7 +179,8 @@ std::string show_hold(const std::string& body, const screen& s) {
         }
     }
     out.add("pass", passes);
-    out.add("granted", text(j, "granted") + " " + text(j, "granted_for"));
+    const auto granted_for = text(j, "granted_for");
+    out.add("granted", text(j, "granted") + (granted_for.empty() ? "" : " for " + granted_for));
     out.add("you may vote", at(j, "may_vote") == true ? "yes" : text(j, "may_not_vote_because"));
     if (at(j, "waiters").is_number() && at(j, "waiters") > 1)
         out.add("waiting sessions", text(j, "waiters") + ", released together");
@@ -266,6 +291,18 @@ std::string note_of(const json& r, const screen& s) {
     return out + ", " + text(e, "uses") + " uses: " + text(e, "reason");
 }
 
+/// "4 held, 2 passed, 1 bypassed": since the proxy's start.
+std::string hits_of(const json& hits) {
+    static constexpr std::pair<const char*, const char*> words[] = {
+        {"hold", "held"},      {"pass", "passed"}, {"bypass", "bypassed"},
+        {"refuse", "refused"}, {"deny", "denied"}, {"allow", "allowed"}};
+    std::string out;
+    for (const auto& [name, word] : words)
+        if (at(hits, name).is_number() && at(hits, name) > 0)
+            out += (out.empty() ? "" : ", ") + text(hits, name) + " " + word;
+    return out;
+}
+
 }  // namespace
 
 std::string show_rules(const std::string& body, const screen& s) {
@@ -278,10 +315,15 @@ std::string show_rules(const std::string& body, const screen& s) {
         const auto most = text(at(r, "opt_out"), "max_duration");
         const auto note = note_of(r, s);
         const auto message = text(r, "message");
+        const auto hits = hits_of(at(r, "hits"));
         t.add({text(r, "tier"), text(r, "id"), text(r, "effect"), on.empty() ? "anything" : on,
                actions.empty() ? "anything" : actions, approvers(at(at(r, "hold"), "approvers")),
                most.empty() ? "" : "up to " + most},
-              note + (note.empty() || message.empty() ? "" : "; ") + message);
+              hits + (hits.empty() || note.empty() ? "" : "; ") + note +
+                  (hits.empty() && note.empty() ? ""
+                   : message.empty()            ? ""
+                                                : "; ") +
+                  message);
     }
     auto out = t.print(s.width);
     for (const auto& line : wrap("default: " + text(j, "default") + ", what cannot be analysed: " +

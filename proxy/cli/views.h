@@ -25,6 +25,7 @@ struct screen {
 [[nodiscard]] std::string show_flags(const std::string& json, const screen& s);
 [[nodiscard]] std::string show_deliveries(const std::string& json, const screen& s);
 [[nodiscard]] std::string show_report(const std::string& json, const screen& s);
+[[nodiscard]] std::string show_story(const std::string& json, const screen& s);
 [[nodiscard]] std::string show_tokens(const std::string& json, const screen& s);
 [[nodiscard]] std::string show_me(const std::string& json, const screen& s);
 /// The sentence of an answer: "Hold 7 is approved."

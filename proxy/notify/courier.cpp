@@ -44,15 +44,16 @@ struct active_channel {
 
 }  // namespace
 
-approval::notice_routes routes_of(std::shared_ptr<const settings> s) {
+approval::notice_routes routes_of(std::shared_ptr<const settings> s,
+                                  std::map<std::string, std::set<std::string>> members) {
     approval::notice_routes r;
     if (!s || s->channels.empty()) return r;
     for (const auto& c : s->channels)
         r.channels.push_back(c.name);
-    r.of = [s = std::move(s)](const policy::notice& n) {
+    r.of = [s = std::move(s), members = std::move(members)](const policy::notice& n) {
         std::vector<std::string> names;
         for (const auto& c : s->channels)
-            if (c.wants(n)) names.push_back(c.name);
+            if (c.wants(n, members)) names.push_back(c.name);
         return names;
     };
     return r;

@@ -15,7 +15,8 @@
 namespace sallyport::proxy::notify {
 
 /// Which channels of `s` are told of what, for the steward; `s` may be null.
-[[nodiscard]] approval::notice_routes routes_of(std::shared_ptr<const settings> s);
+[[nodiscard]] approval::notice_routes routes_of(
+    std::shared_ptr<const settings> s, std::map<std::string, std::set<std::string>> members = {});
 
 /// Delivers on a thread of its own, at most a few at once for each channel: at least once, in order
 /// for each subject, again after failures until the channel gives up. What is in memory is what

@@ -58,6 +58,10 @@ std::string of_hold(const notice& n) {
             return name + " was denied" + by(n);
         case notice_event::expired:
             return name + " expired: nobody decided in time";
+        case notice_event::escalated:
+            return name + " was escalated" + by(n) + ": it still waits for approval";
+        case notice_event::reassigned:
+            return name + " was reassigned to " + flat(n.asked) + by(n);
         default:
             return name + " was withdrawn";
     }
@@ -155,7 +159,8 @@ std::string generic(const notice& n, const std::string& key, const std::string& 
 }
 
 bool decides(const notice& n) {
-    return n.event == notice_event::requested || n.event == notice_event::review_due ||
+    return n.event == notice_event::requested || n.event == notice_event::escalated ||
+           n.event == notice_event::reassigned || n.event == notice_event::review_due ||
            n.event == notice_event::overdue;
 }
 

@@ -77,11 +77,17 @@ asio::awaitable<posted> converse(Stream& stream, errand_ptr e) {
     posted p;
     const auto status = in.get().result_int();
     p.ok = status >= 200 && status < 300;
-    if (p.ok) co_return p;
+    p.status = status;
+    error_code ignored;  // what there is of a body, if there is one
+    if (p.ok) {
+        if (!e->what.read_answer) co_return p;
+        co_await http::async_read(stream, buffer, in, asio::redirect_error(use_awaitable, ignored));
+        p.body = in.get().body();
+        co_return p;
+    }
     p.wait_for = retry_after(in.get()[http::field::retry_after]);
     p.error = "it answered " + std::to_string(status);
     if (status >= 300 && status < 400) p.error += ", and redirects are not followed";
-    error_code ignored;  // what there is of a body, if there is one
     co_await http::async_read(stream, buffer, in, asio::redirect_error(use_awaitable, ignored));
     const auto said =
         visible(std::string_view(in.get().body()).substr(0, shown_max), line_breaks::escape);

@@ -11,7 +11,7 @@
 #include "proxy/notify/settings.h"
 #include "proxy/notify/url.h"
 
-/// One HTTP request of a webhook.
+/// One HTTP request: of a webhook, or of telemetry.
 namespace sallyport::proxy::notify {
 
 struct posting {
@@ -19,12 +19,15 @@ struct posting {
     std::string body;
     std::vector<std::pair<std::string, std::string>> headers;
     policy::milliseconds timeout{};
+    bool read_answer = false;  ///< of a success, too
 };
 
 struct posted {
     bool ok = false;                  ///< 2xx
     std::string error;                ///< one line for people, never with the URL
     policy::milliseconds wait_for{};  ///< what Retry-After asks, an hour at most
+    unsigned status = 0;              ///< 0: there was no answer
+    std::string body{};               ///< with read_answer: the beginning of the answer
 };
 
 /// Connects, verifies the server (https), posts, reads status and the beginning of the body; all

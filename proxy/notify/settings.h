@@ -33,13 +33,38 @@ struct channel {
     std::set<policy::notice_event> events;  ///< empty: all
     std::set<std::string> rules;            ///< empty: all; else also what is about no rule
     std::set<std::string> targets;          ///< likewise
+    /// Whose it is: what is for them in person. Both empty: nobody's, it is told of everything.
+    std::set<std::string> users;
+    std::set<std::string> groups;
     policy::milliseconds timeout{std::chrono::seconds(5)};
     policy::milliseconds give_up_after{std::chrono::hours(24)};
 
-    [[nodiscard]] bool wants(const policy::notice& n) const {
-        return (events.empty() || events.contains(n.event)) &&
+    [[nodiscard]] bool personal() const noexcept { return !users.empty() || !groups.empty(); }
+    /// `members`: group → its users. Whoever stands on the list of a broken glass is told of it,
+    /// whatever events her channel is for.
+    [[nodiscard]] bool wants(const policy::notice& n,
+                             const std::map<std::string, std::set<std::string>>& members) const {
+        if (personal() && !is_for(n, members)) return false;
+        const bool announced = personal() && (n.event == policy::notice_event::break_glass ||
+                                              n.event == policy::notice_event::break_glass_use);
+        return (announced || events.empty() || events.contains(n.event)) &&
                (rules.empty() || n.rule.empty() || rules.contains(n.rule)) &&
                (targets.empty() || n.target.empty() || targets.contains(n.target));
+    }
+
+  private:
+    [[nodiscard]] bool is_for(const policy::notice& n,
+                              const std::map<std::string, std::set<std::string>>& members) const {
+        for (const auto& person : n.to_users)
+            if (users.contains(person)) return true;
+        for (const auto& group : n.to_groups) {
+            if (groups.contains(group)) return true;
+            const auto of = members.find(group);
+            if (of == members.end()) continue;
+            for (const auto& person : of->second)
+                if (users.contains(person)) return true;
+        }
+        return false;
     }
 };
 

@@ -33,7 +33,8 @@ State parsed(const std::string& text, Parse parse) {
 
 const char* const hold_select =
     "SELECT id, kind, state, person, target, rule, session_id, opened_at, expires_at, ended_at, "
-    "ended_reason, approvals_needed, granted, granted_for, statement, shape, details FROM holds ";
+    "ended_reason, approvals_needed, granted, granted_for, statement, shape, details, "
+    "assigned_to, assigned_by, assigned_reason, assigned_at FROM holds ";
 const char* const opt_out_select =
     "SELECT id, state, rule, person, requested_by, reason, ticket, target, duration, requested_at, "
     "request_expires_at, live_from, live_until, uses, max_uses, approvals_needed, ended_reason, "
@@ -116,6 +117,7 @@ policy::hold read_hold(const statement& row) {
     h.granted_for = milliseconds(row.integer(13));
     h.statement = row.text(14);
     h.shape = row.text(15);
+    h.assigned = {row.text(17), row.text(18), row.text(19), to_instant(row.integer(20))};
     try {
         const auto j = json::parse(row.text(16));
         j.at("person_groups").get_to(h.person_groups);

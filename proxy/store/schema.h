@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "proxy/store/schema_assignments.h"
 #include "proxy/store/schema_outbox.h"
 #include "proxy/store/schema_tokens.h"
 
@@ -366,6 +367,6 @@ BEGIN SELECT RAISE(ABORT, 'a flag is kept'); END;
 )sql";
 
 /// steps[i] leads from version i to version i + 1.
-inline constexpr std::array steps{version_1, version_2, outbox, api_tokens};
+inline constexpr std::array steps{version_1, version_2, outbox, api_tokens, assignments};
 
 }  // namespace sallyport::proxy::store::schema

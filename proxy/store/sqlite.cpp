@@ -105,6 +105,26 @@ bool sqlite_store::move_hold(policy::hold_id id, policy::hold_state from, policy
     });
 }
 
+bool sqlite_store::assign_hold(policy::hold_id id, const policy::hold::assignment& a) {
+    return in_transaction([&] {
+        {
+            auto s = db_.prepare("SELECT 1 FROM holds WHERE id = ? AND state = 'pending'");
+            s.bind(to_column(id.value));
+            if (!s.step()) return false;
+        }
+        db_.prepare(
+               "UPDATE holds SET assigned_to = ?, assigned_by = ?, assigned_reason = ?, "
+               "assigned_at = ? WHERE id = ?")
+            .bind(a.to)
+            .bind(a.by)
+            .bind(a.reason)
+            .bind(to_column(a.at))
+            .bind(to_column(id.value))
+            .run();
+        return true;
+    });
+}
+
 std::vector<policy::vote> sqlite_store::hold_votes(policy::hold_id id) {
     auto s = db_.prepare(
         "SELECT person, approve, reason, at, surface FROM hold_votes WHERE hold_id = ? "

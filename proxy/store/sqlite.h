@@ -24,6 +24,7 @@ class sqlite_store final : public store, public token_store {
     bool move_hold(policy::hold_id id, policy::hold_state from, policy::hold_state to,
                    const std::string& reason, policy::instant at, const policy::vote* v,
                    policy::pass* granted) override;
+    bool assign_hold(policy::hold_id id, const policy::hold::assignment& a) override;
     std::optional<policy::hold> get_hold(policy::hold_id id) override;
     std::vector<policy::hold> list_holds(std::optional<policy::hold_state> state,
                                          std::size_t limit) override;

@@ -42,6 +42,8 @@ class store : public outbox {
                            const std::string& reason, policy::instant at, const policy::vote* v,
                            policy::pass* granted) = 0;
     virtual std::optional<policy::hold> get_hold(policy::hold_id id) = 0;
+    /// Whose task a pending hold is now, instead of whose it was; false if it is no longer pending.
+    virtual bool assign_hold(policy::hold_id id, const policy::hold::assignment& a) = 0;
     /// Newest first. No state: all.
     virtual std::vector<policy::hold> list_holds(std::optional<policy::hold_state> state,
                                                  std::size_t limit) = 0;

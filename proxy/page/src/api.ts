@@ -57,6 +57,27 @@ async function sameAgain(): Promise<boolean> {
   return true;
 }
 
+/// A file, offered for keeping under the name that the server gives it.
+export async function download(path: string, fallback: string): Promise<void> {
+  let r: Response;
+  try {
+    r = await fetch(`/api/v1/${path}`, { cache: 'no-store', credentials: 'same-origin' });
+  } catch {
+    throw new ApiError(0, 'network', 'The server cannot be reached.', 'Try again in a moment.');
+  }
+  if (!r.ok) {
+    const problem = await problemOf(r);
+    if (r.status === 401) loginEnded();
+    throw problem;
+  }
+  const name = /filename="([\w.-]+)"/.exec(r.headers.get('Content-Disposition') ?? '')?.[1];
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(await r.blob());
+  link.download = name ?? fallback;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
 export const get = <T>(path: string): Promise<T> => call<T>('GET', path);
 export const post = <T>(path: string, body?: unknown): Promise<T> => call<T>('POST', path, body);
 

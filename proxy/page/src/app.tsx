@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { login, logOut, me } from './api';
 import { flags, isLive, mineToDecide, optOuts, optOutsToDecide, reviewsDue } from './data';
-import { retryNow, staleSince } from './live';
+import { crowded, retryNow, staleSince } from './live';
 import { askPermission, permission } from './notify';
 import { go, Link, section } from './route';
 import { now, span } from './time';
@@ -69,7 +69,14 @@ function BrokenGlass() {
 
 function Stale() {
   const since = staleSince.value;
-  if (since === null) return null;
+  if (since === null)
+    return crowded.value && (
+      <div class="banner wait" role="status">
+        ⚠ <strong>Not quite live:</strong> your name follows changes in too many places already
+        (browsers, programs). This page asks every 10 s instead.
+        {' '}<button type="button" class="link" onClick={retryNow}>Now</button>
+      </div>
+    );
   void now.value;
   return (
     <div class="banner wait stale" role="status">

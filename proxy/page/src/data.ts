@@ -58,7 +58,7 @@ async function one<T>(path: string): Promise<T | null> {
 }
 
 export async function loadHold(id: number): Promise<boolean> {
-  const h = await one<Hold>(`holds/${id}`);
+  const h = await one<Hold>(`holds/${id}?transaction=no`);
   if (!h) return false;
   const known = holds.value.get(id);
   holds.value = put(holds.value, [h]);

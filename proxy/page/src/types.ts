@@ -61,17 +61,35 @@ export interface Hold {
   waiters: number;
   variants: { statement: string; parameters: string[] }[];
   in_transaction: boolean;
+  transaction?: Transaction | null;
   opened_at: string | null;
   expires_at: string | null;
   ended_at: string | null;
   ended_reason: string;
   approvals: Approvals;
+  assigned?: { to: string; by: string; reason: string; at: string | null };
   pass: PassBounds;
   granted?: Scope;
   granted_for?: string;
   may_vote: boolean;
   may_not_vote_because?: string;
   policy: string;
+}
+
+export interface Lock {
+  type: string;
+  on: string;
+  mode: string;
+  granted: boolean;
+}
+
+/// Of the session that asked first; `locks` null: not known, and why.
+export interface Transaction {
+  since: string | null;
+  locks: Lock[] | null;
+  locks_unknown_because?: string;
+  locks_cut?: boolean;
+  blocks?: number;
 }
 
 export type OptOutState = 'requested' | 'active' | 'denied' | 'withdrawn' | 'lapsed' | 'expired' |
@@ -151,6 +169,7 @@ export interface Session {
   grant: string | null;
   server_pid: number | null;
   tls: boolean;
+  transaction_since: string | null;
 }
 
 export interface Who {
@@ -202,6 +221,70 @@ export interface Rule {
   hold?: { approvers: Approvers; wait: string; clients: string; reason_required: boolean;
            pass: PassBounds };
   opt_out?: OptOutSpec;
+  hits: Hits;
+}
+
+/// Decisions since the proxy's start; what is held counts again as pass when it goes.
+export type Hits = Record<'allow' | 'pass' | 'bypass' | 'hold' | 'refuse' | 'deny', number>;
+
+export interface Finding {
+  file: string;
+  line: number;
+  column: number;
+  code: string;
+  text: string;
+  do: string;
+}
+
+export interface PolicyFindings {
+  policy: string | null;
+  in_force: boolean;
+  findings: Finding[];
+}
+
+interface Outcome {
+  effect: Effect;
+  rule: string;
+}
+
+export interface Replay {
+  records: number;
+  skipped: number;
+  same: number;
+  stricter: number;
+  looser: number;
+  unknown: number;
+  other_rule: number;
+  changes: {
+    verdict: 'stricter' | 'looser' | 'unknown';
+    user: string;
+    count: number;
+    before: Outcome;
+    after?: Outcome;
+    why?: string;
+    examples: string[];
+  }[];
+  cut: boolean;
+  note: string;
+  older_left_out: boolean;
+}
+
+export interface CandidateChanges {
+  policy: string | null;
+  findings: Finding[];
+  rules: { change: 'added' | 'removed' | 'changed'; subject: string; fields: string[] }[];
+  affected: {
+    users: string[];
+    target: string;
+    actions: string[];
+    object: string | null;
+    when: string | null;
+    before: Outcome;
+    after: Outcome;
+    text: string;
+  }[];
+  cut: boolean;
+  replay: Replay | null;
 }
 
 export type Effect = 'allow' | 'hold' | 'deny';
@@ -212,9 +295,30 @@ export interface Rules {
   opaque: Effect;
   resources: Record<string, { targets: string[]; relations: string[] }>;
   rules: Rule[];
+  default_hits: Hits;
+  opaque_hits: Hits;
 }
 
 export type AuditRecord = { seq: number; time: string; event: string } & Record<string, unknown>;
+
+export interface Story {
+  about: string;
+  records: AuditRecord[];
+  cut: boolean;
+}
+
+export interface Chain {
+  state: 'verified' | 'broken' | 'unknown';
+  running: boolean;
+  checked_at: string | null;
+  records: number;
+  checkpoints: number;
+  signed_through: number;
+  head_seq: number;
+  head: string;
+  note: string;
+  damage: { what: string; file: string; line: number; text: string } | null;
+}
 
 export interface Explained {
   effect: Effect;

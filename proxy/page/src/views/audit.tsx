@@ -1,12 +1,14 @@
 // The log: searched, a record opened, and the story of one hold or opt-out.
 import { useSignal } from '@preact/signals';
+import { Fragment } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { ApiError, get, me } from '../api';
 import { go, Link, query } from '../route';
 import { Statement } from '../statement';
-import type { AuditRecord } from '../types';
+import type { AuditRecord, Story } from '../types';
 import { asApiError, Chip, Empty, Fault, Field, Text, useKeys, When, type Tone } from '../ui';
 import { plain } from '../visible';
+import { ChainState, StoryHead } from './story';
 
 const keys = ['user', 'target', 'rule', 'event', 'text', 'hold', 'opt_out', 'session', 'from', 'to',
               'seq'] as const;
@@ -35,6 +37,9 @@ function Event({ of }: { of: string }) {
 
 const text = (v: unknown): string => (typeof v === 'string' ? v : JSON.stringify(v));
 
+/// "3" or "3,5".
+const ids = (v: unknown): string[] => text(v).split(',').filter((x) => /^\d+$/.test(x));
+
 const apart = new Set(['seq', 'time', 'event', 'statement', 'prev', 'hash']);
 
 function Details({ r }: { r: AuditRecord }) {
@@ -53,10 +58,12 @@ function Details({ r }: { r: AuditRecord }) {
             : <Text of={text(v)} />}</dd></>)}
       </dl>
       <p class="small">
+        {r['opt_out'] !== undefined && ids(r['opt_out']).map((id) => <Fragment key={id}>
+          <Link to={`/audit?opt_out=${id}`} class={r.event === 'bypass' ? 'button' : ''}>
+            {r.event === 'bypass' ? 'The whole story: ' : 'The story of '}opt-out {id}</Link>{' '}
+        </Fragment>)}
         {r['hold'] !== undefined && <Link to={`/audit?hold=${text(r['hold'])}`}>
           The story of hold {text(r['hold'])}</Link>}{' '}
-        {r['opt_out'] !== undefined && <Link to={`/audit?opt_out=${text(r['opt_out'])}`}>
-          The story of opt-out {text(r['opt_out'])}</Link>}{' '}
         {r['session'] !== undefined && <Link to={`/audit?session=${text(r['session'])}`}>
           Everything of its session</Link>}
       </p>
@@ -98,23 +105,36 @@ export function Audit() {
   const busy = useSignal(false);
   const fault = useSignal<ApiError | null>(null);
   const open = useSignal<ReadonlySet<number>>(new Set());
-  const story = search.hold !== '' || search.opt_out !== '';
+  // One subject and nothing besides: its whole story, with what names it only by the way.
+  const given = keys.filter((k) => k !== 'seq' && search[k] !== '');
+  const about = given.length === 1 && (given[0] === 'hold' || given[0] === 'opt_out')
+    ? { what: given[0], id: search[given[0]] } : null;
+  const cut = useSignal(false);
 
   const load = async (more: boolean): Promise<void> => {
     busy.value = true;
     try {
+      if (about) {
+        const s = await get<Story>(`audit/story?${about.what}=${encodeURIComponent(about.id)}`);
+        records.value = s.records;
+        cut.value = s.cut;
+        before.value = null;
+        fault.value = null;
+        return;
+      }
       const q = new URLSearchParams();
       for (const k of keys)
         if (k !== 'seq' && search[k]) q.set(k, k === 'from' || k === 'to' ? iso(search[k])
                                                                         : search[k]);
-      q.set('limit', story ? '1000' : '100');
+      q.set('limit', '100');
       if (more && before.value) q.set('before', String(before.value));
       const a = await get<{ records: AuditRecord[]; next_before: number | null }>(`audit?${q}`);
       records.value = more ? [...records.value, ...a.records] : a.records;
-      before.value = a.records.length < (story ? 1000 : 100) ? null : a.next_before;
+      before.value = a.records.length < 100 ? null : a.next_before;
       fault.value = null;
     } catch (e) {
       fault.value = asApiError(e);
+      if (about) records.value = [];
     } finally {
       busy.value = false;
     }
@@ -145,10 +165,10 @@ export function Audit() {
                      onInput={(e) => { form.value = { ...form.value, [k]: e.currentTarget.value }; }} />}
     </Field>
   );
-  const shown = story ? [...records.value].reverse() : records.value;
+  const shown = records.value;
   return (
     <div class="page">
-      <header><h1>Audit</h1></header>
+      <header><h1>Audit</h1><span class="grow" /><ChainState /></header>
       <form class="search" onSubmit={submit} role="search">
         {input('text', 'Text', { type: 'search', class: 'audit-text' })}
         {input('user', 'Person')}{input('target', 'Target')}{input('rule', 'Rule')}
@@ -164,8 +184,8 @@ export function Audit() {
         </div>
       </form>
       <Fault of={fault.value} />
-      {story && <h2>The story of {search.hold ? `hold ${search.hold}` : `opt-out ${search.opt_out}`}
-        , oldest first</h2>}
+      {about && <StoryHead key={query.value} what={about.what} id={about.id} records={records.value}
+                           cut={cut.value} />}
       {shown.length === 0 && !busy.value && !fault.value && <Empty title="Nothing was found." />}
       {shown.length > 0 && <div class="scroll"><table class="records">
         <thead><tr><th><span class="unseen">Open</span></th><th>Time</th><th>Event</th><th>Person</th>

@@ -1,13 +1,14 @@
 // One hold: everything that a decision needs, and the decision.
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { get, me, post } from '../api';
+import { me, post } from '../api';
 import { decided, historyLoaded, loadHistory, loadHold } from '../data';
 import { Link } from '../route';
 import { Statement, Values } from '../statement';
 import { choices } from '../time';
-import type { Answer, Hold, Scope, Session } from '../types';
+import type { Answer, Hold, Scope } from '../types';
 import { announce, Chip, Fault, Field, Left, Since, State, Text, useAction, useKeys, value,
          votesNeeded, When } from '../ui';
+import { Held } from './transaction';
 
 interface Touch {
   how: string;
@@ -97,29 +98,6 @@ function Before({ hold }: { hold: Hold }) {
           </li>
         ))}
       </ul>
-    </>
-  );
-}
-
-/// The session that asks, for those who may see sessions.
-function Transaction({ hold }: { hold: Hold }) {
-  const [session, setSession] = useState<Session | null>(null);
-  useEffect(() => {
-    if (!hold.session || !(me.value?.admin || me.value?.auditor)) return;
-    get<{ sessions: Session[] }>('sessions').then((all) => {
-      setSession(all.sessions.find((s) => s.id === hold.session) ?? null);
-    }, () => undefined);
-  }, [hold.session]);
-  if (!hold.in_transaction && !session) return null;
-  return (
-    <>
-      <dt>Session</dt>
-      <dd>
-        {hold.in_transaction && <Chip tone="wait" icon="⚿">inside a transaction: what it has locked
-          stays locked while it waits</Chip>}
-        {session && <> open since <When iso={session.started_at} />, server process
-          {' '}{session.server_pid ?? '–'}{session.tls ? ', TLS' : ', no TLS'}</>}
-      </dd>
     </>
   );
 }
@@ -290,6 +268,8 @@ export function HoldDetail({ hold, after }: { hold: Hold; after: () => void }) {
         </>}
         {hold.waiters > 1 && <Chip tone="info">{hold.waiters} sessions wait for this one
           decision</Chip>}
+        {hold.assigned && <Chip tone="info">task of <Text of={hold.assigned.to} />, by
+          {' '}<Text of={hold.assigned.by} />: <Text of={hold.assigned.reason} /></Chip>}
       </div>
       <Outcome hold={hold} />
       <dl class="facts">
@@ -304,7 +284,6 @@ export function HoldDetail({ hold, after }: { hold: Hold; after: () => void }) {
           </>}{hold.session && <span class="quiet"> session {hold.session}</span>}</dd>
         <dt>Rule</dt>
         <dd><Link to={`/policy?rule=${encodeURIComponent(hold.rule)}`}>{hold.rule}</Link></dd>
-        <Transaction hold={hold} />
       </dl>
       {hold.statement === null
         ? hold.kind === 'statement' && <p class="notice plain">The statement is not shown to you.</p>
@@ -320,6 +299,7 @@ export function HoldDetail({ hold, after }: { hold: Hold; after: () => void }) {
         ))}
       </section>}
       <Touches of={hold.touches} />
+      <Held hold={hold} />
       <Votes hold={hold} />
       <section aria-label="Before"><h3>This person</h3><Before hold={hold} /></section>
       {(me.value?.auditor ?? false) && <p><Link to={`/audit?hold=${hold.id}`}>Its story in the audit

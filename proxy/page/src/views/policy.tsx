@@ -1,9 +1,10 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { decided, historyLoaded, holds, loadHistory, loadRules, rules } from '../data';
+import { loadRules, rules } from '../data';
 import { query } from '../route';
-import type { Rule } from '../types';
-import { Chip, Empty, people, State, Text, votesNeeded, When, whoText } from '../ui';
+import type { Hits, Rule } from '../types';
+import { Chip, Empty, people, State, Text, usePolled, votesNeeded, When, whoText } from '../ui';
+import { Candidate, checksPolicy, Findings } from './findings';
 import { Try } from './try';
 
 function resourcesOf(r: Rule): string {
@@ -24,8 +25,24 @@ function passText(r: Rule): string {
     p.session && `the session up to ${p.session}`].filter(Boolean).join(', ');
 }
 
+const hitWords: [keyof Hits, string][] = [['hold', 'held'], ['pass', 'passed with an approval'],
+  ['bypass', 'bypassed'], ['refuse', 'refused'], ['deny', 'denied'], ['allow', 'allowed']];
+
+/// How often it decided; bypasses stand out.
+function HitCount({ of }: { of: Hits }) {
+  const some = hitWords.filter(([k]) => of[k] > 0);
+  const sum = some.reduce((n, [k]) => n + of[k], 0);
+  if (sum === 0) return <span class="quiet hits">no hits since the start</span>;
+  return (
+    <span class="quiet hits" title="Since the start of the proxy. What is held counts again when it goes.">
+      {sum.toLocaleString('en')} {sum === 1 ? 'hit' : 'hits'}:{' '}
+      {some.map(([k, word], i) => <span key={k}>{i > 0 && ', '}
+        {k === 'bypass' ? <strong class="bad-text">{of[k]} {word}</strong> : `${of[k]} ${word}`}</span>)}
+    </span>
+  );
+}
+
 function RuleCard({ r, marked }: { r: Rule; marked: boolean }) {
-  const hits = [...holds.value.values()].filter((h) => h.rule === r.id).length;
   return (
     <li class={`card ${marked ? 'current' : ''}`} id={`rule-${r.id}`}>
       <div class="line">
@@ -36,7 +53,7 @@ function RuleCard({ r, marked }: { r: Rule; marked: boolean }) {
         <span class="grow" />
         {r.observe && <span class="quiet">{r.observed} times since the start</span>}
         {r.exception && <span class="quiet">{r.exception.uses} uses since the start</span>}
-        {r.hold && <span class="quiet">{hits} {hits === 1 ? 'hold' : 'holds'} in your list</span>}
+        <HitCount of={r.hits} />
       </div>
       <dl class="facts">
         <dt>Who</dt><dd>{whoText(r.who)}</dd>
@@ -62,15 +79,11 @@ function RuleCard({ r, marked }: { r: Rule; marked: boolean }) {
 export function Policy() {
   const marked = new URLSearchParams(query.value).get('rule');
   const text = useSignal('');
-  useEffect(() => {
-    void loadRules().catch(() => undefined);
-    if (!historyLoaded.value) void loadHistory().catch(() => undefined);
-  }, []);
+  usePolled(loadRules, 15_000);
   useEffect(() => {
     if (marked) document.getElementById(`rule-${marked}`)?.scrollIntoView({ block: 'center' });
   }, [marked, rules.value === null]);
   const p = rules.value;
-  void decided.value;
   if (!p) return <div class="page"><h1>Policy</h1><Empty title="The policy is being fetched …" />
     </div>;
   const fits = (r: Rule): boolean => JSON.stringify(r).toLowerCase()
@@ -83,14 +96,17 @@ export function Policy() {
                onInput={(e) => { text.value = e.currentTarget.value; }} />
       </header>
       <Try />
+      {checksPolicy() && <Findings />}
       <p class="quiet">In the first tier in which a rule matches, deny beats hold beats allow. What no
-        rule matches: <State of={p.default} />. What cannot be analysed: <State of={p.opaque} />.
+        rule matches: <State of={p.default} /> <HitCount of={p.default_hits} />. What cannot be
+        analysed: <State of={p.opaque} /> <HitCount of={p.opaque_hits} />.
         Policy <code>{p.policy.slice(0, 12)}</code>.</p>
       {tiers.map((t) => {
         const here = p.rules.filter((r) => r.tier === t && fits(r));
         return here.length > 0 && <section key={t}><h2>Tier {t}</h2><ul class="cards">
           {here.map((r) => <RuleCard key={r.id} r={r} marked={r.id === marked} />)}</ul></section>;
       })}
+      {checksPolicy() && <Candidate />}
     </div>
   );
 }

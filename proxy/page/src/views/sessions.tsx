@@ -25,6 +25,8 @@ function Row({ s, kill, restrain }: { s: Session; kill: () => void;
           {s.application && <Text of={s.application} />}</div></td>
       <td>{s.target}</td>
       <td><Chip tone={tone} icon={icon}>{s.state}</Chip>
+        {s.transaction_since && <div class="small quiet">transaction open for{' '}
+          <Since iso={s.transaction_since} /></div>}
         {s.hold && <div class="small"><Link to={`/holds/${s.hold}`}>hold #{s.hold}</Link></div>}</td>
       <td class="wide-cell"><OneLine text={(s.hold ? holds.value.get(s.hold)?.statement : null) ??
         s.statement} /></td>
