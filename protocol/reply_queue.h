@@ -41,7 +41,8 @@ enum class transaction_status : std::uint8_t { idle = 'I', open = 'T', failed = 
 struct expected_reply {
     expect what = expect::query;
     reply_action action = reply_action::forward;
-    std::uint32_t tag = 0;  ///< the owner's; 0 = none
+    std::uint32_t tag = 0;        ///< the owner's; 0 = none
+    std::uint32_t statement = 0;  ///< likewise: its number of what runs
 };
 
 /// What one backend message meant.

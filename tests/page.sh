@@ -116,7 +116,7 @@ chmod 600 "$world/users.yaml"
 cat >"$world/sallyport.yaml" <<YAML
 listen:
   postgres: { address: 127.0.0.1, port: $port, tls: { mode: disable } }
-  admin:    { address: 127.0.0.1, port: $admin_port }
+  admin:    { address: 127.0.0.1, port: $admin_port, rate: { event_streams: 4 } }
 state: { sqlite: var/sallyport.db }
 audit: { directory: var/audit, signing_key: var/audit.key }
 users: users.yaml

@@ -126,7 +126,7 @@ unit_targets() {  # the test programs of a configured preset
 
 if [ "$quick" = yes ]; then
   if cmake --preset asan >"$results/configure.log" 2>&1; then
-    mapfile -t targets < <(unit_targets asan | grep -vE '^(e2e|sim|differential|catalog)_test$')
+    mapfile -t targets < <(unit_targets asan | grep -vE '^(e2e|sim|model|differential|catalog)_test$')
     build asan "${targets[@]}"
   else
     build asan
@@ -137,7 +137,7 @@ fi
 
 build asan
 run_tests unit-asan asan -L 'unit|sim' -j "$(nproc)"
-run_tests e2e-asan asan -L e2e
+run_tests e2e-asan asan -L e2e -j 2
 run_tests differential-asan asan -L differential
 
 # The parts with more than one thread; the rest is pure and has nothing to race.
@@ -145,7 +145,7 @@ concurrent='audit_test|store_test|approval_test|notify_test|net_test|session_tes
 if cmake --preset tsan >"$results/configure.log" 2>&1; then
   mapfile -t targets < <(unit_targets tsan | grep -E "^($concurrent)\$")
   build tsan "${targets[@]}"
-  run_tests unit-tsan tsan -R "^($concurrent)\$"
+  run_tests unit-tsan tsan -R "^($concurrent)\$" -j "$(nproc)"
 else
   cat "$results/configure.log"
   stage_failed "configuring tsan"

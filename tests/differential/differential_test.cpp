@@ -72,7 +72,7 @@ class contest {
                 if (why) {
                     report(l, s, *why, history);
                     history.clear();
-                } else if (s.closes) {
+                } else if (s.closes || s.half_closes) {
                     history.clear();
                 }
             }

@@ -40,7 +40,15 @@ class generator {
         const auto actions = 1 + r_.below(8);
         for (std::size_t i = 0; i < actions && !made_.closes; ++i)
             action();
-        if (!made_.closes) epilogue();
+        // A client may shut its side in a transaction or a COPY, and still reads. Not in a batch: a
+        // server begins to run what can never be committed, Sallyport does not.
+        made_.half_closes = !made_.closes && r_.percent(4);
+        if (made_.half_closes && r_.percent(60)) {
+            add(wire::sync());
+            made_.steps.back().epilogue = true;
+        } else if (!made_.closes) {
+            epilogue();
+        }
         return std::move(made_);
     }
 
@@ -491,6 +499,7 @@ std::string describe(const sequence& s) {
             out += "\n";
         }
     }
+    if (s.half_closes) out += "  C shuts its side of the connection\n";
     return out;
 }
 

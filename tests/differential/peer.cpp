@@ -45,6 +45,7 @@ class player {
             ++pauses;
             got_.at_pause.push_back(count());
         }
+        if (s_.half_closes) ::shutdown(fd_, SHUT_WR);
         read_to_end();
         return std::move(got_);
     }
@@ -128,7 +129,7 @@ class player {
     }
 
     void read_to_end() {
-        while (!got_.closed && !got_.timed_out && !ended_)
+        while (!got_.closed && !got_.timed_out && (!ended_ || s_.half_closes))
             wait(POLLIN);
     }
 

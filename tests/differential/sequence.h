@@ -25,6 +25,7 @@ struct sequence {
     std::vector<step> steps;
     bool fresh = false;            ///< on a connection of its own
     bool closes = false;           ///< ends with Terminate: nothing comes after it
+    bool half_closes = false;      ///< shuts its side of the connection behind the last message
     std::uint64_t split_seed = 0;  ///< where the writes through the proxy are cut; 0 = nowhere
 };
 

@@ -112,6 +112,26 @@ TEST_F(ahead, statement_asked_for_before_anybody_connects_passes_once) {
     EXPECT_EQ(refusing(erin).ask(held_sql).sqlstate(), "SP001");
 }
 
+TEST_F(ahead, it_reads_as_one_that_a_session_waits_for) {
+    start();
+    const auto id = request({{"on", "shop"}, {"sql", held_sql}, {"reason", "the report"}});
+    auto c = client_as("erin");
+    c.send(wire::query(held_sql));
+    const auto waiting = pending_hold_of("erin");
+
+    const auto asked = get("bob", "/api/v1/holds/" + std::to_string(id));
+    const auto gated = get("bob", "/api/v1/holds/" + std::to_string(waiting));
+
+    EXPECT_EQ(asked.at("touches"), gated.at("touches"));
+    EXPECT_THAT(asked.at("touches").dump(), HasSubstr("read customers(ssn, id) (from)"));
+    EXPECT_EQ(cli("bob", {"hold", std::to_string(id)}).find("granted"), std::string::npos);
+    approve(id, "bob");
+    EXPECT_THAT(cli("bob", {"hold", std::to_string(id)}),
+                HasSubstr("granted            statement"));
+    approve(waiting);
+    static_cast<void>(c.read_exchange());
+}
+
 TEST_F(ahead, what_is_approved_outlives_kill_and_is_taken_once_all_the_same) {
     start();
     const auto pending = request({{"on", "shop"}, {"sql", held_sql}, {"reason", "r"}});

@@ -65,6 +65,8 @@ class api_answers : public api_contract {
         auto waiting = client_as("alice");
         waiting.send(wire::query(held_sql));
         const auto id = std::to_string(pending_hold_of("alice"));
+        asked("bob", "POST /api/v1/holds/{id}/reassign", "/api/v1/holds/" + id + "/reassign",
+              {{"to", "bob"}, {"reason", "he knows the table"}});
         asked("bob", "GET /api/v1/holds", "/api/v1/holds?state=pending");
         asked("bob", "GET /api/v1/holds/{id}", "/api/v1/holds/" + id);
         asked("otto", "GET /api/v1/sessions", "/api/v1/sessions");
@@ -181,6 +183,13 @@ class api_answers : public api_contract {
               {{"user", "alice"}, {"password", "alice-password"}});
         asked("mona", "GET /api/v1/me", "/api/v1/me");
         asked("alice", "GET /api/v1/rules", "/api/v1/rules");
+        asked("root", "GET /api/v1/rules/findings", "/api/v1/rules/findings");
+        auto candidate = options.policy;
+        candidate.replace(candidate.find("effect: hold"), 12, "effect: deny");
+        for (const auto& text : {options.policy, candidate, std::string("version: 7")})
+            for (const auto* who : {"root", "otto"})
+                asked(who, "POST /api/v1/rules/candidate", "/api/v1/rules/candidate",
+                      {{"policy", text}});
         asked("alice", "GET /api/v1/events", "/api/v1/events");
         for (const auto* sql : {"select ssn from customers", "select 1", "do $$ begin end $$"})
             asked("alice", "POST /api/v1/decisions", "/api/v1/decisions",

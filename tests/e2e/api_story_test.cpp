@@ -57,6 +57,34 @@ TEST_F(api_story, opt_out_is_told_from_request_to_review_and_its_bundle_verifies
     EXPECT_TRUE(eventually([&] { return audit_records("audit.exported").size() == 1; }));
 }
 
+TEST_F(api_story, command_line_tells_it_and_keeps_its_bundle) {
+    start_described();
+    const auto id = std::to_string(play_opt_out());
+    ASSERT_TRUE(eventually([&] { return !audit_records("review.signed_off").empty(); }));
+
+    const auto told = cli("otto", {"audit", "story", "opt-out", id});
+    EXPECT_NE(told.find("the story of opt_out " + id), std::string::npos) << told;
+    EXPECT_LT(told.find("opt_out.requested"), told.find("bypass")) << told;
+    EXPECT_LT(told.find("bypass"), told.find("review.signed_off")) << told;
+    const auto same = json::parse(cli("otto", {"audit", "story", "opt-out", id, "--json"}));
+    EXPECT_TRUE(has(same.at("records"), "bypass"));
+
+    const temp_dir elsewhere("sallyport-bundle");
+    const auto file = elsewhere.file("kept.bundle");
+    const auto said = cli("otto", {"audit", "bundle", "opt-out", id, "-o", file});
+    EXPECT_NE(said.find("verify-bundle"), std::string::npos) << said;
+    const auto good = proxy->run_tool(
+        {"audit", "verify-bundle", file, "--public-key", proxy->audit_public_key()});
+    EXPECT_EQ(good.exit_code, 0) << good.out << good.err;
+    EXPECT_EQ(cli("otto", {"audit", "bundle", "opt-out", id, "-o", "-"}).find("{\"bundle\""), 0U);
+    // What is there stays, and what is nobody's is refused in words.
+    EXPECT_EQ(proxy->cli("otto", {"audit", "bundle", "opt-out", id, "-o", file}).exit_code, 1);
+    const auto none = proxy->cli("otto", {"audit", "story", "hold", "4711"});
+    EXPECT_EQ(none.exit_code, 1);
+    EXPECT_NE(none.err.find("no record of hold 4711"), std::string::npos) << none.err;
+    EXPECT_EQ(proxy->cli("bob", {"audit", "story", "opt-out", id}).exit_code, 1);
+}
+
 TEST_F(api_story, chain_is_verified_and_damage_has_its_place) {
     start_described();
     play_opt_out();

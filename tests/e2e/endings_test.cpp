@@ -88,6 +88,21 @@ TEST_F(endings, a_client_that_only_stopped_sending_has_all_its_results) {
     EXPECT_EQ(ghosts(), "1");
 }
 
+TEST_F(endings, a_client_that_only_stopped_sending_is_answered_whatever_had_to_be_found_out) {
+    options.policy = "version: 1\ndefault: allow\nopaque: allow\n";
+    start();
+    auto asked = client_as("alice");  // whether there is a cursor, the server says
+    asked.send(wire::query("FETCH ALL FROM nothing"));
+    asked.half_close();
+    EXPECT_EQ(asked.read_exchange().sqlstate(), "34000");
+    EXPECT_TRUE(asked.read_to_end().empty());
+
+    auto analysed = client_as("alice");  // long: on another thread
+    analysed.send(wire::query("SELECT length('" + std::string(300'000, 'x') + "')"));
+    analysed.half_close();
+    EXPECT_EQ(analysed.read_exchange().rows.at(0).at(0), "300000");
+}
+
 TEST_F(endings, a_killed_session_stops_on_the_server_even_if_it_refuses_to_be_cancelled) {
     options.policy = "version: 1\ndefault: allow\nopaque: allow\n";
     start();

@@ -158,5 +158,40 @@ TEST_F(exceptions, diff_says_whom_a_change_affects_and_lint_what_is_odd) {
         << linted.out;
 }
 
+TEST_F(exceptions, lock_on_the_rule_stops_the_exception_from_it_and_lifting_it_brings_it_back) {
+    start_with_policy(exception_until(day_in(100)));
+    auto alice = client_as("alice");
+    EXPECT_EQ(alice.ask(cards).rows.size(), 1u);
+    const auto lock = post("root", "/api/v1/locks",
+                           {{"rule", "pii-needs-approval"}, {"for", "1h"}, {"reason", "a leak"}});
+
+    EXPECT_EQ(alice.ask(cards).sqlstate(), "SP003");
+    EXPECT_EQ(alice.ask("SELECT 1").sqlstate(), "");
+    EXPECT_EQ(client_as("alice").ask(cards).sqlstate(), "SP003");
+
+    post("root", "/api/v1/flags/" + std::to_string(lock.at("id").get<std::uint64_t>()) + "/lift",
+         {{"reason", "it was none"}});
+    EXPECT_EQ(alice.ask(cards).rows.size(), 1u);
+}
+
+TEST_F(exceptions, lock_on_a_rule_of_sessions_ends_those_that_an_exception_let_in) {
+    start_with_policy(
+        policy_with("  - id: on-call\n    tier: 5\n    who: { users: [alice] }\n"
+                    "    do: [connect]\n    effect: allow\n    reason: she is on call\n"
+                    "    review_by: " +
+                    day_in(100) +
+                    "\n"
+                    "  - id: sessions\n    tier: 6\n    who: { users: [alice] }\n"
+                    "    do: [connect]\n    effect: deny\n"));
+    auto alice = client_as("alice");
+    auto erin = client_as("erin");
+    EXPECT_EQ(alice.ask("SELECT 1").sqlstate(), "");
+    post("root", "/api/v1/locks", {{"rule", "sessions"}, {"for", "1h"}, {"reason", "a leak"}});
+
+    EXPECT_EQ(fields_of(alice.read_until('E')).at('C'), "SP003");
+    EXPECT_THROW(static_cast<void>(client_as("alice")), login_refused);
+    EXPECT_EQ(erin.ask("SELECT 1").sqlstate(), "");
+}
+
 }  // namespace
 }  // namespace sallyport::tests

@@ -39,6 +39,11 @@ class prometheus : public e2e {
   protected:
     /// Everything that has no series before it has happened, happens.
     void make_history() {
+        // Nobody listens there: what fails has its series, too.
+        options.more =
+            "notify: { url: \"https://sallyport.example\", channels: { ops: { command: "
+            "[/bin/false] } } }\n"
+            "telemetry: { otlp: { endpoint: \"http://127.0.0.1:9\" } }\n";
         options.targets["shop"].more =
             "    catalog: { user: sallyport_catalog, password_file: secrets/sallyport_catalog, "
             "interval: 100ms }\n";

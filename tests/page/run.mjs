@@ -1,5 +1,7 @@
 import './waiting.mjs';
 import './others.mjs';
+import './policy.mjs';
+import './tabs.mjs';
 import './shell.mjs';
 import { end, runAll, startBrowser, startProxy } from './harness.mjs';
 

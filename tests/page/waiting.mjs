@@ -219,3 +219,23 @@ test('what does not concern somebody is not shown to her', async () => {
   await page.getByText(`There is no hold ${id} that you may see.`).waitFor();
   equal(await page.locator('[data-hold]').count(), 0, 'holds in the list');
 });
+
+test('what a transaction keeps locked while it waits is on the page', async () => {
+  const alice = psql('alice', `begin; update orders set item = item where id = 1; ${held}`, { open: true });
+  alice.say('select 1');
+  const id = await alice.hold();
+  const page = await pageOf('bob', `/holds/${id}`);
+  const open = page.locator('.transaction');
+  await open.getByText(/^Open for/).waitFor();
+  const locks = open.getByRole('table', { name: 'Locks' });
+  await locks.getByText('public.orders').waitFor();
+  await locks.getByText('RowExclusiveLock').first().waitFor();
+  equal(await open.getByText(/other session/).count(), 0, 'sessions that wait for it');
+  await shot(page, 'transaction');
+  await page.setViewportSize({ width: 380, height: 760 });
+  check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+        'nothing is wider than the phone');
+  await shot(page, 'transaction-phone');
+  await alice.end();
+  await page.getByText('It was asked inside a transaction.').waitFor();
+});

@@ -19,10 +19,12 @@ std::string body_for(const route& r) {
     if (pattern.ends_with("/tokens"))
         return R"({"name":"nightly","scopes":["see-holds"],"for":"1d"})";
     if (pattern == "/api/v1/holds") return R"({"on":"shop","sql":"select 1","reason":"r"})";
+    if (pattern.ends_with("/candidate")) return R"({"policy":"version: 1"})";
     if (pattern.ends_with("/decisions")) return R"({"on":"shop","sql":"select 1"})";
     if (pattern.ends_with("/reload") || pattern.ends_with("/logout") ||
         pattern.ends_with("/withdraw-vote") || pattern.ends_with("/escalate"))
         return "{}";
+    if (pattern.ends_with("/reassign")) return R"({"to":"bob","reason":"she knows it"})";
     if (pattern.ends_with("/extend")) return R"({"for":"1h","reason":"it goes on"})";
     if (pattern.ends_with("/sign-off") || pattern.ends_with("/finding"))
         return R"({"note":"looked at"})";
@@ -57,6 +59,7 @@ const std::vector<expectation> expected{
     {"GET", "/api/v1/holds/{}", "abcd"},
     {"POST", "/api/v1/holds", "abcde"},
     {"POST", "/api/v1/holds/{}/escalate", "abcd"},
+    {"POST", "/api/v1/holds/{}/reassign", "abcd"},
     {"POST", "/api/v1/holds/{}/approve", "b"},
     {"POST", "/api/v1/holds/{}/deny", "b"},
     {"GET", "/api/v1/opt-outs", "abcde"},
@@ -83,6 +86,8 @@ const std::vector<expectation> expected{
     {"POST", "/api/v1/decisions", "abcde"},
     {"POST", "/api/v1/reload", "c"},
     {"GET", "/api/v1/rules", "abcde"},
+    {"GET", "/api/v1/rules/findings", "cd"},
+    {"POST", "/api/v1/rules/candidate", "cd"},
     {"GET", "/api/v1/audit/story", "d"},
     {"GET", "/api/v1/audit/bundle", "d"},
     {"GET", "/api/v1/audit/verify", "d"},

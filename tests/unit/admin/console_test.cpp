@@ -55,6 +55,22 @@ INSTANTIATE_TEST_SUITE_P(
         language_case{"APPROVE 7 REASON unquoted", verb::nothing, "42601"},
         language_case{"APPROVE 7 REASON 'never ends", verb::nothing, "42601"},
         language_case{"APPROVE 7; APPROVE 8", verb::nothing, "42601"},
+        language_case{"ESCALATE 7", verb::escalate, ""},
+        language_case{"ESCALATE", verb::nothing, "42601"},
+        language_case{"ESCALATE 7 REASON 'x'", verb::nothing, "42601"},
+        language_case{"reassign 7 to carol reason 'she knows it'", verb::reassign, ""},
+        language_case{"REASSIGN 7 REASON 'x' TO \"Carol\"", verb::reassign, ""},
+        language_case{"REASSIGN 7 TO carol", verb::nothing, "42601"},
+        language_case{"REASSIGN 7 REASON 'x'", verb::nothing, "42601"},
+        language_case{"REASSIGN TO carol REASON 'x'", verb::nothing, "42601"},
+        language_case{"REQUEST HOLD TARGET shop STATEMENT 'select 1' REASON 'r' FOR '2h'",
+                      verb::request_hold, ""},
+        language_case{"REQUEST HOLD TARGET shop REASON 'r' APPLICATION 'cron'", verb::request_hold,
+                      ""},
+        language_case{"REQUEST HOLD STATEMENT 'select 1' REASON 'r'", verb::nothing, "42601"},
+        language_case{"REQUEST HOLD TARGET shop", verb::nothing, "42601"},
+        language_case{"REQUEST HOLD TARGET shop STATEMENT select REASON 'r'", verb::nothing,
+                      "42601"},
         language_case{"DENY 7 REASON 'no'", verb::deny, ""},
         language_case{"DENY 7", verb::nothing, "42601"},
         language_case{"DENY 7 PASS shape REASON 'x'", verb::nothing, "42601"},
@@ -166,6 +182,8 @@ TEST(console_answers, every_command_lets_in_whom_the_table_names_and_nobody_else
                                                 {"SHOW HOLD 7", "abcd"},
                                                 {"APPROVE 7", "b"},
                                                 {"DENY 7 REASON 'x'", "b"},
+                                                {"ESCALATE 7", "abcd"},
+                                                {"REASSIGN 7 TO bob REASON 'x'", "abcd"},
                                                 {"SHOW OPT_OUTS", "abcde"},
                                                 {"REVOKE OPT OUT 3 REASON 'x'", "abcd"},
                                                 {"SHOW SESSIONS", "cd"},
@@ -194,6 +212,18 @@ TEST(console_answers, approval_reaches_the_steward_with_its_surface_and_is_recor
     EXPECT_EQ(r.tag, "APPROVE");
     EXPECT_THAT(w.steward_heard, ElementsAre("bob approves hold 7 session 3600000 by console: ok"));
     EXPECT_THAT(w.events(), ElementsAre("admin.action bob hold.approve done"));
+}
+
+TEST(console_answers, reassigning_reaches_the_steward_with_the_person_and_is_recorded) {
+    console_world w;
+
+    const auto r = w.run("bob", "REASSIGN 7 TO carol REASON 'she knows it'");
+
+    EXPECT_EQ(r.tag, "REASSIGN");
+    EXPECT_THAT(w.steward_heard,
+                ElementsAre("bob reassigns hold 7 to carol by console: she knows it"));
+    EXPECT_THAT(w.events(), ElementsAre("admin.action bob hold.reassign done"));
+    EXPECT_EQ(w.run("bob", "REASSIGN 7 TO mallory REASON 'x'").sqlstate, "22023");
 }
 
 TEST(console_answers, killing_a_session_names_who_and_why_once) {

@@ -116,6 +116,11 @@ dependencies world::make() {
         steward_heard.push_back(who.name + " escalates hold " + std::to_string(id.value));
         done(steward_says);
     };
+    a.reassign = [this](const approval::steward::hold_reassign& r, const auto& done) {
+        steward_heard.push_back(r.who.name + " reassigns hold " + std::to_string(r.id.value) +
+                                " to " + r.to.name + " by " + r.surface + ": " + r.reason);
+        done(steward_says);
+    };
     a.request_opt_out = [this](const policy::opt_out_request& r, const std::string& by,
                                const auto& done) {
         steward_heard.push_back(r.person.name + " requests " + r.rule + " for " +
@@ -178,6 +183,16 @@ dependencies world::make() {
         if (q.at) e.at = *q.at;
         if (q.sees_all) e.notes.emplace_back("sees all");
         return e;
+    };
+    d.policies.hits = [] {
+        return std::map<std::string, rule_hits>{
+            {"pii-needs-approval", {.pass = 2, .bypass = 1, .hold = 4}}, {"default", {.allow = 9}}};
+    };
+    d.policies.findings = [] { return std::string(R"({"findings":[]})"); };
+    d.policies.candidate = [this](const policy_candidate& c) {
+        candidates.push_back(c.text + (c.with_audit ? " with the log" : ""));
+        if (c.text == "bad") throw std::runtime_error("no threads");
+        return std::string(R"({"policy":null})");
     };
     d.report = [](auto, auto) { return std::string("{}"); };
     d.read_audit = [this](const audit::query& q, std::size_t limit, std::uint64_t before) {

@@ -65,6 +65,7 @@ struct world {
     std::uint64_t audit_before = 0;
     std::vector<store::api_token> stored_tokens;
     std::size_t noted_uses = 0;
+    std::vector<std::string> candidates;
     int verifications = 0;
     int insights_read = 0;
 };

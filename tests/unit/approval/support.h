@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <map>
 #include <mutex>
@@ -65,6 +66,7 @@ class failing_store final : public store::store {
   public:
     explicit failing_store(std::unique_ptr<store> inner) : inner_(std::move(inner)) {}
     std::atomic<bool> broken{false};
+    std::function<void()> before;  ///< asked before each call, may throw; set before it is used
 
     policy::hold_id add_hold(const policy::hold& h) override { return ok().add_hold(h); }
     void add_hold_vote(policy::hold_id id, const policy::vote& v) override {
@@ -73,6 +75,9 @@ class failing_store final : public store::store {
     bool move_hold(policy::hold_id id, hold_state from, hold_state to, const std::string& reason,
                    instant at, const policy::vote* v, policy::pass* p) override {
         return ok().move_hold(id, from, to, reason, at, v, p);
+    }
+    bool assign_hold(policy::hold_id id, const policy::hold::assignment& a) override {
+        return ok().assign_hold(id, a);
     }
     std::optional<policy::hold> get_hold(policy::hold_id id) override { return ok().get_hold(id); }
     std::vector<policy::hold> list_holds(std::optional<hold_state> s, std::size_t n) override {
@@ -144,7 +149,12 @@ class failing_store final : public store::store {
     void end_bound_passes(instant at) override { ok().end_bound_passes(at); }
     std::vector<policy::hold> list_ahead(instant now) override { return ok().list_ahead(now); }
     void add_pass(policy::pass& p) override { ok().add_pass(p); }
-    void atomically(const std::function<void()>& f) override { ok().atomically(f); }
+    void atomically(const std::function<void()>& f) override {
+        ok().atomically([&] {
+            f();
+            static_cast<void>(ok());
+        });
+    }
     void add_notice(const policy::notice& n, const std::vector<std::string>& c) override {
         ok().add_notice(n, c);
     }
@@ -163,13 +173,14 @@ class failing_store final : public store::store {
     std::vector<proxy::store::delivery> troubled(std::size_t n) override {
         return ok().troubled(n);
     }
-    std::size_t trim(instant before) override { return ok().trim(before); }
+    std::size_t trim(instant until) override { return ok().trim(until); }
     void probe() override { ok().probe(); }
     std::uint64_t next_boot_number() override { return ok().next_boot_number(); }
     std::string mock_secret() override { return ok().mock_secret(); }
 
   private:
     store& ok() {
+        if (before) before();
         if (broken) throw proxy::store::store_error("state: the disk is full");
         return *inner_;
     }

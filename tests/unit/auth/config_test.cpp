@@ -16,6 +16,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 const std::string head =
     "listen: { postgres: {} }\n"
@@ -378,6 +379,34 @@ TEST_F(load_all_test, targets_that_the_policy_names_must_exist) {
                                     "resources: { all: { target: shopp } }\n"));
 
     EXPECT_THAT(texts(all.faults), ElementsAre(HasSubstr("shopp")));
+}
+
+TEST_F(load_all_test, whom_no_channel_tells_of_a_broken_glass_is_named) {
+    const auto warned = [&](const std::string& notify) {
+        const auto all = load_all(
+            write(head + target + notify,
+                  "users: { alice: { certificate: CN=alice, groups: [dev] }, bob: { certificate: "
+                  "CN=bob, groups: [security] }, carol: { certificate: CN=carol } }",
+                  "version: 1\ndefault: allow\nopaque: deny\nresources: { all: { target: shop } }\n"
+                  "rules:\n  - { id: pii, tier: 1, on: [all], effect: hold, hold: { approvers: { "
+                  "groups: [security] } }, opt_out: { who: { groups: [dev] }, approvers: { groups: "
+                  "[security] }, max_duration: 1h, review: { within: 3d }, break_glass: { who: { "
+                  "groups: [dev] }, "
+                  "max_duration: 10m, announce: { users: [carol], groups: [security] } } } }\n"));
+        EXPECT_THAT(texts(all.faults), IsEmpty());
+        return texts(all.warnings);
+    };
+    const auto channel = [](const std::string& more) {
+        return "notify: { url: \"https://page.example\", channels: { ops: { command: [/bin/true]" +
+               more + " } } }\n";
+    };
+    EXPECT_THAT(warned(""), Contains(HasSubstr("p.yaml:6:1: no channel tells carol, group "
+                                               "security when the glass of rule 'pii'")));
+    EXPECT_THAT(warned(channel(", for: { users: [bob] }")),
+                Contains(HasSubstr("no channel tells carol when")));
+    EXPECT_THAT(warned(channel(", events: [requested]")),
+                Contains(HasSubstr("tells carol, group")));
+    EXPECT_THAT(warned(channel("")), Not(Contains(HasSubstr("no channel"))));
 }
 
 TEST(example_test, example_files_load_without_a_fault) {

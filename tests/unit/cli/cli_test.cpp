@@ -1,9 +1,15 @@
 #include "proxy/cli/cli.h"
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "proxy/cli/http_client.h"
+#include "proxy/cli/new_file.h"
 #include "proxy/cli/table.h"
 #include "proxy/cli/views.h"
 
@@ -86,11 +92,87 @@ TEST(hold_view, shows_the_whole_statement_and_nothing_that_acts_on_the_terminal)
     EXPECT_THAT(out, Not(HasSubstr("\xE2\x80\xAE")));
 }
 
+TEST(hold_view, open_transaction_is_shown_with_its_age_and_locks_or_why_not) {
+    const auto with = [](const std::string& transaction) {
+        return show_hold(one_hold.substr(0, one_hold.size() - 1) +
+                             R"(,"in_transaction":true,"transaction":)" + transaction + "}",
+                         wide);
+    };
+    const auto known =
+        with(R"({"since":"2026-03-01T09:27:00.000Z","blocks":2,"locks_cut":true,"locks":[)"
+             R"({"type":"relation","on":"public.\u001borders","mode":"ShareLock","granted":true},)"
+             R"({"type":"transactionid","on":"","mode":"ShareLock","granted":false}]})");
+    const auto unknown = with(
+        R"({"since":"2026-03-01T09:27:00.000Z","locks":null,"locks_unknown_because":"no login"})");
+
+    EXPECT_THAT(known, HasSubstr("open since         3m ago"));
+    EXPECT_THAT(known, HasSubstr("holds              ShareLock on relation public.\\x1borders"));
+    EXPECT_THAT(known, HasSubstr("waits for          ShareLock on transactionid"));
+    EXPECT_THAT(known, HasSubstr("and more"));
+    EXPECT_THAT(known, HasSubstr("2 other sessions"));
+    EXPECT_THAT(unknown, HasSubstr("not known: no login"));
+    EXPECT_THAT(with("null"), Not(HasSubstr("locks")));
+}
+
+TEST(hold_view, nothing_is_said_to_be_granted_before_it_is) {
+    EXPECT_THAT(show_hold(one_hold, wide), Not(HasSubstr("granted")));
+    EXPECT_THAT(
+        show_hold(R"({"id":7,"state":"approved","granted":"shape","granted_for":"30m"})", wide),
+        HasSubstr("granted            shape for 30m"));
+}
+
 TEST(hold_view, list_shows_the_statement_beneath) {
     const auto out = show_holds(R"({"holds":[)" + one_hold + "]}", wide);
 
     EXPECT_THAT(out, HasSubstr("    select 1 \\x1b[2J"));
     EXPECT_EQ(show_holds(R"({"holds":[]})", wide), "Nothing waits that you can see.\n");
+}
+
+TEST(story_view, records_stand_in_order_and_nothing_acts_on_the_terminal) {
+    const auto out = show_story(
+        R"({"about":"opt_out 3","cut":true,"records":[)"
+        R"({"seq":4,"time":"2026-03-01T09:27:00.000Z","event":"opt_out.requested","user":"alice",)"
+        R"("reason":"inc\u001b[2Jident","policy":"abc"},)"
+        R"({"seq":9,"time":"2026-03-01T09:28:00.000Z","event":"bypass","user":"alice",)"
+        R"("rule":"pii","statement":"select ssn\nfrom customers"}]})",
+        wide);
+
+    EXPECT_THAT(out, HasSubstr("the story of opt_out 3\n"));
+    EXPECT_THAT(out, HasSubstr("4  2026-03-01T09:27:00.000Z  opt_out.requested  alice\n"));
+    EXPECT_THAT(out, HasSubstr("    reason inc\\x1b[2Jident\n"));
+    EXPECT_THAT(out, HasSubstr("    | select ssn"));
+    EXPECT_LT(out.find("opt_out.requested"), out.find("bypass"));
+    EXPECT_THAT(out, HasSubstr("There are more"));
+    EXPECT_THAT(out, Not(HasSubstr("abc")));
+}
+
+TEST(rules_view, hits_of_a_rule_stand_beneath_it) {
+    const auto out = show_rules(
+        R"({"policy":"abc","default":"allow","opaque":"hold","rules":[{"id":"pii","tier":20,)"
+        R"("effect":"hold","message":"say why","observe":false,)"
+        R"("hits":{"allow":0,"pass":2,"bypass":1,"hold":4,"refuse":0,"deny":0}},)"
+        R"({"id":"other","tier":30,"effect":"deny","message":"","observe":false,"hits":{}}]})",
+        wide);
+
+    EXPECT_THAT(out, HasSubstr("4 held, 2 passed, 1 bypassed; say why"));
+}
+
+TEST(new_file, is_private_and_never_in_the_place_of_another) {
+    const auto folder =
+        std::filesystem::path(testing::TempDir()) / ("sallyport-cli-" + std::to_string(::getpid()));
+    std::filesystem::create_directory(folder);
+    const auto path = (folder / "story.bundle").string();
+
+    write_new_file(path, "one");
+
+    EXPECT_EQ(std::filesystem::status(path).permissions(),
+              std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    EXPECT_THROW(write_new_file(path, "two"), failure);
+    std::ifstream in(path);
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    EXPECT_EQ(text, "one");
+    EXPECT_THROW(write_new_file((folder / "no" / "such").string(), "x"), failure);
+    std::filesystem::remove_all(folder);
 }
 
 TEST(views, answers_of_any_other_form_do_not_break_them) {
@@ -99,7 +181,7 @@ TEST(views, answers_of_any_other_form_do_not_break_them) {
           R"({"opt_outs":[{"id":{},"approvals":[],"votes":1}]})", R"({"sessions":[{"id":-1}]})",
           R"({"rules":[{"hold":3,"opt_out":[],"on":"x"}]})", R"({"id":[],"pass":{"a":{}}})"}) {
         for (const auto view : {show_holds, show_hold, show_opt_outs, show_opt_out, show_sessions,
-                                show_rules, show_me, show_answer})
+                                show_rules, show_me, show_answer, show_story})
             EXPECT_NO_THROW(static_cast<void>(view(text, wide))) << text;
         EXPECT_NO_THROW(static_cast<void>(pretty(text)));
         EXPECT_FALSE(read_problem(500, text).detail.empty());

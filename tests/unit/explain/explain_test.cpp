@@ -142,6 +142,27 @@ TEST(Explain, WhatTheTextNamesAndWhatItReachesAreToldApart) {
     EXPECT_TRUE(r[1].road.empty());
 }
 
+TEST(Explain, TokensComeFirstAndTellNoLiteral) {
+    const world w;
+    const auto e = w.ask("SELECT /* 4711 */ \"Id\" FROM ids WHERE id = 4711 AND x <> 'secret'");
+    EXPECT_EQ(e.token_count, 13U);
+    ASSERT_EQ(e.tokens.size(), 13U);
+    EXPECT_STREQ(e.tokens[1].kind, "comment");
+    EXPECT_EQ(e.tokens[2].text, "\"Id\"");
+    EXPECT_STREQ(e.tokens[8].kind, "integer");
+    EXPECT_EQ(e.tokens[8].at, 43U);
+    EXPECT_STREQ(e.tokens[12].kind, "string");
+    const auto text = format_explained(e);
+    EXPECT_THAT(text, HasSubstr("SELECT <comment> \"Id\" FROM ids WHERE id = <integer>"));
+    for (const auto* literal : {"4711", "secret"}) {
+        EXPECT_THAT(text, Not(HasSubstr(literal)));
+        EXPECT_THAT(admin::explained_json(e), Not(HasSubstr(literal)));
+    }
+    const auto many = w.ask("SELECT 1" + std::string(3'000, '+') + "1");
+    EXPECT_LE(many.tokens.size(), 500U);
+    EXPECT_EQ(w.ask("SELECT 'open").tokens.size(), 2U);
+}
+
 TEST(Explain, WhatASessionMadeIsNotKnown) {
     const world w;
     for (const char* sql : {"execute p", "fetch c", "commit prepared 't'"}) {

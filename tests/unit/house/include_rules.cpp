@@ -26,11 +26,15 @@ const std::vector<group>& groups() {
         {"proxy/approval/", {"policy/", "proxy/approval/", "proxy/audit/", "proxy/store/"}},
         {"proxy/notify/",
          {"policy/", "proxy/notify/", "proxy/store/outbox.h", "proxy/approval/delivery.h"}},
+        {"proxy/telemetry/",
+         {"policy/", "proxy/telemetry/", "proxy/audit/record.h", "proxy/notify/send.h",
+          "proxy/notify/attempts.h"}},
         {"proxy/net/", {"protocol/", "policy/", "proxy/net/"}},
         {"proxy/auth/", {"protocol/", "policy/", "proxy/auth/"}},
         {"proxy/session/",
          {"protocol/", "policy/", "proxy/session/", "proxy/net/", "proxy/auth/", "proxy/approval/",
-          "proxy/audit/", "proxy/catalog/"}},
+          "proxy/audit/", "proxy/catalog/", "proxy/telemetry/statement.h",
+          "proxy/telemetry/trace_context.h"}},
         {"proxy/admin/",
          {"policy/", "proxy/admin/", "proxy/approval/", "proxy/audit/", "proxy/auth/",
           "proxy/store/", "proxy/page/", "proxy/notify/settings.h", "proxy/notify/status.h",
@@ -45,9 +49,13 @@ const std::vector<group>& groups() {
 /// Headers of proxy/ itself that are values and seams, open to every group of proxy/.
 const std::vector<std::string>& neutral_headers() {
     static const std::vector<std::string> headers{
-        "proxy/clock.h",   "proxy/console.h",         "proxy/config.h",         "proxy/secret.h",
-        "proxy/file.h",    "proxy/visible.h",         "proxy/big_stack.h",      "proxy/rule_uses.h",
-        "proxy/numbers.h", "proxy/upstream_health.h", "proxy/access_settings.h"};
+        "proxy/clock.h",           "proxy/locks.h",
+        "proxy/console.h",         "proxy/config.h",
+        "proxy/secret.h",          "proxy/file.h",
+        "proxy/visible.h",         "proxy/big_stack.h",
+        "proxy/rule_uses.h",       "proxy/numbers.h",
+        "proxy/upstream_health.h", "proxy/access_settings.h",
+        "proxy/log_ids.h",         "proxy/telemetry/settings.h"};
     return headers;
 }
 

@@ -259,5 +259,38 @@ TEST(routes, channel_is_told_what_its_filter_selects) {
     EXPECT_FALSE(routes_of(nullptr).of);
 }
 
+TEST(routes, channel_of_a_person_is_told_what_is_for_her_and_what_is_announced_to_her) {
+    auto s = std::make_shared<settings>();
+    channel ops;
+    ops.name = "ops";
+    channel bob;
+    bob.name = "bob";
+    bob.users = {"bob"};
+    bob.events = {policy::notice_event::reassigned};
+    channel leads;
+    leads.name = "leads";
+    leads.groups = {"leads"};
+    s->channels = {ops, bob, leads};
+    const auto routes = routes_of(s, {{"security", {"bob", "carol"}}});
+    policy::notice n;
+    using names = std::vector<std::string>;
+    n.event = policy::notice_event::reassigned;
+    EXPECT_EQ(routes.of(n), (names{"ops"}));
+    n.to_users = {"bob"};
+    EXPECT_EQ(routes.of(n), (names{"ops", "bob"}));
+    n.to_users = {"carol"};
+    n.to_groups = {"leads"};
+    EXPECT_EQ(routes.of(n), (names{"ops", "leads"}));
+    n.to_groups = {"security"};
+    EXPECT_EQ(routes.of(n), (names{"ops", "bob"}));
+    n.event = policy::notice_event::requested;
+    EXPECT_EQ(routes.of(n), (names{"ops"}));
+    // Whoever is on the list is told, whatever her channel is for.
+    n.event = policy::notice_event::break_glass;
+    EXPECT_EQ(routes.of(n), (names{"ops", "bob"}));
+    n.event = policy::notice_event::break_glass_use;
+    EXPECT_EQ(routes.of(n), (names{"ops", "bob"}));
+}
+
 }  // namespace
 }  // namespace sallyport::proxy::notify

@@ -59,6 +59,13 @@ TEST(render, headline_says_who_and_what_for_each_event) {
     n.event = notice_event::denied;
     n.by = "bob";
     EXPECT_EQ(headline(n), "Hold 7 of alice was denied by bob");
+    n.event = notice_event::escalated;
+    n.by.clear();
+    EXPECT_EQ(headline(n), "Hold 7 of alice was escalated: it still waits for approval");
+    n.event = notice_event::reassigned;
+    n.by = "bob";
+    n.asked = "carol";
+    EXPECT_EQ(headline(n), "Hold 7 of alice was reassigned to carol by bob");
     n.about = notice_about::opt_out;
     n.event = notice_event::break_glass;
     EXPECT_THAT(headline(n), HasSubstr("alice broke glass"));

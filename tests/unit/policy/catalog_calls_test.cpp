@@ -71,6 +71,20 @@ TEST(Catalog, AFunctionThatReadsStringsInAnotherWayIsOpaque) {
     EXPECT_FALSE(q.finds("SELECT \"on\"()", "opaque"));
 }
 
+TEST(Catalog, ABackslashInABodyIsReadAsTheSessionReadsStrings) {
+    shop s;
+    s.function(public_schema, "q", "sql", "SELECT 'a\\' || 'b'");
+    s.function(public_schema, "p", "plpgsql", "BEGIN RETURN x ~ '^\\d+$'; END");
+    s.function(public_schema, "plain", "sql", "SELECT E'a\\n'");
+    auto q = about(s);
+    for (const char* call : {"SELECT q()", "SELECT p()", "SELECT plain()"})
+        EXPECT_FALSE(q.finds(call, "opaque")) << call;
+    q.strings_conform = false;
+    EXPECT_TRUE(q.finds("SELECT q()", "opaque"));
+    EXPECT_TRUE(q.finds("SELECT p()", "opaque"));
+    EXPECT_FALSE(q.finds("SELECT plain()", "opaque"));
+}
+
 TEST(Catalog, OfAKnownExtensionOnlyCompiledCodeIsTrusted) {
     shop s;
     const auto member = [&](const std::string& name, const std::string& language,

@@ -208,6 +208,24 @@ TEST(CatalogCode, CastsAndComparisonsOfBuiltInTypesAreEverywhere) {
     }
 }
 
+TEST(CatalogCode, WhoAsksForTheDetailOfAnErrorSeesTheRowThatFailed) {
+    shop s;
+    s.function(public_schema, "fails", "sql", "UPDATE pii.customers SET id = NULL");
+    s.function(public_schema, "tells", "plpgsql",
+               "BEGIN PERFORM public.fails(); EXCEPTION WHEN others THEN GET STACKED DIAGNOSTICS d "
+               "= PG_EXCEPTION_DETAIL; RETURN d; END");
+    s.function(public_schema, "logs", "plpgsql",
+               "BEGIN PERFORM public.fails(); EXCEPTION WHEN others THEN RAISE; END");
+    const auto q = about(s);
+    EXPECT_EQ(read_of_customers(q, "SELECT public.fails()"), names{});
+    EXPECT_EQ(read_of_customers(q, "SELECT public.logs()"), names{});
+    EXPECT_EQ(read_of_customers(q, "SELECT public.tells()"), names{"*"});
+    EXPECT_EQ(read_of_customers(q,
+                                "DO $$ BEGIN PERFORM public.fails(); EXCEPTION WHEN others THEN "
+                                "GET STACKED DIAGNOSTICS d = PG_EXCEPTION_DETAIL; END $$"),
+              names{"*"});
+}
+
 TEST(CatalogCode, WhatASuperuserPutIntoTheServersSchemas) {
     shop s;
     s.view(11, "cust", "SELECT ssn FROM pii.customers");

@@ -338,5 +338,60 @@ TEST_F(exceptions_used, another_exception_behind_it_does_not_hide_what_it_gets_r
     EXPECT_EQ(ids_of(d.excepted[0].over), "held");
 }
 
+struct locked_rules : exceptions_used {
+    grants g;
+    locked_rules() {
+        flag f;
+        f.id = {3};
+        f.kind = flag_kind::lock;
+        f.on = flag_on::rule;
+        f.until = now + std::chrono::hours(1);
+        g.flags.push_back(f);
+    }
+    decision with_lock_on(const std::string& rule, const std::string& sql, instant at = now) {
+        g.flags[0].subject = rule;
+        const subject carol{{"carol", {}, false}, "shop", "", "", session_id{1}, {}};
+        return decide(*rules, carol, sql::analyse(sql, {}).get(), g, at);
+    }
+};
+
+TEST_F(locked_rules, stop_what_an_exception_would_take_out_of_them) {
+    const auto d = with_lock_on("held", "select * from pii.customers");
+
+    EXPECT_EQ(d.effect, effect::deny);
+    EXPECT_EQ(d.rule_id, lock_rule_id);
+    EXPECT_THAT(d.excepted, IsEmpty());
+    EXPECT_THAT(d.reasons, Contains(HasSubstr("locked: rule (lock 3)")));
+    EXPECT_EQ(with_lock_on("held", "select * from public.orders").effect, effect::allow);
+    EXPECT_EQ(with_lock_on("other", "select * from pii.customers").effect, effect::allow);
+}
+
+TEST_F(locked_rules, stop_it_while_the_lock_lasts_and_no_longer) {
+    EXPECT_EQ(with_lock_on("held", "select * from pii.customers", g.flags[0].until).effect,
+              effect::allow);
+    g.flags[0].kind = flag_kind::flag;
+    EXPECT_EQ(with_lock_on("held", "select * from pii.customers").effect, effect::allow);
+}
+
+TEST_F(locked_rules, an_exception_that_is_locked_lets_nothing_by) {
+    EXPECT_EQ(with_lock_on("export", "select * from pii.customers").rule_id, lock_rule_id);
+    EXPECT_EQ(with_lock_on("export", "select * from public.orders").effect, effect::allow);
+}
+
+TEST_F(locked_rules, stop_an_exception_beside_something_that_another_rule_holds) {
+    const auto made = load(
+        "  - { id: export, tier: 10, who: { users: [carol] }, on: [pii], do: [read], "
+        "effect: allow" +
+        excuse + " }\n" + later +
+        "  - { id: cards, tier: 20, on: [cards], do: [read], effect: hold, "
+        "hold: { approvers: { groups: [security] } } }\n");
+    ASSERT_TRUE(made.rules);
+    rules = made.rules;
+    const auto* both = "select number from pay.cards, pii.customers";
+
+    EXPECT_EQ(with_lock_on("other", both).effect, effect::hold);
+    EXPECT_EQ(with_lock_on("held", both).rule_id, lock_rule_id);
+}
+
 }  // namespace
 }  // namespace sallyport::policy

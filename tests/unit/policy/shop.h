@@ -74,6 +74,7 @@ struct question {
     snapshot_ptr map;
     std::vector<std::string> path{"pg_catalog", "public"};
     bool path_known = true;
+    bool strings_conform = true;
     own_objects own;
     std::vector<std::string> harmless;
     std::vector<std::string> temporary;
@@ -84,6 +85,7 @@ struct question {
         names.own = &own;
         names.harmless = &harmless;
         names.temporary = &temporary;
+        names.strings_conform = strings_conform;
         return resolve(*sql::analyse(sql, {}), *map, names);
     }
     /// "read pii.customers(ssn)", "opaque" … of the first statement, sorted.
