@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "proxy/catalog/names_file.h"
 #include "proxy/catalog_settings.h"
 
 namespace sallyport::proxy {
@@ -62,6 +63,7 @@ std::vector<catalog::target> catalog_targets(const settings& s) {
         c.name = name;
         c.interval = t.catalog->interval;
         c.where = catalog_address(t);
+        if (!s.state_sqlite.empty()) c.names_file = catalog::names_file(s.state_sqlite, name);
     }
     return out;
 }

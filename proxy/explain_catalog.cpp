@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "proxy/big_stack.h"
+#include "proxy/catalog/names_file.h"
 #include "proxy/catalog/reader.h"
 #include "proxy/catalog_settings.h"
 
@@ -36,7 +37,7 @@ explain_catalog catalog_unasked(const target_settings& t) {
     return about(t, t.catalog ? state::off : state::none);
 }
 
-explain_catalog catalog_from_target(const target_settings& t) {
+explain_catalog catalog_from_target(const target_settings& t, const std::string& names_file) {
     auto out = about(t, state::followed);
     catalog::read_limits limits;
     limits.query_timeout = std::chrono::seconds(20);
@@ -45,7 +46,15 @@ explain_catalog catalog_from_target(const target_settings& t) {
         const catalog::stop_signal never;
         catalog::connection c(catalog_address(t), never);
         auto read = catalog::read_if_changed(c, 0, "", limits);
-        run_on_big_stack([&] { out.newest = policy::catalog::build(std::move(*read.rows)); });
+        policy::catalog::past_names before;
+        try {
+            if (!names_file.empty()) before = catalog::load_names(names_file);
+        } catch (const std::exception& e) {
+            out.about.why = "tables that were renamed count by their new names only (" +
+                            catalog::one_line(e.what()) + ")";
+        }
+        run_on_big_stack(
+            [&] { out.newest = policy::catalog::build(std::move(*read.rows), before); });
         out.about.age = policy::milliseconds::zero();
         return out;
     } catch (const std::exception& e) {

@@ -8,6 +8,7 @@
 
 #include "policy/load.h"
 #include "proxy/admin/text.h"
+#include "proxy/catalog/names_file.h"
 #include "proxy/clock.h"
 #include "proxy/config.h"
 #include "proxy/explain.h"
@@ -45,7 +46,11 @@ explain_catalog read_catalog(const explain_options& o, const target_settings& t)
         out.about.why = policy::to_string(with_secrets.faults.front());
         return out;
     }
-    return catalog_from_target(with_secrets.config->targets.at(t.name));
+    const auto& config = *with_secrets.config;
+    return catalog_from_target(config.targets.at(t.name),
+                               config.state_sqlite.empty()
+                                   ? std::string()
+                                   : catalog::names_file(config.state_sqlite, t.name));
 }
 
 int code_of(policy::effect e) {

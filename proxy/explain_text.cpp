@@ -133,6 +133,7 @@ std::string catalog_of(const explained& e) {
     if (c.stale) text += ", stale";
     text += "; " + counted(c.relations, "relation") + ", " + counted(c.functions, "function");
     if (c.unreadable > 0) text += ", " + std::to_string(c.unreadable) + " unreadable";
+    if (!c.why.empty()) text += "; " + shown(c.why);
     return text;
 }
 

@@ -196,9 +196,35 @@ struct builtin_row {
     std::string symbol;  ///< prosrc: what LANGUAGE internal knows it by
 };
 
+struct relation_name {
+    std::string schema;
+    std::string name;
+    friend bool operator==(const relation_name&, const relation_name&) = default;
+};
+
+/// A relation as an earlier snapshot knew it.
+struct past_relation {
+    oid id = 0;
+    relation_name last;
+    std::vector<relation_name> former;  ///< oldest first
+    friend bool operator==(const past_relation&, const past_relation&) = default;
+};
+
+/// Names of an earlier snapshot of the same database, so that a table that was renamed is still the
+/// table that the rules speak of.
+struct past_names {
+    std::string database;
+    std::string identity;  ///< see rows::identity
+    std::vector<past_relation> relations;
+    friend bool operator==(const past_names&, const past_names&) = default;
+};
+
 struct rows {
     std::uint64_t server_version = 0;  ///< server_version_num
     std::string database;
+    /// The cluster's system identifier and the database's oid, "7301…/16384": the same oid means
+    /// the same thing. "": the login may not know it.
+    std::string identity;
     std::vector<schema_row> schemas;  ///< without the sessions' temporary ones and their TOAST
     /// Those that are not of the server itself, and those of its own that have triggers or rules.
     std::vector<relation_row> relations;

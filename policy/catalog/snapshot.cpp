@@ -24,9 +24,9 @@ std::string column_key(oid relation, std::string_view column) {
 
 }  // namespace
 
-snapshot::snapshot(rows r, const snapshot* before) : rows_(std::move(r)) {
+snapshot::snapshot(rows r, const past_names& before) : rows_(std::move(r)) {
     index_rows();
-    if (before != nullptr && before->rows_.database == rows_.database) remember(*before);
+    if (before.database == rows_.database && before.identity == rows_.identity) remember(before);
     graph{*this}.close();
 }
 
@@ -64,22 +64,34 @@ void snapshot::index_rows() {
 }
 
 // A table that was renamed or moved is the table that it was, as long as its oid lives.
-void snapshot::remember(const snapshot& before) {
-    for (const auto& [id, was] : before.relations_by_oid_) {
-        const auto at = relations_by_oid_.find(id);
+void snapshot::remember(const past_names& before) {
+    for (const auto& was : before.relations) {
+        const auto at = relations_by_oid_.find(was.id);
         if (at == relations_by_oid_.end()) continue;
-        const auto old = before.former_names(was);
-        std::vector<former_name> names{old.begin(), old.end()};
-        const auto& old_row = before.rows_.relations[was];
-        const former_name last{std::string{before.schema_of(old_row)}, old_row.name};
+        auto names = was.former;
         const auto& row = rows_.relations[at->second];
-        const former_name now{std::string{schema_of(row)}, row.name};
-        if (last != now && std::ranges::find(names, last) == names.end()) names.push_back(last);
+        const relation_name now{std::string{schema_of(row)}, row.name};
+        if (was.last != now && std::ranges::find(names, was.last) == names.end())
+            names.push_back(was.last);
         std::erase(names, now);
         // The oldest stay: they are what the policy was written about.
         if (names.size() > former_names_max) names.resize(former_names_max);
         if (!names.empty()) former_names_.emplace(at->second, std::move(names));
     }
+}
+
+past_names snapshot::past() const {
+    past_names out;
+    out.database = rows_.database;
+    out.identity = rows_.identity;
+    out.relations.reserve(rows_.relations.size());
+    for (index i = 0; i < static_cast<index>(rows_.relations.size()); ++i) {
+        const auto& row = rows_.relations[i];
+        const auto former = former_names(i);
+        out.relations.push_back(
+            {row.id, {std::string{schema_of(row)}, row.name}, {former.begin(), former.end()}});
+    }
+    return out;
 }
 
 std::string_view snapshot::schema_name(oid schema) const noexcept {
@@ -164,10 +176,10 @@ std::span<const std::string> snapshot::made_of(index relation,
                                 : std::span<const std::string>{at->second};
 }
 
-std::span<const snapshot::former_name> snapshot::former_names(index relation) const noexcept {
+std::span<const relation_name> snapshot::former_names(index relation) const noexcept {
     const auto at = former_names_.find(relation);
-    return at == former_names_.end() ? std::span<const former_name>{}
-                                     : std::span<const former_name>{at->second};
+    return at == former_names_.end() ? std::span<const relation_name>{}
+                                     : std::span<const relation_name>{at->second};
 }
 
 std::vector<index> snapshot::relations_once_named(std::string_view schema,
@@ -180,8 +192,8 @@ std::vector<index> snapshot::relations_once_named(std::string_view schema,
     return out;
 }
 
-snapshot_ptr build(rows r, const snapshot_ptr& before) {
-    return std::make_shared<const snapshot>(std::move(r), before.get());
+snapshot_ptr build(rows r, const past_names& before) {
+    return std::make_shared<const snapshot>(std::move(r), before);
 }
 
 }  // namespace sallyport::policy::catalog

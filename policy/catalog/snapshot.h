@@ -119,18 +119,15 @@ class snapshot {
                                                        std::string_view column) const noexcept;
     /// Names that the relation had in earlier snapshots ("pii.customers"): rules that spoke of it
     /// still do.
-    struct former_name {
-        std::string schema;
-        std::string name;
-        friend bool operator==(const former_name&, const former_name&) = default;
-    };
-    [[nodiscard]] std::span<const former_name> former_names(index relation) const noexcept;
+    [[nodiscard]] std::span<const relation_name> former_names(index relation) const noexcept;
+    /// What a later snapshot of the same database has to know of this one.
+    [[nodiscard]] past_names past() const;
     /// Those that had this name in an earlier snapshot.
     [[nodiscard]] std::vector<index> relations_once_named(std::string_view schema,
                                                           std::string_view name) const;
 
     /// See build().
-    snapshot(rows r, const snapshot* before);
+    snapshot(rows r, const past_names& before);
 
   private:
     friend class graph;
@@ -138,7 +135,7 @@ class snapshot {
 
     [[nodiscard]] std::string_view schema_name(oid schema) const noexcept;
     void index_rows();
-    void remember(const snapshot& before);
+    void remember(const past_names& before);
 
     rows rows_;
     std::unordered_map<oid, std::string_view> schema_names_;
@@ -154,7 +151,7 @@ class snapshot {
     std::unordered_map<oid, index> types_by_oid_;
     std::unordered_set<oid> row_types_;
     std::unordered_map<oid, index> builtins_by_oid_;
-    std::unordered_map<index, std::vector<former_name>> former_names_;
+    std::unordered_map<index, std::vector<relation_name>> former_names_;
     std::unordered_map<std::string, std::vector<std::string>> made_of_;  // "oid.column"
     std::vector<reach> relation_reach_;  // relation * verb_count + verb
     std::unordered_map<index, std::vector<reach>> output_reach_;
@@ -166,9 +163,9 @@ class snapshot {
 using snapshot_ptr = std::shared_ptr<const snapshot>;
 
 /// Computes what naming each object reaches. Parses the bodies of views and functions: call it on a
-/// thread whose stack PostgreSQL's grammar cannot exhaust (sql::big_stack_bytes). `before`: the
-/// snapshot that this one replaces, of the same database; null at first. Never throws for content:
-/// what cannot be understood is opaque, with its reason.
-[[nodiscard]] snapshot_ptr build(rows r, const snapshot_ptr& before = {});
+/// thread whose stack PostgreSQL's grammar cannot exhaust (sql::big_stack_bytes). `before`: names of
+/// the snapshot that this one replaces; those of another database count for nothing. Never throws
+/// for content: what cannot be understood is opaque, with its reason.
+[[nodiscard]] snapshot_ptr build(rows r, const past_names& before = {});
 
 }  // namespace sallyport::policy::catalog

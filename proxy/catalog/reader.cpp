@@ -117,10 +117,27 @@ void reader::deparse_range(const texts& t, std::size_t first, std::size_t count)
         t.miss(first + i, why);
 }
 
+void reader::read_identity() {
+    std::string database;
+    bool may = false;
+    each(
+        "SELECT d.datname, d.oid::pg_catalog.text, pg_catalog.has_function_privilege("
+        "'pg_catalog.pg_control_system()', 'EXECUTE') FROM pg_catalog.pg_database d WHERE "
+        "d.datname = pg_catalog.current_database()",
+        3, [&](const row& r) {
+            out_.database = r.text(0);
+            database = r.text(1);
+            may = r.text(2) == "t";
+        });
+    // Asked for apart: a function that one may not call fails even where it is not called.
+    if (!may) return;
+    each("SELECT s.system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system() s", 1,
+         [&](const row& r) { out_.identity = std::string(r.text(0)) + "/" + database; });
+}
+
 policy::catalog::rows reader::run() {
     out_.server_version = static_cast<std::uint64_t>(connection_.server_version());
-    each("SELECT pg_catalog.current_database()", 1,
-         [&](const row& r) { out_.database = r.text(0); });
+    read_identity();
     each(
         "SELECT x.oid, x.nspname FROM pg_catalog.pg_namespace x WHERE x.oid NOT "
         "IN " TEMPORARY_SCHEMAS " ORDER BY x.oid",

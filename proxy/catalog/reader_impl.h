@@ -67,6 +67,7 @@ class reader {
     void deparse_range(const texts& t, std::size_t first, std::size_t count);
     [[nodiscard]] bool still_tries() const;
 
+    void read_identity();
     void read_relations();
     void read_views();
     void read_expressions();

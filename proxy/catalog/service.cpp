@@ -11,7 +11,8 @@
 namespace sallyport::proxy::catalog {
 
 bool operator==(const target& a, const target& b) {
-    return a.name == b.name && a.where == b.where && a.interval == b.interval;
+    return a.name == b.name && a.where == b.where && a.interval == b.interval &&
+           a.names_file == b.names_file;
 }
 
 service::service(log_function log, read_limits limits) : log_(std::move(log)), limits_(limits) {

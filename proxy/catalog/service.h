@@ -38,6 +38,7 @@ struct target {
     std::string name;
     server_address where;
     std::chrono::milliseconds interval{5'000};  ///< of the checks that nobody asks for
+    std::string names_file{};                   ///< see names_file.h; "": nothing is kept
 };
 [[nodiscard]] bool operator==(const target& a, const target& b);
 

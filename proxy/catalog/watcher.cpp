@@ -5,6 +5,8 @@
 #include <exception>
 #include <utility>
 
+#include "proxy/catalog/names_file.h"
+
 namespace sallyport::proxy::catalog {
 
 namespace {
@@ -178,11 +180,46 @@ void watcher::check(asked a, time_point began) {
     succeeded(began);
 }
 
+policy::catalog::past_names watcher::names_before() {
+    if (const auto before = current()) return before->past();
+    if (target_.names_file.empty() || std::exchange(names_loaded_, true)) return kept_;
+    try {
+        kept_ = load_names(target_.names_file);
+    } catch (const std::exception& e) {
+        log_(severity::warning, "catalog of " + target_.name + ": " + one_line(e.what()) +
+                                    "; tables that were renamed are known by their new names only. "
+                                    "Check that the policy names them so");
+    }
+    return kept_;
+}
+
+/// Before anybody is answered from the snapshot: a crash behind it forgets nothing.
+void watcher::keep_names(const policy::catalog::snapshot& s) {
+    if (target_.names_file.empty()) return;
+    auto now = s.past();
+    const bool other = now.database != kept_.database || now.identity != kept_.identity;
+    if (other && !kept_.identity.empty())
+        log_(severity::warning, "catalog of " + target_.name +
+                                    ": this is another database than before; tables that were "
+                                    "renamed there before are known by their new names only");
+    // Without it the same number may mean another table.
+    if (now.identity.empty() || now == kept_) return;
+    try {
+        save_names(target_.names_file, now);
+        kept_ = std::move(now);
+    } catch (const std::exception& e) {
+        log_(severity::warning,
+             "catalog of " + target_.name +
+                 ": what its tables are called is not kept over a restart: " + one_line(e.what()));
+    }
+}
+
 void watcher::keep(reading r, asked a) {
     const auto [missing, why] = unreadable(*r.rows);
     const std::size_t relations = r.rows->relations.size();
     const std::size_t functions = r.rows->functions.size();
-    auto made = policy::catalog::build(std::move(*r.rows), current());
+    auto made = policy::catalog::build(std::move(*r.rows), names_before());
+    keep_names(*made);
     fingerprint_ = std::move(r.fingerprint);
     const double took = seconds(steady_clock::now() - r.began);
     bool first = false;

@@ -45,6 +45,8 @@ class watcher {
     void succeeded(time_point began);
     look look_or_reconnect();
     void keep(reading r, asked a);
+    [[nodiscard]] policy::catalog::past_names names_before();
+    void keep_names(const policy::catalog::snapshot& s);
     void answer(std::vector<service::on_snapshot> waiting, policy::catalog::snapshot_ptr s) const;
 
     const target target_;
@@ -57,6 +59,8 @@ class watcher {
     std::unique_ptr<connection> connection_;
     look looked_;              ///< at the newest good check; empty: none on this server
     std::string fingerprint_;  ///< of the newest snapshot
+    policy::catalog::past_names kept_;  ///< what stands in the names file
+    bool names_loaded_ = false;
     budget budget_;
     bool cut_short_ = false;  ///< somebody was answered without a fingerprint
     std::chrono::milliseconds back_off_{0};

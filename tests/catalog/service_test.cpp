@@ -6,9 +6,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "proxy/catalog/names_file.h"
 #include "tests/catalog/world.h"
 #include "tests/support/eventually.h"
 #include "tests/support/hostile_server.h"
+#include "tests/support/temp_dir.h"
 
 /// The threads that keep catalogs current.
 namespace sallyport::tests {
@@ -70,6 +72,47 @@ class catalog_service : public catalog_world {
     std::vector<std::string> lines;
     std::unique_ptr<service> s;
 };
+
+TEST_F(catalog_service, a_table_renamed_while_nothing_ran_is_still_the_table_that_it_was) {
+    const temp_dir folder;
+    auto t = target();
+    t.names_file = proxy::catalog::names_file(folder.file("state.db"), t.name);
+    const auto former = [](const snapshot_ptr& shot, const std::string& relation) {
+        std::vector<std::string> out;
+        for (const auto& r : shot->past().relations)
+            if (r.last.name == relation)
+                for (const auto& f : r.former)
+                    out.push_back(f.schema + "." + f.name);
+        return out;
+    };
+    start(t);
+    ASSERT_TRUE(refresh());
+    s.reset();
+    sql("ALTER TABLE pii.customers RENAME TO clients");
+    start(t);
+    EXPECT_THAT(former(refresh(), "clients"), ElementsAre("pii.customers"));
+    s.reset();
+    sql("CREATE SCHEMA apart; ALTER TABLE pii.clients SET SCHEMA apart");
+    start(t);
+    EXPECT_THAT(former(refresh(), "clients"), ElementsAre("pii.customers", "pii.clients"));
+
+    // A file of another cluster says nothing of this one's numbers.
+    s.reset();
+    auto names = proxy::catalog::load_names(t.names_file);
+    names.identity = "7000000000000000001/5";
+    proxy::catalog::save_names(t.names_file, names);
+    start(t);
+    EXPECT_THAT(former(refresh(), "clients"), IsEmpty());
+    EXPECT_TRUE(logs("warning catalog of shop: this is another database than before"));
+
+    // A damaged one is said, and does not stop anything.
+    s.reset();
+    write_file(t.names_file, "{\"version\":1,");
+    start(t);
+    EXPECT_TRUE(refresh());
+    EXPECT_TRUE(logs("is damaged"));
+    EXPECT_NO_THROW(static_cast<void>(proxy::catalog::load_names(t.names_file)));
+}
 
 TEST_F(catalog_service, refresh_gives_what_was_there_when_it_was_asked_for) {
     start(target());

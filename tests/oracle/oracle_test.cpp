@@ -78,7 +78,8 @@ class round {
         const proxy::catalog::stop_signal stop;
         proxy::catalog::connection c(a, stop);
         auto rows = *proxy::catalog::read_if_changed(c, 1, "", {}).rows;
-        snapshot_ = policy::catalog::build(std::move(rows), snapshot_);
+        snapshot_ = policy::catalog::build(
+            std::move(rows), snapshot_ ? snapshot_->past() : policy::catalog::past_names{});
         judge_.emplace(snapshot_);
     }
 

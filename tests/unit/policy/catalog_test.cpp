@@ -176,13 +176,18 @@ TEST(Catalog, ARenamedTableIsStillTheTableThatItWas) {
     const auto before = build(s.r);
     std::ranges::find(s.r.relations, s.id_of("customers", pii), &relation_row::id)->name = "x";
     question q;
-    q.map = build(s.r, before);
+    q.map = build(s.r, before->past());
     EXPECT_TRUE(q.finds("SELECT id FROM pii.x", "read pii.customers"));
     EXPECT_TRUE(q.finds("SELECT id FROM pii.x", "read pii.x"));
     // Not the table of that name elsewhere, and not for ever more names than some.
     EXPECT_FALSE(q.finds("SELECT id FROM crm.customers", "read pii.customers"));
-    q.map = build(s.r, q.map);
+    q.map = build(s.r, q.map->past());
     EXPECT_TRUE(q.finds("SELECT id FROM pii.x", "read pii.customers"));
+    // The same number in another cluster is another table.
+    auto elsewhere = q.map->past();
+    elsewhere.identity = "7000000000000000001/5";
+    q.map = build(s.r, elsewhere);
+    EXPECT_FALSE(q.finds("SELECT id FROM pii.x", "read pii.customers"));
 }
 
 TEST(Catalog, DotsMayBeCallsAndOperatorsAndTypesAreCode) {
