@@ -1,7 +1,12 @@
 // Opens connections, says "ready", and keeps them idle until its standard input ends.
 //   idle_connections COUNT CONNECTION-STRING
+// With a statement, each runs it first; and instead of reading its standard input the program says
+// when the server closed the first and the last of them, in seconds since 1970:
+//   idle_connections COUNT CONNECTION-STRING STATEMENT            all have run it
+//   idle_connections COUNT CONNECTION-STRING STATEMENT running    it is still running in each
 
 #include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <memory>
@@ -9,37 +14,78 @@
 #include <vector>
 
 #include <libpq-fe.h>
+#include <poll.h>
 
 namespace {
+
+using clock = std::chrono::system_clock;
 
 struct finish {
     void operator()(PGconn* c) const noexcept { PQfinish(c); }
 };
+using connection = std::unique_ptr<PGconn, finish>;
 
 constexpr std::size_t connections_max = 100'000;
+
+bool run(PGconn* c, const char* sql, bool leave) {
+    if (leave) return PQsendQuery(c, sql) == 1 && PQflush(c) == 0;
+    const std::unique_ptr<PGresult, decltype(&PQclear)> r(PQexec(c, sql), &PQclear);
+    return PQresultStatus(r.get()) == PGRES_TUPLES_OK;
+}
+
+double seconds(clock::time_point t) {
+    return std::chrono::duration<double>(t.time_since_epoch()).count();
+}
+
+// A notice is no end: only what closes the connection is.
+int watch_ends(std::vector<connection>& connections) {
+    std::vector<pollfd> open;
+    for (const auto& c : connections)
+        open.push_back({PQsocket(c.get()), POLLIN, 0});
+    std::size_t left = open.size();
+    clock::time_point first{};
+    clock::time_point last{};
+    while (left > 0) {
+        if (poll(open.data(), open.size(), -1) < 0) return 1;
+        for (std::size_t i = 0; i < open.size(); ++i) {
+            if (open[i].revents == 0) continue;
+            auto* c = connections[i].get();
+            if (PQconsumeInput(c) == 1 && PQstatus(c) == CONNECTION_OK) continue;
+            last = clock::now();
+            if (left == open.size()) first = last;
+            open[i].fd = -1;
+            --left;
+        }
+    }
+    std::printf("closed %zu first %.3f last %.3f\n", open.size(), seconds(first), seconds(last));
+    return 0;
+}
 
 }  // namespace
 
 int main(int argc, char** argv) {
     std::size_t count = 0;
-    const std::string_view number = argc == 3 ? argv[1] : "";
+    const std::string_view number = argc >= 3 && argc <= 5 ? argv[1] : "";
     const auto end = number.data() + number.size();
+    const bool running = argc == 5 && std::string_view(argv[4]) == "running";
     if (std::from_chars(number.data(), end, count).ptr != end || count == 0 ||
-        count > connections_max) {
-        std::fputs("usage: idle_connections COUNT CONNECTION-STRING\n", stderr);
+        count > connections_max || (argc == 5 && !running)) {
+        std::fputs("usage: idle_connections COUNT CONNECTION-STRING [STATEMENT [running]]\n",
+                   stderr);
         return 2;
     }
-    std::vector<std::unique_ptr<PGconn, finish>> connections;
+    std::vector<connection> connections;
     for (std::size_t i = 0; i < count; ++i) {
         connections.emplace_back(PQconnectdb(argv[2]));
-        if (PQstatus(connections.back().get()) != CONNECTION_OK) {
-            std::fprintf(stderr, "connection %zu of %zu: %s", i + 1, count,
-                         PQerrorMessage(connections.back().get()));
+        auto* c = connections.back().get();
+        if (PQstatus(c) != CONNECTION_OK || (argc > 3 && !run(c, argv[3], running))) {
+            std::fprintf(stderr, "connection %zu of %zu: %s", i + 1, count, PQerrorMessage(c));
             return 1;
         }
     }
     std::puts("ready");
     std::fflush(stdout);
+    if (argc > 3) return watch_ends(connections);
     while (std::getchar() != EOF) {
     }
     return 0;
