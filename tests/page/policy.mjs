@@ -108,6 +108,7 @@ test("a bypass opens its whole story, whose bundle anybody can check", async () 
   const place = (word) => events.findIndex((e) => e.includes(word));
   check(place('opt_out.requested') < place('bypass') && place('bypass') < place('opt_out.revoked') &&
         place('opt_out.revoked') < place('review.signed_off'), `in order: ${events}`);
+  await page.locator('tr.openable', { hasText: 'opt_out.vote' }).getByText(/bob: approve/).waitFor();
   await shot(page, 'story');
   const [file] = await Promise.all([page.waitForEvent('download'),
     story.getByRole('button', { name: 'Signed bundle' }).click()]);

@@ -72,8 +72,12 @@ function Details({ r }: { r: AuditRecord }) {
 }
 
 function summary(r: AuditRecord): string {
-  return ['reason', 'text', 'statement', 'ended_reason', 'reasons'].map((k) => r[k])
-    .filter((v) => v !== undefined && v !== '').map(text).join(' · ').slice(0, 300);
+  const who = r['voter'] !== undefined
+    ? `${text(r['voter'])}: ${text(r['vote'] ?? 'takes the vote back')}`
+    : r['ended_by'] !== undefined ? `by ${text(r['ended_by'])}` : '';
+  const told = ['vote_reason', 'reason', 'text', 'statement', 'ended_reason', 'reasons'];
+  return [who, ...told.map((k) => r[k])].filter((v) => v !== undefined && v !== '').map(text)
+    .join(' · ').slice(0, 300);
 }
 
 function Row({ r, open, toggle }: { r: AuditRecord; open: boolean; toggle: () => void }) {

@@ -47,7 +47,7 @@ export function Chart({ title, x, y, kind, tone = 'accent', unit = '', range }: 
       const paths = kind === 'bars' ? uPlot.paths.bars?.({ size: [0.8, 24] })
         : kind === 'steps' ? uPlot.paths.stepped?.({ align: 1 }) : () => null;
       plot = new uPlot({
-        width: element.clientWidth, height: 150, legend: { show: false }, padding: [8, 8, 0, 0],
+        width: element.clientWidth, height: 150, legend: { show: false }, padding: [8, 18, 0, 0],
         cursor: { y: false, drag: { x: false, y: false } },
         scales: { x: range ? { time: true, range: [range[0], range[1]] } : { time: true }, y: { range: (_u, _min, max) => [0, Math.max(1, max * 1.1)] } },
         axes: [{ ...axis, size: 26, values: times }, { ...axis, size: 44, values: (_u, all) => all.map((v) => `${v}${unit}`),
