@@ -32,19 +32,23 @@ function Touches({ of }: { of: readonly string[] }) {
     <section aria-label="What it reaches">
       <h3>What it reaches</h3>
       <div class="scroll">
-        <table>
-          <thead><tr><th>How</th><th>Relation</th><th>Columns</th><th>How it gets there</th></tr></thead>
-          <tbody>
+        {/* Stacked on a phone, where it stays a table for those who listen. */}
+        <table class="stack" role="table">
+          <thead role="rowgroup"><tr role="row"><th role="columnheader">How</th>
+            <th role="columnheader">Relation</th><th role="columnheader">Columns</th>
+            <th role="columnheader">How it gets there</th></tr></thead>
+          <tbody role="rowgroup">
             {all.map((t, i) => t.how === ''
-              ? <tr key={i}><td colSpan={4}><Chip tone="wait" icon="?">cannot be told</Chip>{' '}
-                  <Text of={t.what} /></td></tr>
-              : <tr key={i}>
-                  <td>{t.how === 'write' ? <Chip tone="bad" icon="✎">write</Chip>
-                                         : <Chip icon="◉">read</Chip>}</td>
-                  <td><code><Text of={t.what} /></code></td>
-                  <td>{t.columns ? <code><Text of={t.columns} /></code>
-                                 : <span class="quiet">all, or not known</span>}</td>
-                  <td><Text of={t.road} /></td>
+              ? <tr key={i} role="row"><td role="cell" colSpan={4}>
+                  <Chip tone="wait" icon="?">cannot be told</Chip> <Text of={t.what} /></td></tr>
+              : <tr key={i} role="row">
+                  <td role="cell">{t.how === 'write' ? <Chip tone="bad" icon="✎">write</Chip>
+                                                     : <Chip icon="◉">read</Chip>}</td>
+                  <td role="cell"><code><Text of={t.what} /></code></td>
+                  <td role="cell" data-label="columns">
+                    {t.columns ? <code><Text of={t.columns} /></code>
+                               : <span class="quiet">all, or not known</span>}</td>
+                  <td role="cell"><Text of={t.road} /></td>
                 </tr>)}
           </tbody>
         </table>

@@ -18,11 +18,11 @@ const stops: Record<string, string> = {
 
 function Row({ l }: { l: Lock }) {
   return (
-    <tr>
-      <td>{l.granted ? <Chip icon="◆">holds</Chip> : <Chip tone="wait" icon="◔">waits for</Chip>}</td>
-      <td><code>{l.mode}</code></td>
-      <td>{l.type}{l.on && <> <code><Text of={l.on} /></code></>}</td>
-      <td class="quiet">{l.type === 'relation' ? stops[l.mode] ?? ''
+    <tr role="row">
+      <td role="cell">{l.granted ? <Chip icon="◆">holds</Chip> : <Chip tone="wait" icon="◔">waits for</Chip>}</td>
+      <td role="cell"><code>{l.mode}</code></td>
+      <td role="cell" data-label="on">{l.type}{l.on && <> <code><Text of={l.on} /></code></>}</td>
+      <td role="cell" class="quiet">{l.type === 'relation' ? stops[l.mode] ?? ''
         : l.type === 'transactionid' ? 'it has changed or locked rows' : ''}</td>
     </tr>
   );
@@ -38,9 +38,11 @@ function Locks({ t }: { t: Transaction }) {
       {blocks > 0 && <p><Chip tone="bad" icon="⚠">
         {blocks} {blocks === 1 ? 'other session waits' : 'other sessions wait'} for it</Chip></p>}
       {t.locks.length === 0 ? <p class="quiet">It holds no lock that matters to others.</p>
-        : <div class="scroll"><table aria-label="Locks">
-            <thead><tr><th>Lock</th><th>Mode</th><th>On</th><th>Meanwhile</th></tr></thead>
-            <tbody>{t.locks.map((l, i) => <Row key={i} l={l} />)}</tbody>
+        : <div class="scroll"><table class="stack" role="table" aria-label="Locks">
+            <thead role="rowgroup"><tr role="row"><th role="columnheader">Lock</th>
+              <th role="columnheader">Mode</th><th role="columnheader">On</th>
+              <th role="columnheader">Meanwhile</th></tr></thead>
+            <tbody role="rowgroup">{t.locks.map((l, i) => <Row key={i} l={l} />)}</tbody>
           </table></div>}
       {t.locks_cut && <p class="quiet">There are more.</p>}
     </>
