@@ -36,9 +36,8 @@ class resolver {
         out_ = in_;
         out_.relations.clear();
         answer_opaque();
-        const bool known_path = names_.path != nullptr;
         // What the statement itself may change holds for its own later parts.
-        path_ = known_path && in_.settings.empty() ? names_.path : nullptr;
+        path_ = in_.settings.empty() ? names_.path : nullptr;
         const attribute_calls dots{in_, s_, &names_};
         for (const auto& u : in_.relations)
             relation(dots.widened(u));
@@ -234,10 +233,10 @@ class resolver {
         use.schema = s_.schema_of(row);
         use.name = row.name;
         // A generated column shows the columns that it is made of.
-        for (const auto& c : u.columns) {
-            const auto parts = s_.made_of(i, c);
-            use.columns.insert(use.columns.end(), parts.begin(), parts.end());
-        }
+        for (const auto& c : u.columns)
+            for (const auto& part : s_.made_of(i, c))
+                use.columns.push_back(part);
+        s_.add_former_names(i, use.columns);
         for (const auto& former : s_.former_names(i)) {
             relation_use was = use;
             was.schema = former.schema;
@@ -287,6 +286,7 @@ class resolver {
                 use.columns = *columns;
             else if (!x.same_columns)
                 use.columns = x.columns;
+            s_.add_former_names(x.relation, use.columns);
             for (const auto& former : s_.former_names(x.relation)) {
                 relation_use was = use;
                 was.schema = former.schema;

@@ -24,6 +24,7 @@ struct column_row {
     std::string name;
     oid type = 0;
     bool generated = false;  ///< its expression is one of the relation's expressions
+    int number = 0;          ///< attnum, which stays when it is renamed; 0: not known
 };
 
 struct relation_row {
@@ -202,16 +203,24 @@ struct relation_name {
     friend bool operator==(const relation_name&, const relation_name&) = default;
 };
 
+struct past_column {
+    int number = 0;
+    std::string last;
+    std::vector<std::string> former;  ///< oldest first
+    friend bool operator==(const past_column&, const past_column&) = default;
+};
+
 /// A relation as an earlier snapshot knew it.
 struct past_relation {
     oid id = 0;
     relation_name last;
     std::vector<relation_name> former;  ///< oldest first
+    std::vector<past_column> columns;
     friend bool operator==(const past_relation&, const past_relation&) = default;
 };
 
-/// Names of an earlier snapshot of the same database, so that a table that was renamed is still the
-/// table that the rules speak of.
+/// Names of an earlier snapshot of the same database, so that a table or column that was renamed is
+/// still the one that the rules speak of.
 struct past_names {
     std::string database;
     std::string identity;  ///< see rows::identity

@@ -10,7 +10,7 @@ namespace sallyport::policy::catalog {
 
 namespace {
 
-constexpr std::size_t former_names_max = 8;  // of one relation
+constexpr std::size_t former_names_max = 8;  // of one relation or column
 
 template <class Map>
 std::span<const index> found(const Map& map, std::string_view name) noexcept {
@@ -20,6 +20,18 @@ std::span<const index> found(const Map& map, std::string_view name) noexcept {
 
 std::string column_key(oid relation, std::string_view column) {
     return std::to_string(relation) + '.' + std::string{column};
+}
+
+/// The names that something had before `now`. The oldest stay: they are what the policy was
+/// written about.
+template <class Past, class Name>
+auto former(const Past& was, const Name& now) {
+    auto names = was.former;
+    if (was.last != now && std::ranges::find(names, was.last) == names.end())
+        names.push_back(was.last);
+    std::erase(names, now);
+    if (names.size() > former_names_max) names.resize(former_names_max);
+    return names;
 }
 
 }  // namespace
@@ -63,20 +75,26 @@ void snapshot::index_rows() {
         if (t.kind == 'c') row_types_.insert(t.id);
 }
 
-// A table that was renamed or moved is the table that it was, as long as its oid lives.
+// A table that was renamed or moved is the table that it was, as long as its oid lives, and a
+// column as long as its number does.
 void snapshot::remember(const past_names& before) {
     for (const auto& was : before.relations) {
         const auto at = relations_by_oid_.find(was.id);
         if (at == relations_by_oid_.end()) continue;
-        auto names = was.former;
         const auto& row = rows_.relations[at->second];
         const relation_name now{std::string{schema_of(row)}, row.name};
-        if (was.last != now && std::ranges::find(names, was.last) == names.end())
-            names.push_back(was.last);
-        std::erase(names, now);
-        // The oldest stay: they are what the policy was written about.
-        if (names.size() > former_names_max) names.resize(former_names_max);
-        if (!names.empty()) former_names_.emplace(at->second, std::move(names));
+        if (auto names = former(was, now); !names.empty())
+            former_names_.emplace(at->second, std::move(names));
+        auto column = row.columns.begin();
+        for (const auto& c : was.columns) {
+            // Both are in the order of their numbers.
+            while (column != row.columns.end() && column->number < c.number)
+                ++column;
+            if (column == row.columns.end()) break;
+            if (column->number != c.number) continue;
+            if (auto names = former(c, column->name); !names.empty())
+                former_columns_.emplace(column_key(row.id, column->name), std::move(names));
+        }
     }
 }
 
@@ -87,9 +105,16 @@ past_names snapshot::past() const {
     out.relations.reserve(rows_.relations.size());
     for (index i = 0; i < static_cast<index>(rows_.relations.size()); ++i) {
         const auto& row = rows_.relations[i];
-        const auto former = former_names(i);
-        out.relations.push_back(
-            {row.id, {std::string{schema_of(row)}, row.name}, {former.begin(), former.end()}});
+        const auto names = former_names(i);
+        auto& r = out.relations.emplace_back();
+        r.id = row.id;
+        r.last = {std::string{schema_of(row)}, row.name};
+        r.former = {names.begin(), names.end()};
+        for (const auto& c : row.columns) {
+            if (c.number == 0) continue;
+            const auto old = former_names(i, c.name);
+            r.columns.push_back({c.number, c.name, {old.begin(), old.end()}});
+        }
     }
     return out;
 }
@@ -176,6 +201,17 @@ std::span<const std::string> snapshot::made_of(index relation,
                                 : std::span<const std::string>{at->second};
 }
 
+std::span<const std::string> snapshot::former_names(index relation, std::string_view column) const {
+    if (former_columns_.empty()) return {};
+    const auto at = former_columns_.find(column_key(rows_.relations[relation].id, column));
+    return at == former_columns_.end() ? std::span<const std::string>{}
+                                       : std::span<const std::string>{at->second};
+}
+void snapshot::add_former_names(index relation, std::vector<std::string>& columns) const {
+    for (std::size_t k = 0, n = columns.size(); k < n; ++k)
+        for (const auto& old : former_names(relation, columns[k]))
+            columns.push_back(old);
+}
 std::span<const relation_name> snapshot::former_names(index relation) const noexcept {
     const auto at = former_names_.find(relation);
     return at == former_names_.end() ? std::span<const relation_name>{}

@@ -120,6 +120,8 @@ class snapshot {
     /// Names that the relation had in earlier snapshots ("pii.customers"): rules that spoke of it
     /// still do.
     [[nodiscard]] std::span<const relation_name> former_names(index relation) const noexcept;
+    /// Adds those that columns of it had.
+    void add_former_names(index relation, std::vector<std::string>& columns) const;
     /// What a later snapshot of the same database has to know of this one.
     [[nodiscard]] past_names past() const;
     /// Those that had this name in an earlier snapshot.
@@ -133,6 +135,8 @@ class snapshot {
     friend class graph;
     using by_name = std::unordered_map<std::string_view, std::vector<index>>;
 
+    [[nodiscard]] std::span<const std::string> former_names(index relation,
+                                                            std::string_view column) const;
     [[nodiscard]] std::string_view schema_name(oid schema) const noexcept;
     void index_rows();
     void remember(const past_names& before);
@@ -152,7 +156,8 @@ class snapshot {
     std::unordered_set<oid> row_types_;
     std::unordered_map<oid, index> builtins_by_oid_;
     std::unordered_map<index, std::vector<relation_name>> former_names_;
-    std::unordered_map<std::string, std::vector<std::string>> made_of_;  // "oid.column"
+    std::unordered_map<std::string, std::vector<std::string>> former_columns_;  // "oid.column"
+    std::unordered_map<std::string, std::vector<std::string>> made_of_;         // "oid.column"
     std::vector<reach> relation_reach_;  // relation * verb_count + verb
     std::unordered_map<index, std::vector<reach>> output_reach_;
     std::vector<reach> function_reach_;
@@ -163,9 +168,9 @@ class snapshot {
 using snapshot_ptr = std::shared_ptr<const snapshot>;
 
 /// Computes what naming each object reaches. Parses the bodies of views and functions: call it on a
-/// thread whose stack PostgreSQL's grammar cannot exhaust (sql::big_stack_bytes). `before`: names of
-/// the snapshot that this one replaces; those of another database count for nothing. Never throws
-/// for content: what cannot be understood is opaque, with its reason.
+/// thread whose stack PostgreSQL's grammar cannot exhaust (sql::big_stack_bytes). `before`: names
+/// of the snapshot that this one replaces; those of another database count for nothing. Never
+/// throws for content: what cannot be understood is opaque, with its reason.
 [[nodiscard]] snapshot_ptr build(rows r, const past_names& before = {});
 
 }  // namespace sallyport::policy::catalog

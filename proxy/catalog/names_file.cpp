@@ -21,7 +21,7 @@ using policy::catalog::past_names;
 using policy::catalog::relation_name;
 
 constexpr int version = 1;
-// Some 2 million relations; what is longer was not written here.
+// Some 200,000 relations; what is longer was not written here.
 constexpr std::size_t file_bytes_max = 256u << 20;
 
 [[noreturn]] void refuse(const std::string& path, const std::string& why) {
@@ -108,8 +108,15 @@ past_names load_names(const std::string& path) {
             auto& relation = out.relations.emplace_back();
             relation.id = r.at(0).get<policy::catalog::oid>();
             relation.last = name_of(r.at(1));
-            for (std::size_t i = 2; i < r.size(); ++i)
-                relation.former.push_back(name_of(r[i]));
+            for (const auto& f : r.at(2))
+                relation.former.push_back(name_of(f));
+            for (const auto& c : r.at(3)) {
+                auto& column = relation.columns.emplace_back();
+                column.number = c.at(0).get<int>();
+                column.last = c.at(1).get<std::string>();
+                for (std::size_t i = 2; i < c.size(); ++i)
+                    column.former.push_back(c[i].get<std::string>());
+            }
         }
     } catch (const json::exception&) {
         refuse(path, "is damaged");
@@ -120,10 +127,18 @@ past_names load_names(const std::string& path) {
 void save_names(const std::string& path, const past_names& names) {
     json relations = json::array();
     for (const auto& r : names.relations) {
-        json row = json::array({r.id, to_json(r.last)});
+        json former = json::array();
         for (const auto& f : r.former)
-            row.push_back(to_json(f));
-        relations.push_back(std::move(row));
+            former.push_back(to_json(f));
+        json columns = json::array();
+        for (const auto& c : r.columns) {
+            json column = json::array({c.number, c.last});
+            for (const auto& f : c.former)
+                column.push_back(f);
+            columns.push_back(std::move(column));
+        }
+        relations.push_back(
+            json::array({r.id, to_json(r.last), std::move(former), std::move(columns)}));
     }
     const json j = {{"version", version},
                     {"database", names.database},

@@ -85,14 +85,15 @@ void reader::read_relations() {
         });
     sort_by_id(out_.relations);
     each(
-        "SELECT a.attrelid, a.attname, a.atttypid, a.attgenerated <> '' "
+        "SELECT a.attrelid, a.attname, a.atttypid, a.attgenerated <> '', a.attnum "
         "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid "
         "WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('i', 'I', 't') "
         "AND " TOUCHED " AND c.relnamespace NOT IN " TEMPORARY_SCHEMAS
         " ORDER BY a.attrelid, a.attnum",
-        4, [&](const row& r) {
+        5, [&](const row& r) {
             if (auto* c = find_by_id(out_.relations, r.number(0)))
-                c->columns.push_back({std::string(r.text(1)), r.number(2), r.truth(3)});
+                c->columns.push_back({std::string(r.text(1)), r.number(2), r.truth(3),
+                                      static_cast<int>(r.number(4))});
         });
 }
 

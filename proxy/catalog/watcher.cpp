@@ -125,6 +125,7 @@ void watcher::run() {
             failed(e.what());
         }
         answer(std::move(batch), std::move(result));
+        keep_names();
         lock.lock();
         if (!status_.down) continue;
         batch = std::exchange(waiting_, {});
@@ -193,10 +194,11 @@ policy::catalog::past_names watcher::names_before() {
     return kept_;
 }
 
-/// Before anybody is answered from the snapshot: a crash behind it forgets nothing.
-void watcher::keep_names(const policy::catalog::snapshot& s) {
-    if (target_.names_file.empty()) return;
-    auto now = s.past();
+/// Nobody waits for it: a crash before it leaves names that are older still.
+void watcher::keep_names() {
+    const auto s = current();
+    if (!s || !std::exchange(names_changed_, false) || target_.names_file.empty()) return;
+    auto now = s->past();
     const bool other = now.database != kept_.database || now.identity != kept_.identity;
     if (other && !kept_.identity.empty())
         log_(severity::warning, "catalog of " + target_.name +
@@ -219,7 +221,7 @@ void watcher::keep(reading r, asked a) {
     const std::size_t relations = r.rows->relations.size();
     const std::size_t functions = r.rows->functions.size();
     auto made = policy::catalog::build(std::move(*r.rows), names_before());
-    keep_names(*made);
+    names_changed_ = true;
     fingerprint_ = std::move(r.fingerprint);
     const double took = seconds(steady_clock::now() - r.began);
     bool first = false;

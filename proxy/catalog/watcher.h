@@ -46,7 +46,7 @@ class watcher {
     look look_or_reconnect();
     void keep(reading r, asked a);
     [[nodiscard]] policy::catalog::past_names names_before();
-    void keep_names(const policy::catalog::snapshot& s);
+    void keep_names();
     void answer(std::vector<service::on_snapshot> waiting, policy::catalog::snapshot_ptr s) const;
 
     const target target_;
@@ -61,6 +61,7 @@ class watcher {
     std::string fingerprint_;  ///< of the newest snapshot
     policy::catalog::past_names kept_;  ///< what stands in the names file
     bool names_loaded_ = false;
+    bool names_changed_ = false;
     budget budget_;
     bool cut_short_ = false;  ///< somebody was answered without a fingerprint
     std::chrono::milliseconds back_off_{0};

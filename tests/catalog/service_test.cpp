@@ -1,5 +1,6 @@
 #include "proxy/catalog/service.h"
 
+#include <algorithm>
 #include <future>
 #include <mutex>
 
@@ -73,7 +74,7 @@ class catalog_service : public catalog_world {
     std::unique_ptr<service> s;
 };
 
-TEST_F(catalog_service, a_table_renamed_while_nothing_ran_is_still_the_table_that_it_was) {
+TEST_F(catalog_service, what_was_renamed_while_nothing_ran_is_still_what_it_was) {
     const temp_dir folder;
     auto t = target();
     t.names_file = proxy::catalog::names_file(folder.file("state.db"), t.name);
@@ -96,6 +97,18 @@ TEST_F(catalog_service, a_table_renamed_while_nothing_ran_is_still_the_table_tha
     start(t);
     EXPECT_THAT(former(refresh(), "clients"), ElementsAre("pii.customers", "pii.clients"));
 
+    s.reset();
+    sql("ALTER TABLE apart.clients RENAME COLUMN birthday TO note");
+    start(t);
+    const auto renamed = refresh();
+    for (const auto& r : renamed->past().relations)
+        if (r.last.name == "clients") {
+            const auto note =
+                std::ranges::find(r.columns, "note", &policy::catalog::past_column::last);
+            ASSERT_NE(note, r.columns.end());
+            EXPECT_THAT(note->former, ElementsAre("birthday"));
+        }
+
     // A file of another cluster says nothing of this one's numbers.
     s.reset();
     auto names = proxy::catalog::load_names(t.names_file);
@@ -111,6 +124,7 @@ TEST_F(catalog_service, a_table_renamed_while_nothing_ran_is_still_the_table_tha
     start(t);
     EXPECT_TRUE(refresh());
     EXPECT_TRUE(logs("is damaged"));
+    s.reset();
     EXPECT_NO_THROW(static_cast<void>(proxy::catalog::load_names(t.names_file)));
 }
 

@@ -190,6 +190,38 @@ TEST(Catalog, ARenamedTableIsStillTheTableThatItWas) {
     EXPECT_FALSE(q.finds("SELECT id FROM pii.x", "read pii.customers"));
 }
 
+TEST(Catalog, ARenamedColumnIsStillTheColumnThatItWas) {
+    shop s;
+    const auto view =
+        s.view(public_schema, "cards", "SELECT customers.note FROM pii.customers", {"note"});
+    const auto customers =
+        std::ranges::find(s.r.relations, s.id_of("customers", pii), &relation_row::id);
+    for (int number = 1; auto& c : customers->columns)
+        c.number = number++;
+    auto& ssn = *std::ranges::find(customers->columns, std::string("ssn"), &column_row::name);
+    const auto before = build(s.r)->past();
+    ssn.name = "note";
+    s.r.view_columns.push_back({view, s.id_of("customers", pii), "note"});
+    question q;
+    q.map = build(s.r, before);
+    const auto reads_ssn = [&](const std::string& sql) {
+        const auto found = q.ask(sql);
+        const auto& all = found.facts->statements.at(0).relations;
+        return std::ranges::any_of(all, [](const auto& u) {
+            return u.name == "customers" && std::ranges::find(u.columns, "ssn") != u.columns.end();
+        });
+    };
+    EXPECT_TRUE(reads_ssn("SELECT note FROM pii.customers"));
+    EXPECT_TRUE(reads_ssn("SELECT note FROM public.cards"));
+    EXPECT_FALSE(reads_ssn("SELECT id FROM pii.customers"));
+    // Another column of that name is another column.
+    customers->columns.erase(
+        std::ranges::find(customers->columns, std::string("note"), &column_row::name));
+    customers->columns.push_back({"note", 25, false, 99});
+    q.map = build(s.r, q.map->past());
+    EXPECT_FALSE(reads_ssn("SELECT note FROM pii.customers"));
+}
+
 TEST(Catalog, DotsMayBeCallsAndOperatorsAndTypesAreCode) {
     shop s;
     const oid f = s.function(public_schema, "label", "sql", "SELECT ssn FROM pii.customers");
