@@ -190,6 +190,12 @@ std::optional<std::string> judge::needless(const facts& f, const std::vector<tou
             if (depends_on_running(u.place)) continue;
             const auto at = by_name_.find(u.schema + "." + u.name);
             if (at == by_name_.end() || near.contains(at->second)) continue;
+            // The name that something near had before another took it.
+            const auto once = snapshot_->relations_once_named(u.schema, u.name);
+            if (std::ranges::any_of(once, [&](auto i) {
+                    return near.contains(snapshot_->source().relations[i].id);
+                }))
+                continue;
             if (may_be_needless(u.place)) continue;
             if (s.command == "copy" && !snapshot_->source().rules.empty()) continue;
             return "the facts have " + u.schema + "." + u.name + " (" + u.place +
