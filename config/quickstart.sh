@@ -293,6 +293,7 @@ walk_opt_out() {
 
   step "Until its end her statements pass at once. Then bob revokes it, while her psql stays open."
   mkfifo "$world/input"
+  : >"$world/session"  # read before psql's own redirection may have made it
   PGOPTIONS="-c sallyport.on_hold=refuse -c sallyport.reason=INC-4711" PGUSER=alice PGPASSWORD=alice-secret \
     PGDATABASE=shop psql -X -P pager=off <"$world/input" >"$world/session" 2>&1 &
   session_pid=$!

@@ -73,6 +73,12 @@ arena::arena(policy_kind kind, unsigned lanes) : kind_(kind), postgres_(quiet_an
     proxy_->start();
 }
 
+std::string arena::server_log() const {
+    constexpr std::size_t shown = 4000;
+    const auto log = postgres_.log();
+    return log.substr(log.size() - std::min(log.size(), shown));
+}
+
 lane::lane(const arena& home, unsigned number)
     : kind_(home.kind()),
       direct_(home.postgres_port(),

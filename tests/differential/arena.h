@@ -20,6 +20,8 @@ class arena {
     [[nodiscard]] policy_kind kind() const noexcept { return kind_; }
     [[nodiscard]] std::uint16_t postgres_port() const noexcept { return postgres_.port(); }
     [[nodiscard]] std::uint16_t proxy_port() const noexcept { return proxy_->port(); }
+    /// Its newest lines.
+    [[nodiscard]] std::string server_log() const;
     [[nodiscard]] static std::string database(unsigned lane, bool proxied) {
         return (proxied ? "proxied_" : "direct_") + std::to_string(lane);
     }

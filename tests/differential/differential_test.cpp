@@ -56,6 +56,7 @@ class contest {
 
   private:
     void work(unsigned number) {
+        std::uint64_t at = 0;
         try {
             lane l(arena_, number);
             if (const auto why = l.compare_logins()) fault(*why);
@@ -66,6 +67,7 @@ class contest {
                 const auto s = generate(options.seed + index, kind_);
                 if (s.fresh) history.clear();
                 history.push_back(s.seed);
+                at = s.seed;
                 const auto why = l.play(s, deadline);
                 ++played_;
                 messages_ += s.steps.size();
@@ -78,7 +80,8 @@ class contest {
             }
             lost_ += l.lost();
         } catch (const std::exception& e) {
-            fault(std::string("lane ") + std::to_string(number) + ": " + e.what());
+            fault("lane " + std::to_string(number) + " at seed " + std::to_string(at) + ": " +
+                  e.what() + "\n--- the server's log\n" + arena_.server_log());
         }
     }
 

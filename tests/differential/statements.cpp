@@ -180,6 +180,8 @@ const texts settings{
     "show all_nonsense",
 };
 
+// Without EXPLAIN EXECUTE: PostgreSQL 15 does not bound the depth of a statement that explains
+// itself, and Parse makes one.
 const texts names{
     "prepare s1 as select id, v from t where id < 5 order by id",
     "prepare s2 (int) as select $1 + 1",
@@ -188,7 +190,6 @@ const texts names{
     "execute s1",
     "execute s2 (#)",
     "execute \"S1\"",
-    "explain (costs off) execute s1",
     "create temp table et as execute s1",
     "deallocate s1",
     "deallocate prepare s2",
