@@ -170,6 +170,7 @@ void session::pump_client(gate::patience p) {
     if (client_in_.empty() && client_in_.capacity() > 4096) std::string().swap(client_in_);
     // What is left of a batch will never be whole.
     const bool left = idle && !gate_->blocked() && gate_->replies().empty();
+    if (client_eof_) pass_on_the_end();
     if (client_eof_ && phase_ == phase::running && (left || answered())) end("client closed", {});
 }
 
@@ -484,6 +485,7 @@ void session::server_writable() {
     std::string owed;
     owed.swap(server_out_);
     write_server(owed);
+    if (nothing_more_ && server_out_.empty()) server_->shutdown_write();
     arm_client_read();
 }
 
@@ -520,18 +522,30 @@ void session::client_ended() {
     pump_client(gate::patience::normal);
 }
 
-// All that was asked for is answered, but for what a batch without its Sync began, and for a COPY
-// whose data will never end.
+// All that was asked for is answered, but for what a batch without its Sync began.
 bool session::answered() const {
     const auto& replies = gate_->replies();
-    return client_in_.empty() && !gate_->blocked() &&
-           (replies.empty() || replies.unsynced() || replies.copy_in());
+    return client_in_.empty() && !gate_->blocked() && (replies.empty() || replies.unsynced());
+}
+
+// A COPY whose data will never end: the server says what it makes of the rows that it has, and of
+// this.
+void session::pass_on_the_end() {
+    if (nothing_more_ || !server_ || phase_ != phase::running || !client_in_.empty() ||
+        gate_->blocked() || !gate_->replies().copy_in())
+        return;
+    nothing_more_ = true;
+    if (server_out_.empty()) server_->shutdown_write();
 }
 
 void session::server_ended(const std::string& why) {
     if (phase_ != phase::running) return;
     if (gate_->current() == gate::state::leaving) {
         end("client terminated", {});
+        return;
+    }
+    if (nothing_more_) {
+        end("client closed", {});
         return;
     }
     std::string frame;

@@ -112,6 +112,7 @@ class session : public std::enable_shared_from_this<session> {
     void write_server(protocol::bytes bytes);
     bool terminate_waits() const;
     bool answered() const;
+    void pass_on_the_end();
     void send_upstream_cancel(std::function<void()> done);
     /// Makes the server stop what it does for this session, and all that was sent behind it.
     void stop_upstream();
@@ -152,6 +153,7 @@ class session : public std::enable_shared_from_this<session> {
     bool client_writing_ = false;
     bool server_writing_ = false;
     bool client_eof_ = false;
+    bool nothing_more_ = false;  // the server knows that nothing follows
     bool killed_ = false;      // what runs must stop whether it likes or not
     bool cancelling_ = false;  // an upstream cancel is under way: nothing new goes upstream
     bool pumping_ = false;     // client_in_ is being read: not from inside itself

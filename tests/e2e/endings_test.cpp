@@ -103,6 +103,24 @@ TEST_F(endings, a_client_that_only_stopped_sending_is_answered_whatever_had_to_b
     EXPECT_EQ(analysed.read_exchange().rows.at(0).at(0), "300000");
 }
 
+TEST_F(endings, a_copy_whose_data_never_ends_gets_what_the_server_makes_of_it) {
+    options.policy = "version: 1\ndefault: allow\nopaque: allow\n";
+    start();
+    for (const auto& [data, code] :
+         {std::pair{"not a number\n", "22P02"}, std::pair{"7\n", "08006"}}) {
+        auto c = client_as("alice");
+        EXPECT_EQ(c.ask("CREATE TEMP TABLE numbers (n int)").sqlstate(), "");
+        c.send(wire::query("COPY numbers FROM STDIN"));
+        static_cast<void>(c.read_until('G'));
+        c.send(wire::frame('d', data) + wire::sync());
+        c.half_close();
+        EXPECT_EQ(fields_of(c.read_until('E')).at('C'), code);
+        // After an error the Sync has its own answer; a copy that goes on passes it over.
+        const auto rest = c.read_to_end();
+        EXPECT_EQ(rest.size(), std::string_view(code) == "22P02" ? 2U : 1U);
+    }
+}
+
 TEST_F(endings, a_killed_session_stops_on_the_server_even_if_it_refuses_to_be_cancelled) {
     options.policy = "version: 1\ndefault: allow\nopaque: allow\n";
     start();
