@@ -368,6 +368,7 @@ class gate {
     std::optional<refusal> refuse_for_role(std::size_t frames, role wanted, std::size_t& at);
     outcome change_role(role wanted, actions& out);
     void role_answered(bool well, actions& out);
+    void note_role_at_sync();
     void note_role_effects(const policy::facts& f);
     void note_refused_by_server(std::string_view sqlstate, std::string_view message, actions& out);
 

@@ -298,7 +298,10 @@ void gate::watch_sent(std::size_t i) {
 }
 
 void gate::forward_frame_effects(planned& f, actions& out) {
-    if (f.tag == 'Q' || f.tag == 'S' || f.tag == 'F') names_.sync_sent();
+    if (f.tag == 'Q' || f.tag == 'S' || f.tag == 'F') {
+        names_.sync_sent();
+        note_role_at_sync();
+    }
     if (!f.facts) return;
     if (f.tag == 'E' || f.tag == 'Q' || f.tag == 'F') {
         last_facts_ = f.facts;

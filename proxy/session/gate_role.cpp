@@ -167,7 +167,7 @@ gate::outcome gate::change_role(role wanted, actions& out) {
 void gate::role_answered(bool well, actions& out) {
     const role wanted = std::exchange(asked_role_, role::unknown);
     const role before = std::exchange(role_, well ? wanted : role::unknown);
-    if (replies_.status() != protocol::transaction_status::idle)
+    if (replies_.status() != protocol::transaction_status::idle || replies_.unsynced())
         role_changed_in_transaction_ = true;
     if (well && wanted == role::raised) {
         // Raised from what was raised, the role to go back to is still the first.
@@ -188,6 +188,13 @@ void gate::role_answered(bool well, actions& out) {
     }
     // Without rights the statement would only fail; with too many it must not run.
     violation("the role of the session could not be set to what it must be", out);
+}
+
+// A batch without its Sync is a transaction, too, which a Query behind it goes on with: what fails
+// takes the change back.
+void gate::note_role_at_sync() {
+    if (role_changed_in_transaction_ && replies_.status() == protocol::transaction_status::idle)
+        role_ = role::unknown;
 }
 
 // What may leave the session with another role than the one it was given.

@@ -525,7 +525,8 @@ void session::client_ended() {
 // All that was asked for is answered, but for what a batch without its Sync began.
 bool session::answered() const {
     const auto& replies = gate_->replies();
-    return client_in_.empty() && !gate_->blocked() && (replies.empty() || replies.unsynced());
+    return client_in_.empty() && !gate_->blocked() && !replies.copy_in() &&
+           (replies.empty() || replies.unsynced());
 }
 
 // A COPY whose data will never end: the server says what it makes of the rows that it has, and of

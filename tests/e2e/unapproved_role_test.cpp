@@ -55,6 +55,20 @@ TEST_F(unapproved_role, ends_what_inspection_cannot_see_with_the_servers_error_o
     EXPECT_EQ(role_of(c), "app_limited");
 }
 
+// A batch without its Sync and the Query behind it are one transaction: what fails there takes the
+// change of the role back.
+TEST_F(unapproved_role, comes_back_though_the_transaction_of_the_change_fails) {
+    static_cast<void>(active_opt_out());
+    auto c = client_as("alice");
+    for (const auto* fails : {"SELECT 1/0", "SELECT 2/0"}) {
+        EXPECT_EQ(c.ask("SELECT ssn FROM customers").sqlstate(), "");
+        c.send(wire::close('S', "") + wire::flush() + wire::query(fails) +
+               wire::query("SELECT current_user"));
+        EXPECT_EQ(c.read_exchange().sqlstate(), "22012");
+        EXPECT_EQ(c.read_exchange().rows.at(0).at(0), "app_limited");
+    }
+}
+
 TEST_F(unapproved_role, is_left_for_what_an_opt_out_lets_pass_and_for_nothing_else) {
     static_cast<void>(active_opt_out());
     auto c = client_as("alice");
