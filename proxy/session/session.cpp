@@ -171,7 +171,8 @@ void session::pump_client(gate::patience p) {
     // What is left of a batch will never be whole.
     const bool left = idle && !gate_->blocked() && gate_->replies().empty();
     if (client_eof_) pass_on_the_end();
-    if (client_eof_ && phase_ == phase::running && (left || answered())) end("client closed", {});
+    if (client_eof_ && phase_ == phase::running && (left || (!nothing_more_ && answered())))
+        end("client closed", {});
 }
 
 void session::server_readable() {
@@ -529,11 +530,11 @@ bool session::answered() const {
            (replies.empty() || replies.unsynced());
 }
 
-// A COPY whose data will never end: the server says what it makes of the rows that it has, and of
-// this.
+// The server answers what it has, says what it makes of a COPY whose data will never end, and
+// closes: nobody else knows which Sync it takes for data and which it answers.
 void session::pass_on_the_end() {
     if (nothing_more_ || !server_ || phase_ != phase::running || !client_in_.empty() ||
-        gate_->blocked() || !gate_->replies().copy_in())
+        gate_->blocked() || gate_->replies().empty())
         return;
     nothing_more_ = true;
     if (server_out_.empty()) server_->shutdown_write();
