@@ -95,6 +95,9 @@ gate::outcome gate::plan(bytes data, actions& out) {
 
 gate::outcome gate::plan_once(bytes data, actions& out) {
     if (!region_recorded_) grants_.clear();
+    // The portals of the plan before are gone; whoever is considered again finds the one of this.
+    for (auto& g : grants_)
+        g.target = nullptr;
     left_to_bind_.clear();
     region_granted_ = false;
     region_role_.clear();
