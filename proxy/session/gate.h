@@ -317,6 +317,7 @@ class gate {
     bool pass_by_drain(std::size_t i, const policy::decision& d, const considered& c,
                        policy::instant now);
     bool take_recorded(std::size_t i, const considered& c, policy::instant now);
+    void add_grant(granted g);
     [[nodiscard]] bool granted_already(const portal* target) const noexcept;
     void forget_region();
 

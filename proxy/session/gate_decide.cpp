@@ -86,10 +86,21 @@ bool gate::pass_by_drain(std::size_t i, const policy::decision& d, const conside
         g.text = c.whole_text();
         g.until = ended.until;
         g.drained = true;
-        grants_.push_back(std::move(g));
+        add_grant(std::move(g));
         return true;
     }
     return false;
+}
+
+// Where it was recorded already, what it passed by has ended since: it goes on record again, by what
+// it passes by now.
+void gate::add_grant(granted g) {
+    if (region_recorded_) {
+        region_recorded_ = false;
+        permits_.clear();
+        std::erase_if(grants_, [&](const granted& old) { return old.frame == g.frame; });
+    }
+    grants_.push_back(std::move(g));
 }
 
 bool gate::granted_already(const portal* target) const noexcept {
@@ -215,7 +226,7 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
     g.facts = facts;
     g.text = c.whole_text();
     g.decision = std::move(d);
-    grants_.push_back(std::move(g));
+    add_grant(std::move(g));
     return outcome::forward;
 }
 
