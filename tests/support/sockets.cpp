@@ -1,5 +1,6 @@
 #include "tests/support/sockets.h"
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -30,16 +31,21 @@ const sockaddr* generic(const sockaddr_in& a) {
 
 }  // namespace
 
+// Below the ports that the system gives to whoever connects: one of those may be taken before it is
+// used. Programs that run side by side begin at different places.
 std::uint16_t free_port() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address = loopback(0);
-    socklen_t length = sizeof address;
-    const bool ok =
-        ::bind(fd, generic(address), length) == 0 &&
-        ::getsockname(fd, static_cast<sockaddr*>(static_cast<void*>(&address)), &length) == 0;
-    ::close(fd);
-    if (!ok) throw std::runtime_error("no free port on 127.0.0.1");
-    return ntohs(address.sin_port);
+    constexpr unsigned first = 10'240;
+    constexpr unsigned count = 20'000;
+    static std::atomic<unsigned> next{static_cast<unsigned>(::getpid()) * 263U};
+    for (unsigned tries = 0; tries < count; ++tries) {
+        const auto port = static_cast<std::uint16_t>(first + next++ % count);
+        const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const sockaddr_in address = loopback(port);
+        const bool ok = ::bind(fd, generic(address), sizeof address) == 0;
+        ::close(fd);
+        if (ok) return port;
+    }
+    throw std::runtime_error("no free port on 127.0.0.1");
 }
 
 bool accepts(std::uint16_t port) {
