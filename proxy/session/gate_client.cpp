@@ -223,6 +223,7 @@ std::size_t gate::run_region(bytes data, actions& out) {
     }
     const auto used = std::min(consumed_up_to(region_.size()), data.size());
     if (probe_ == probe::refused) {  // the server has answered this Query in our place
+        names_.unstage(region_.front().names_mark);  // nothing of it has happened
         if (watch_) watch_->answered_ahead(0, region_.front().facts);
         forget_region();
         if (watch_) watch_->forget();

@@ -92,8 +92,8 @@ bool gate::pass_by_drain(std::size_t i, const policy::decision& d, const conside
     return false;
 }
 
-// Where it was recorded already, what it passed by has ended since: it goes on record again, by what
-// it passes by now.
+// Where it was recorded already, what it passed by has ended since: it goes on record again, by
+// what it passes by now.
 void gate::add_grant(granted g) {
     if (region_recorded_) {
         region_recorded_ = false;
