@@ -104,7 +104,10 @@ class gate_server {
         const auto q = frontend::query::decode(body);
         if (tag == 'Q' && q) check_query(q->sql);
         if (dead_) return;
-        if (copying_) return read_copy(tag);
+        if (copying_) {
+            paid_ = of_query_ && licensed_;
+            return read_copy(tag);
+        }
         if (skipping_ && tag != 'S' && tag != 'X') return;
         switch (tag) {
             case 'Q':
@@ -211,6 +214,8 @@ class gate_server {
             return ready();
         }
         alone_ = !several(sql);
+        // What stands behind a COPY runs when that ends.
+        licensed_ = !alone_ && sql.starts_with("copy ") && pay();
         for (std::size_t at = 0; at <= sql.size();) {
             const auto end = std::min(sql.find("; ", at), sql.size());
             rest_.emplace_back(sql.substr(at, end - at));
@@ -443,7 +448,8 @@ class gate_server {
     bool alone_ = true;      ///< the statement, in its Query or batch
     bool batch_empty_ = true;
     bool prepared_ = false;
-    bool paid_ = false;  ///< the message that is read now
+    bool paid_ = false;      ///< the message that is read now
+    bool licensed_ = false;  ///< the Query whose COPY is read
     bool dead_ = false;
 };
 
