@@ -122,6 +122,7 @@ sleep 2
 statement='select id from secrets'
 [ -z "$running" ] || statement='select pg_sleep(100000) from secrets'
 say "opening $sessions sessions …"
+: >"$world/said"
 PGPASSWORD=alice "$open_sessions" "$sessions" "host=127.0.0.1 port=$port user=alice dbname=shop sslmode=disable" \
   "$statement" $running >"$world/said" 2>"$world/fault" &
 client_pid=$!
