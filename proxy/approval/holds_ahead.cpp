@@ -62,14 +62,16 @@ steward::asked failed(std::string why) {
 void hold_desk::recover_ahead() {
     for (auto& h : core_.db().list_ahead(core_.now())) {
         const auto id = h.id;
+        // A crash may have come between what the state says and its record.
+        auto resumed = hold_record("hold.resumed", h, core_.now());
         if (h.state == hold_state::approved) {
-            // A crash may have come between the approval and its record.
-            core_.record(hold_record("hold.resumed", h, core_.now()),
+            core_.record(std::move(resumed),
                          [this, h](const std::unique_ptr<audit::receipt>& receipt) {
                              if (receipt) keep_ready(h, taken_until(h, h.ended_at));
                          });
             continue;
         }
+        core_.record(std::move(resumed));  // ahead of any vote's
         deadlines_.emplace(h.expires_at, id);
         count_waiters(h.person, 1);
         plan_escalation(h);

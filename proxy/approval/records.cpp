@@ -32,9 +32,12 @@ audit::record hold_record(const char* event, const policy::hold& h, policy::inst
     r.with("touches", joined(h.touches));
     r.with("expires_at", audit::format_time(h.expires_at));
     r.with("statement_sha256", h.statement_sha256);
-    // The text once, when the hold opens; its hash ties the later records to it.
-    if (r.event == "hold.opened")
+    // The text when the hold opens, and behind a crash, which may have taken that record; its hash
+    // ties the later records to it.
+    const bool resumed = r.event == "hold.resumed";
+    if (resumed || r.event == "hold.opened")
         r.with("groups", joined(h.person_groups)).with("statement", h.redacted);
+    if (resumed) r.with("state", policy::to_string(h.state));
     if (!h.trace_id.empty()) r.with("trace_id", h.trace_id).with("span_id", h.span_id);
     return r;
 }

@@ -60,19 +60,20 @@ class reader {
         const auto id = number(l.field("hold"));
         auto& s = holds_[id];
         const auto name = "hold " + std::to_string(id);
-        if (l.event == "hold.opened") {
+        const bool resumed = l.event == "hold.resumed";
+        if (l.event == "hold.opened" || resumed) {
             s.person = l.field("user");
             ++s.begun;
+            // The crash may have taken its records.
+            if (resumed && l.field("state") == "approved") approved.insert(id);
             return;
         }
-        if (l.event == "hold.resumed") approved.insert(id);  // the crash took its record
         if (l.event == "hold.vote") vote(l, s);
         if (l.event == "hold.vote_withdrawn") s.for_it.erase(std::string(l.field("voter")));
         if (l.event == "hold.approved") {
             end(l, s, name);
             approved.insert(id);
-            // A power failure may take the record of its opening and leave the hold.
-            if (s.begun == 0) return;
+            if (s.begun == 0) fault(l, name + " was never opened");
             if (s.for_it.empty()) fault(l, name + " has no vote");
             if (l.field("approved_by").find(s.person) != std::string_view::npos)
                 fault(l, s.person + " counts as her own approver");

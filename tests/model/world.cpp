@@ -154,7 +154,11 @@ void world::use(const seat& s, const policy::decision& d) {
     ASSERT_TRUE(there) << "a receipt without its record, line " << u.sequence;
     for (const auto id : d.opt_outs) {
         auto& o = o_.opt_outs.at(id.value);
-        if (++o.uses == o.uses_max) o_.end(id.value, opt_out_state::used_up, now());
+        if (++o.uses != o.uses_max) continue;
+        o_.end(id.value, opt_out_state::used_up, now());
+        // It ends behind the answer to its last use; until then the store refuses a further one.
+        opt_outs_in_doubt_.insert(id.value);
+        m_.settle();
     }
 }
 
@@ -213,19 +217,8 @@ void world::wait_for_approval(const seat& s, int text, const policy::decision& d
     }
     ASSERT_FALSE(o_.holds.contains(a.id)) << "alike: " << newest_alike;
     if (newest_alike != 0) o_.holds.at(newest_alike).superseded = true;
-    auto& n = o_.holds[a.id];
-    n.who = s.who;
+    auto& n = begun(a.id, s, text, d, wait);
     n.application = s.application;
-    n.rule = d.rule_id;
-    n.hash = rules_->hash;
-    n.text = text;
-    n.groups = d.hold->who.groups;
-    n.needed = d.hold->who.approvals;
-    n.escalates = d.hold->escalate.has_value();
-    n.shape = d.hold->pass.shape;
-    n.session = d.hold->pass.session;
-    n.opened = now();
-    n.ends = n.opened + wait;
     n.waiters.emplace_back(s.id, heard);
 }
 
@@ -248,7 +241,12 @@ void world::ask_ahead(const seat& s, int text, const policy::decision& d) {
         return;
     }
     ASSERT_FALSE(o_.holds.contains(a.id.value));
-    auto& n = o_.holds[a.id.value];
+    begun(a.id.value, s, text, d, wait).ahead = true;
+}
+
+hold_m& world::begun(std::uint64_t id, const seat& s, int text, const policy::decision& d,
+                     milliseconds wait) {
+    auto& n = o_.holds[id];
     n.who = s.who;
     n.rule = d.rule_id;
     n.hash = rules_->hash;
@@ -258,9 +256,9 @@ void world::ask_ahead(const seat& s, int text, const policy::decision& d) {
     n.escalates = d.hold->escalate.has_value();
     n.shape = d.hold->pass.shape;
     n.session = d.hold->pass.session;
-    n.ahead = true;
     n.opened = now();
     n.ends = n.opened + wait;
+    return n;
 }
 
 // holds -------------------------------------------------------------------------------------

@@ -59,6 +59,8 @@ class world {
     void run_statement();
     void wait_for_approval(const seat& s, int text, const policy::decision& d);
     void ask_ahead(const seat& s, int text, const policy::decision& d);
+    hold_m& begun(std::uint64_t id, const seat& s, int text, const policy::decision& d,
+                  milliseconds wait);
     void use(const seat& s, const policy::decision& d);
     void vote_on_hold();
     void approved(std::uint64_t id, const answer& a);

@@ -267,6 +267,7 @@ void world::check_begun() {
         o.begun_at = machine::gone_by();
         const auto got = machine::ask<std::optional<policy::opt_out>>(
             [&, n = id](auto done) { m_.s().get_opt_out(policy::opt_out_id{n}, done); });
+        if (m_.off()) return;
         ASSERT_TRUE(got) << "opt-out " << id << ", written " << o.written;
         ASSERT_EQ(got->reason, "written " + std::to_string(o.written));
         ASSERT_EQ(got->until, o.until);
@@ -331,19 +332,22 @@ void world::audit(bool crash) {
     boot();
     // What no record tells of: how far the clock was behind the last time anybody looked.
     lost_ += std::max(milliseconds(0), before + (machine::gone_by() - gone_before) - now());
+    m_.settle();  // what begins again is being recorded
     for (const auto& fault : faults_of_log(m_.log_directory(), pem_, told_, released_))
         ADD_FAILURE() << fault;
-    m_.settle();
     // What was approved without a record of it waits for nobody.
     const auto last = o_.opt_outs.empty() ? 0 : o_.opt_outs.rbegin()->first;
     o_.restart(now());
-    // What was being begun when the power failed has taken numbers of its own.
-    if (crash)
-        for (auto it = o_.opt_outs.upper_bound(last); it != o_.opt_outs.end(); ++it)
-            opt_outs_in_doubt_.insert(it->first);
+    // What the file begins rests on what was being done when the power failed (a flag, a use), and
+    // that has taken numbers of its own: it is judged when all of it is known.
+    if (crash) o_.opt_outs.erase(o_.opt_outs.upper_bound(last), o_.opt_outs.end());
     for (auto& [id, h] : o_.holds)
         h.waiters.clear();
     adopt(false);
+    if (crash) {
+        o_.sync_file(now());
+        ASSERT_TRUE(o_.begun_by_file.empty()) << "an opt-out of the file was not begun";
+    }
     check_begun();
 }
 
@@ -400,6 +404,7 @@ void world::adopt_holds(bool anything) {
             ASSERT_STREQ(to_string(h.state), to_string(n.state)) << "hold " << id;
             if (h.state == hold_state::pending) {
                 ASSERT_EQ(h.assigned.to, n.task_of);
+                ASSERT_EQ(h.escalated, n.escalated) << "hold " << id;
             }
         }
         n.votes.clear();
@@ -414,6 +419,7 @@ void world::adopt_holds(bool anything) {
         }
         if (n.votes != votes) n.granted.assign(n.votes.size(), {});
         n.task_of = h.assigned.to;
+        n.escalated = h.escalated;
         if (!news) continue;
         n.who = h.person;
         n.application = h.application;
@@ -424,7 +430,6 @@ void world::adopt_holds(bool anything) {
         n.groups = h.who.groups;
         n.needed = h.who.approvals;
         n.escalates = h.escalate.has_value();
-        n.escalated = h.escalated;
         n.shape = h.pass.shape;
         n.session = h.pass.session;
         n.opened = h.opened_at;
