@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proxy/descriptor.h"
+
 namespace sallyport::proxy::catalog {
 
 namespace {
@@ -27,20 +29,6 @@ constexpr std::size_t file_bytes_max = 256u << 20;
 [[noreturn]] void refuse(const std::string& path, const std::string& why) {
     throw std::runtime_error(path + ": " + why);
 }
-
-class descriptor {
-  public:
-    explicit descriptor(int fd) noexcept : fd_(fd) {}
-    ~descriptor() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    descriptor(const descriptor&) = delete;
-    descriptor& operator=(const descriptor&) = delete;
-    [[nodiscard]] int get() const noexcept { return fd_; }
-
-  private:
-    int fd_;
-};
 
 /// False: there is no such file.
 bool read_all(const std::string& path, std::string& out) {
@@ -60,16 +48,6 @@ bool read_all(const std::string& path, std::string& out) {
         have += static_cast<std::size_t>(n);
     }
     return true;
-}
-
-bool write_all(int fd, std::string_view text) {
-    while (!text.empty()) {
-        const auto n = ::write(fd, text.data(), text.size());
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        text.remove_prefix(static_cast<std::size_t>(n));
-    }
-    return ::fsync(fd) == 0;
 }
 
 json to_json(const relation_name& n) {
@@ -150,7 +128,7 @@ void save_names(const std::string& path, const past_names& names) {
     {
         const descriptor file(
             ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-        if (file.get() < 0 || !write_all(file.get(), text))
+        if (file.get() < 0 || !write_durably(file.get(), text))
             refuse(fresh, std::string("cannot be written: ") + std::strerror(errno));
     }
     if (std::rename(fresh.c_str(), path.c_str()) != 0)

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proxy/descriptor.h"
 #include "proxy/visible.h"
 
 namespace sallyport::proxy::notify {
@@ -21,28 +22,6 @@ namespace {
 
 constexpr std::size_t output_kept_max = 300;
 constexpr int look_again_ms = 50;
-
-/// A descriptor that closes itself.
-class descriptor {
-  public:
-    descriptor() = default;
-    explicit descriptor(int fd) : fd_(fd) {}
-    ~descriptor() { close(); }
-    descriptor(const descriptor&) = delete;
-    descriptor& operator=(const descriptor&) = delete;
-    void set(int fd) {
-        close();
-        fd_ = fd;
-    }
-    void close() {
-        if (fd_ >= 0) ::close(fd_);
-        fd_ = -1;
-    }
-    [[nodiscard]] int get() const noexcept { return fd_; }
-
-  private:
-    int fd_ = -1;
-};
 
 struct pipe_ends {
     descriptor read;

@@ -55,7 +55,8 @@ const std::vector<std::string>& neutral_headers() {
         "proxy/visible.h",         "proxy/big_stack.h",
         "proxy/rule_uses.h",       "proxy/numbers.h",
         "proxy/upstream_health.h", "proxy/access_settings.h",
-        "proxy/log_ids.h",         "proxy/telemetry/settings.h"};
+        "proxy/log_ids.h",         "proxy/telemetry/settings.h",
+        "proxy/descriptor.h"};
     return headers;
 }
 

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <filesystem>
 #include <sstream>
 
 #include <gtest/gtest.h>
@@ -12,15 +11,6 @@ namespace {
 
 using proxy::telemetry::statement_span;
 using proxy::telemetry::to_hex;
-
-std::string data(const std::string& name) {
-    return std::string(SALLYPORT_SOURCE_DIR) + "/tests/data/transcripts/" + name;
-}
-
-policy::rule_set_ptr rules() {
-    static const auto loaded = policy::load_policy(data("policy.yaml"), {});
-    return loaded.rules;
-}
 
 class kept final : public proxy::telemetry::statement_sink {
   public:
@@ -41,7 +31,7 @@ std::vector<statement_span> watched(const std::string& text, bool keeps = true) 
     sink.keeps = keeps;
     replay_options o;
     o.sink = &sink;
-    const auto r = replay(parse_transcript("test", lines), rules(), o);
+    const auto r = replay(parse_transcript("test", lines), transcript_rules(), o);
     for (const auto& f : r.faults)
         ADD_FAILURE() << f;
     return std::move(sink.spans);
@@ -51,22 +41,14 @@ constexpr const char* parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920
 
 class watched_transcript : public testing::TestWithParam<std::string> {};
 
-std::vector<std::string> names() {
-    std::vector<std::string> found;
-    for (const auto& e : std::filesystem::directory_iterator(data("")))
-        if (e.path().extension() == ".txt") found.push_back(e.path().filename().string());
-    std::sort(found.begin(), found.end());
-    return found;
-}
-
 TEST_P(watched_transcript, plays_as_written_and_each_statement_has_one_whole_span) {
-    const auto t = read_transcript(data(GetParam()));
+    const auto t = read_transcript(transcript_data(GetParam()));
     for (const bool byte_by_byte : {false, true}) {
         kept sink;
         replay_options o;
         o.sink = &sink;
         o.byte_by_byte = byte_by_byte;
-        const auto r = replay(t, rules(), o);
+        const auto r = replay(t, transcript_rules(), o);
         for (const auto& f : r.faults)
             ADD_FAILURE() << f;
         const auto sent = std::count_if(t.lines.begin(), t.lines.end(), [](const line& l) {
@@ -93,13 +75,13 @@ TEST_P(watched_transcript, plays_as_written_and_each_statement_has_one_whole_spa
 }
 
 TEST_P(watched_transcript, leaves_nothing_behind_when_the_client_goes) {
-    const auto t = read_transcript(data(GetParam()));
+    const auto t = read_transcript(transcript_data(GetParam()));
     for (std::size_t i = 0; i < t.lines.size(); ++i) {
         kept sink;
         replay_options o;
         o.sink = &sink;
         o.disconnect_before = static_cast<int>(i);
-        const auto r = replay(t, rules(), o);
+        const auto r = replay(t, transcript_rules(), o);
         if (!r.held_open) continue;
         ASSERT_FALSE(sink.spans.empty()) << "before line " << i;
         const auto& last = sink.spans.back();
@@ -109,11 +91,12 @@ TEST_P(watched_transcript, leaves_nothing_behind_when_the_client_goes) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(all, watched_transcript, testing::ValuesIn(names()), [](const auto& made) {
-    auto name = made.param.substr(0, made.param.size() - 4);
-    std::replace(name.begin(), name.end(), '-', '_');
-    return name;
-});
+INSTANTIATE_TEST_SUITE_P(all, watched_transcript, testing::ValuesIn(transcript_names()),
+                         [](const auto& made) {
+                             auto name = made.param.substr(0, made.param.size() - 4);
+                             std::replace(name.begin(), name.end(), '-', '_');
+                             return name;
+                         });
 
 TEST(statement_watch, a_statement_has_its_text_without_literals_its_rule_and_its_end) {
     const auto spans = watched(
@@ -222,7 +205,7 @@ TEST(statement_watch, what_a_lost_session_leaves_unanswered_is_told_of) {
     replay_options o;
     o.sink = &sink;
     o.disconnect_before = 2;
-    static_cast<void>(replay(t, rules(), o));
+    static_cast<void>(replay(t, transcript_rules(), o));
 
     ASSERT_EQ(sink.spans.size(), 1u);
     EXPECT_EQ(sink.spans[0].error, "connection_lost");

@@ -1,8 +1,12 @@
 #include "transcript.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+
+#include <gtest/gtest.h>
 
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
@@ -485,6 +489,25 @@ class player {
 };
 
 }  // namespace
+
+std::string transcript_data(const std::string& name) {
+    return std::string(SALLYPORT_SOURCE_DIR) + "/tests/data/transcripts/" + name;
+}
+
+std::vector<std::string> transcript_names() {
+    std::vector<std::string> found;
+    for (const auto& e : std::filesystem::directory_iterator(transcript_data("")))
+        if (e.path().extension() == ".txt") found.push_back(e.path().filename().string());
+    std::ranges::sort(found);
+    return found;
+}
+
+policy::rule_set_ptr transcript_rules() {
+    static const auto loaded = policy::load_policy(transcript_data("policy.yaml"), {});
+    for (const auto& f : loaded.faults)
+        ADD_FAILURE() << policy::to_string(f);
+    return loaded.rules;
+}
 
 transcript read_transcript(const std::string& path) {
     std::ifstream file(path);

@@ -51,6 +51,11 @@ struct transcript {
     std::vector<std::string> opt_outs;  ///< rules that alice has a live opt-out from
     std::vector<line> lines;
 };
+/// A file of tests/data/transcripts; the names of the transcripts there, sorted; and the rules they
+/// are played under, whose faults are a test's.
+[[nodiscard]] std::string transcript_data(const std::string& name);
+[[nodiscard]] std::vector<std::string> transcript_names();
+[[nodiscard]] policy::rule_set_ptr transcript_rules();
 [[nodiscard]] transcript read_transcript(const std::string& path);
 [[nodiscard]] transcript parse_transcript(const std::string& name, std::istream& text);
 
