@@ -23,16 +23,8 @@ done
 say() { echo "$*" >&2; }
 fail() { say "compare.sh: $*"; exit 1; }
 . "$root/config/throwaway.sh"
-"$root/config/install-deps.sh" --bench
-mkdir -p "$root/build"
-say "building …"
-if ! { cd "$root" && cmake --preset release -DSALLYPORT_BENCH=ON &&
-       cmake --build build/release --target sallyport idle_connections; } >"$root/build/bench.log" 2>&1; then
-  tail -n 40 "$root/build/bench.log" >&2
-  exit 1
-fi
-sallyport=$root/build/release/sallyport
-open_idle=$(find "$root/build/release" -name idle_connections -type f -perm -u+x | head -n 1)
+. "$root/bench/world.sh"
+build_bench
 
 # --- a throwaway world, gone afterwards ---------------------------------------------------------------
 world=$(mktemp -d "${TMPDIR:-/tmp}/sallyport-bench.XXXXXX")
@@ -59,18 +51,9 @@ free_port 55400; bouncer_port=$found
 free_port 55400; proxy_port=$found
 free_port 55400; admin_port=$found
 
-mkdir -m 700 "$world/pg"
 mkdir -m 755 "$world/bouncer"
-[ "$(id -u)" -ne 0 ] || chown postgres "$world/pg" "$world/bouncer"
-printf 'bench' >"$world/password"; chmod 644 "$world/password"
-as_postgres "$pg_bin/initdb" -D "$world/pg" -U bench -A scram-sha-256 --pwfile="$world/password" --locale=C -E UTF8 \
-  --no-sync >"$world/initdb.log" 2>&1 || { cat "$world/initdb.log" >&2; exit 1; }
-as_postgres "$pg_bin/pg_ctl" -D "$world/pg" -l "$world/pg/log" -w -s \
-  -o "-p $pg_port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off \
-      -c max_connections=$((idle + 100)) -c shared_buffers=256MB" start
-export PGHOST=127.0.0.1 PGUSER=bench PGPASSWORD=bench PGSSLMODE=disable HOME=$world
-unset PGOPTIONS PGSERVICE PGDATABASE 2>/dev/null || true
-psql -X -q -p "$pg_port" -d postgres -c 'CREATE DATABASE shop'
+[ "$(id -u)" -ne 0 ] || chown postgres "$world/bouncer"
+begin_server "$world/pg" -c max_connections=$((idle + 100)) -c shared_buffers=256MB
 say "filling tables …"
 "$pg_bin/pgbench" -i -q -s 5 -p "$pg_port" shop >"$world/init.log" 2>&1 || { cat "$world/init.log" >&2; exit 1; }
 psql -X -q -p "$pg_port" -d shop -c "CREATE TABLE big AS
@@ -173,7 +156,7 @@ idle_memory() {  # WAY SSLMODE: KiB per idle connection
   pid=$(pid_of "$1")
   mkfifo "$world/idle-input"
   before=$(rss_kib "$pid")
-  "$open_idle" "$idle" "host=127.0.0.1 port=$(port_of "$1") user=bench password=bench dbname=shop sslmode=$2" \
+  "$idle_connections" "$idle" "host=127.0.0.1 port=$(port_of "$1") user=bench password=bench dbname=shop sslmode=$2" \
     <"$world/idle-input" >"$world/idle-output" 2>&1 &
   idle_pid=$!
   exec 8>"$world/idle-input"

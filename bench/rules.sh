@@ -21,6 +21,7 @@ done
 say() { echo "$*" >&2; }
 fail() { say "rules.sh: $*"; exit 1; }
 . "$root/config/throwaway.sh"
+. "$root/bench/world.sh"
 if [ -z "$binary" ]; then
   "$root/config/install-deps.sh"
   build_release
@@ -45,16 +46,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 free_port 55600; pg_port=$found
-mkdir -m 700 "$top/pg"
-[ "$(id -u)" -ne 0 ] || chown postgres "$top/pg"
-printf 'bench' >"$top/password"; chmod 644 "$top/password"
-as_postgres "$pg_bin/initdb" -D "$top/pg" -U bench -A scram-sha-256 --pwfile="$top/password" --locale=C \
-  -E UTF8 --no-sync >"$top/initdb.log" 2>&1 || { cat "$top/initdb.log" >&2; exit 1; }
-as_postgres "$pg_bin/pg_ctl" -D "$top/pg" -l "$top/pg/log" -w -s \
-  -o "-p $pg_port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off" start
-export PGHOST=127.0.0.1 PGUSER=bench PGPASSWORD=bench PGSSLMODE=disable HOME=$top
-unset PGOPTIONS PGSERVICE PGDATABASE 2>/dev/null || true
-psql -X -q -p "$pg_port" -d postgres -c 'CREATE DATABASE shop'
+begin_server "$top/pg"
 "$pg_bin/pgbench" -i -q -s 5 -p "$pg_port" shop >"$top/init.log" 2>&1 || { cat "$top/init.log" >&2; exit 1; }
 
 policy() {  # COUNT: rules on tables of their own, every tenth on a schema; none on pgbench's
@@ -68,30 +60,12 @@ policy() {  # COUNT: rules on tables of their own, every tenth on a schema; none
 
 serve() {  # NAME COUNT → port_NAME, pid_NAME
   world=$top/$1
-  mkdir -m 700 "$world" "$world/var"
+  mkdir -m 700 "$world"
   free_port 55600; local port=$found
   free_port 55600; local admin=$found
   policy "$2" >"$world/policy.yaml"
   { echo "users:"; echo bench | "$binary" passwd bench -; } >"$world/users.yaml"
-  printf 'bench\n' >"$world/bench-password"
-  cat >"$world/sallyport.yaml" <<YAML
-listen:
-  postgres: { address: 127.0.0.1, port: $port, tls: { mode: disable } }
-  admin:    { address: 127.0.0.1, port: $admin }
-state: { sqlite: var/sallyport.db }
-audit: { directory: var/audit, signing_key: var/audit.key }
-users: users.yaml
-policy: policy.yaml
-targets:
-  shop:
-    host: 127.0.0.1
-    port: $pg_port
-    dbname: shop
-    tls: { mode: disable }
-    login: { user: bench, password_file: bench-password }
-    catalog: { user: bench, password_file: bench-password }
-YAML
-  chmod 600 "$world"/users.yaml "$world"/bench-password
+  write_settings "$port" "$admin" </dev/null
   start_proxy "$binary" "$port" "$admin"
   pids+=("$proxy_pid")
   declare -g "port_$1=$port" "pid_$1=$proxy_pid"
