@@ -91,7 +91,7 @@ class normaliser {
             return false;
         }
         if (kind_ == policy_kind::deny_forbidden &&
-            one_of(code, {"42501", "25P02", "25006", "34000", "42P03"})) {
+            one_of(code, {"42501", "25P02", "25006", "26000", "34000", "42P03"})) {
             m.body = std::string("SERROR\0Mrefused\0\0", 17);
             return true;
         }
