@@ -123,7 +123,8 @@ std::string check_quota(const opt_out_spec& o, const opt_out_usage& u, instant n
         const auto next = std::chrono::sys_days{
             (today.year() / today.month() + std::chrono::months(1)) / std::chrono::day(1)};
         return "opt-outs of this rule are limited to " + std::to_string(max) + " a month" + whom +
-               ", and they are spent; the next can be asked for on " + date_text(instant(next));
+               ", and they are spent or asked for; the next can be asked for on " +
+               date_text(instant(next));
     };
     const auto& q = o.per_month;
     if (q.per_person && u.month_of_person >= *q.per_person)
@@ -337,6 +338,11 @@ std::string check_bounds(const rule_set& p, const opt_out_request& r, const opt_
     if (auto why = check_texts(o, r); !why.empty()) return why;
     if (auto why = check_extension(o, r, u); !why.empty()) return why;
     if (auto why = check_reviews(o, r, u); !why.empty()) return why;
+    return check_how_often(o, r, u, now);
+}
+
+std::string check_how_often(const opt_out_spec& o, const opt_out_request& r, const opt_out_usage& u,
+                            instant now) {
     if (auto why = check_cool_down(o, r, u, now); !why.empty()) return why;
     if (auto why = check_quota(o, u, now); !why.empty()) return why;
     return check_live(o, u);

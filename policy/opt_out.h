@@ -144,8 +144,10 @@ struct opt_out_request {
 };
 
 /// What there is already of a rule, and of the one who asks, when a request is checked.
+/// At a request what waits for its approvals counts as if it had them; at an activation it does
+/// not.
 struct opt_out_usage {
-    int live_of_person = 0;  ///< requested or active now; the one that is extended is left out
+    int live_of_person = 0;  ///< now; the one that is extended is left out
     int live_in_all = 0;
     int month_of_person = 0;  ///< activated in this calendar month (UTC)
     int month_in_all = 0;
@@ -161,6 +163,10 @@ struct opt_out_usage {
 /// nearest request that would fit. The one place for every road in.
 [[nodiscard]] std::string check_bounds(const rule_set& p, const opt_out_request& r,
                                        const opt_out_usage& u, instant now);
+
+/// The part of it that may be otherwise when the last vote comes: pause, quota, how many are live.
+[[nodiscard]] std::string check_how_often(const opt_out_spec& o, const opt_out_request& r,
+                                          const opt_out_usage& u, instant now);
 
 /// "" if the rules of now would still let this opt-out live, or be requested; else which bound it
 /// is outside of.

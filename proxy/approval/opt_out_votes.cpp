@@ -114,7 +114,12 @@ void opt_out_desk::count_approval(const steward::opt_out_vote& v, const steward:
     const auto ballot = to_vote(v, core_.now());
     const auto needed = std::max(l.o.approvals_needed, spec.approved_by.approvals);
     const auto have = static_cast<int>(l.o.votes.size()) + 1;
-    if (have >= needed) return activate(l, &ballot, spec, done);
+    if (have >= needed) {
+        // Asked for in time, and meanwhile others were given, or the policy has become narrower.
+        if (auto why = too_often(l, spec); !why.empty())
+            return done({verdict::conflict, "the vote was not counted: " + why, v.id.value});
+        return activate(l, &ballot, spec, done);
+    }
     if (!core_.stored([&] { core_.db().add_opt_out_vote(v.id, ballot); }))
         return done({verdict::unavailable, "the vote was not counted: the state cannot be written",
                      v.id.value});

@@ -146,29 +146,44 @@ std::string opt_out_desk::refuse_request(const policy::opt_out_request& r) {
     });
     if (waiting >= requests_per_person_max)
         return "you have " + std::to_string(waiting) + " undecided requests; withdraw one first";
-    const auto u = usage(r);
+    const auto u = usage(r, counted::asked_for_too);
     if (!u) return "the state cannot be read; try again";
     return policy::check_bounds(*core_.rules(), r, *u, core_.now());
 }
 
-std::optional<policy::opt_out_usage> opt_out_desk::usage(const policy::opt_out_request& r) {
+std::optional<policy::opt_out_usage> opt_out_desk::usage(const policy::opt_out_request& r,
+                                                         counted what) {
     policy::opt_out_usage u;
-    const auto count = [&](const policy::opt_out& o) {
+    for (const auto& team : r.person.groups)
+        u.month_of_team.emplace_back(team, 0);
+    const auto live = [&](const policy::opt_out& o) {
         if (o.rule != r.rule || (r.extends && o.id == r.extends)) return;
         ++u.live_in_all;
         if (o.person == r.person.name) ++u.live_of_person;
     };
-    for (const auto& [id, l] : requests_)
-        count(l.o);
+    const auto of_month = [&](const policy::opt_out& o) {
+        ++u.month_in_all;
+        if (o.person == r.person.name) ++u.month_of_person;
+        for (auto& [team, used] : u.month_of_team)
+            if (std::find(o.person_groups.begin(), o.person_groups.end(), team) !=
+                o.person_groups.end())
+                ++used;
+    };
+    for (const auto& [id, l] : requests_) {
+        const bool waits = l.o.state == opt_out_state::requested;
+        if (waits && what == counted::activated_only) continue;
+        live(l.o);
+        if (waits && l.o.rule == r.rule) of_month(l.o);
+    }
     for (const auto& [id, o] : active_) {
-        count(o);
+        live(o);
         if (o.kind == policy::opt_out_kind::break_glass && o.person == r.person.name &&
             o.rule == r.rule)
             u.unreviewed_glass = "opt-out " + std::to_string(id.value);
         if (id == r.extends) u.extends = &o;
     }
     for (const auto& o : unrecorded_)
-        count(o);
+        live(o);
     if (const auto* late = reviews_.overdue_of(r.person.name, r.rule))
         u.overdue_review = "opt-out " + std::to_string(late->id.value);
     if (const auto* glass = reviews_.glass_of(r.person.name, r.rule))
@@ -182,20 +197,25 @@ std::optional<policy::opt_out_usage> opt_out_desk::usage(const policy::opt_out_r
     std::vector<policy::opt_out> past;
     if (!core_.stored([&] { past = core_.db().opt_outs_since(r.rule, since); }))
         return std::nullopt;
-    for (const auto& team : r.person.groups)
-        u.month_of_team.emplace_back(team, 0);
     for (const auto& o : past) {
+        if (o.from == policy::instant{}) continue;  // never activated
         if (o.person == r.person.name) u.last_end = std::max(u.last_end, o.ended_at);
-        if (r.extends && o.extends == r.extends && o.from != policy::instant{}) ++u.extensions;
-        if (o.from < month) continue;
-        ++u.month_in_all;
-        if (o.person == r.person.name) ++u.month_of_person;
-        for (auto& [team, used] : u.month_of_team)
-            if (std::find(o.person_groups.begin(), o.person_groups.end(), team) !=
-                o.person_groups.end())
-                ++used;
+        if (r.extends && o.extends == r.extends) ++u.extensions;
+        if (o.from >= month) of_month(o);
     }
     return u;
+}
+
+std::string opt_out_desk::too_often(const live_request& l, const policy::opt_out_spec& spec) {
+    policy::opt_out_request r;
+    r.person = {l.o.person, l.o.person_groups, false};
+    r.rule = l.o.rule;
+    r.kind = l.o.kind;
+    // What it was to extend has ended: it begins like any other.
+    if (active_.contains(l.o.extends)) r.extends = l.o.extends;
+    const auto u = usage(r, counted::activated_only);
+    return u ? policy::check_how_often(spec, r, *u, core_.now())
+             : "the state cannot be read; try again";
 }
 
 void opt_out_desk::request(const policy::opt_out_request& r, const std::string& surface,

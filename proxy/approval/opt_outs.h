@@ -78,7 +78,11 @@ class opt_out_desk final : public timed {
 
     [[nodiscard]] std::string refuse_request(const policy::opt_out_request& r);
     /// nullopt: the state cannot be read.
-    [[nodiscard]] std::optional<policy::opt_out_usage> usage(const policy::opt_out_request& r);
+    enum class counted : std::uint8_t { asked_for_too, activated_only };
+    [[nodiscard]] std::optional<policy::opt_out_usage> usage(const policy::opt_out_request& r,
+                                                             counted what);
+    /// Why the last vote may not activate it yet; "" if it may.
+    [[nodiscard]] std::string too_often(const live_request& l, const policy::opt_out_spec& spec);
     void requested(policy::opt_out_id id, bool recorded, const steward::on_answer& done);
     void break_glass(policy::opt_out o, const std::string& surface, const steward::on_answer& done);
     [[nodiscard]] bool still_written(const policy::opt_out& o) const;

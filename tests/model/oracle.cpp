@@ -27,6 +27,7 @@ void oracle::pass_time(instant now) {
 void oracle::end(std::uint64_t id, opt_out_state to, instant now) {
     auto& o = opt_outs.at(id);
     o.state = to;
+    o.ended = now;
     const bool glass = o.kind == opt_out_kind::break_glass;
     if (o.uses == 0 && !glass) return;
     const bool said = now_in_force.holds && now_in_force.opt_outs;
@@ -202,15 +203,31 @@ bool oracle::may_request(const person& p, opt_out_kind kind, milliseconds lasts,
         if (!r.open || r.who != p.name) continue;
         if ((t.overdue_blocks && now >= r.due) || (glass && r.glass)) return false;
     }
-    int live = 0;
-    for (const auto& [id, o] : opt_outs) {
-        const bool open = o.state == opt_out_state::requested || o.state == opt_out_state::active;
-        if (!open || o.who != p.name) continue;
-        if (glass && o.state == opt_out_state::active && o.kind == opt_out_kind::break_glass)
+    for (const auto& [id, o] : opt_outs)
+        if (glass && o.who == p.name && o.state == opt_out_state::active &&
+            o.kind == opt_out_kind::break_glass)
             return false;
-        if (id != extends) ++live;
+    return !too_often(p.name, kind, extends, true, now);
+}
+
+bool oracle::too_often(const std::string& who, opt_out_kind kind, std::uint64_t extends, bool asks,
+                       instant now) const {
+    const auto& t = now_in_force;
+    const std::chrono::year_month_day today{std::chrono::floor<std::chrono::days>(now)};
+    const instant month = std::chrono::sys_days{today.year() / today.month() / std::chrono::day(1)};
+    const bool pauses = extends == 0 && kind != opt_out_kind::break_glass;
+    int live = 0;
+    int this_month = 0;
+    for (const auto& [id, o] : opt_outs) {
+        if (o.who != who) continue;
+        const bool waits = asks && o.state == opt_out_state::requested;
+        if ((waits || o.state == opt_out_state::active) && id != extends) ++live;
+        if (waits || (o.from != instant{} && o.from >= month)) ++this_month;
+        const bool over = o.from != instant{} && o.ended != instant{};
+        if (pauses && over && now < o.ended + t.cool_down) return true;
     }
-    return t.live_per_person == 0 || live < t.live_per_person;
+    return (t.per_month != 0 && this_month >= t.per_month) ||
+           (t.live_per_person != 0 && live >= t.live_per_person);
 }
 
 void oracle::activate(opt_out_m& o, instant now) {

@@ -65,7 +65,7 @@ struct opt_out_m {
     std::string who, group, application;
     policy::opt_out_kind kind = policy::opt_out_kind::request;
     opt_out_state state = opt_out_state::requested;
-    instant lapses, from, until;
+    instant lapses, from, until, ended;
     milliseconds duration{};
     milliseconds begun_at{};  ///< in time that has really gone by
     std::uint64_t uses = 0, uses_max = 0, extends = 0;
@@ -113,6 +113,10 @@ class oracle {
     [[nodiscard]] int needed(const hold_m& h) const;
     [[nodiscard]] bool may_request(const person& p, policy::opt_out_kind kind, milliseconds lasts,
                                    std::uint64_t extends, instant now) const;
+    /// Pause, quota and how many may live bar her: from asking (what waits counts) or from what
+    /// she asked for.
+    [[nodiscard]] bool too_often(const std::string& who, policy::opt_out_kind kind,
+                                 std::uint64_t extends, bool asks, instant now) const;
     void activate(opt_out_m& o, instant now);
     void end(std::uint64_t id, opt_out_state to, instant now);
     void lock_rule(instant now);

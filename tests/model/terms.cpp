@@ -91,6 +91,9 @@ std::string terms::text() const {
             if (uses > 0) out += "      max_uses: " + std::to_string(uses) + "\n";
             if (live_per_person > 0)
                 out += "      max_live: { per_person: " + std::to_string(live_per_person) + " }\n";
+            if (per_month > 0)
+                out += "      per_month: { per_person: " + std::to_string(per_month) + " }\n";
+            if (cool_down > milliseconds(0)) out += "      cool_down: " + ms(cool_down) + "\n";
             out += std::string("      review: { within: 3h") +
                    (overdue_blocks ? ", overdue: block" : "") + " }\n";
             if (glass)

@@ -55,6 +55,8 @@ struct terms {
     milliseconds longest = std::chrono::hours(2);
     std::uint64_t uses = 0;   ///< 0: not bounded
     int live_per_person = 0;  ///< 0: not bounded
+    int per_month = 0;        ///< of a person; 0: not bounded
+    milliseconds cool_down{};
     bool overdue_blocks = false;
     bool glass = true;
     bool exception = false;

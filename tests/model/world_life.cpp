@@ -85,9 +85,15 @@ void world::vote_on_opt_out() {
         o.state = opt_out_state::denied;
         return is(verdict::done);
     }
+    const auto have = static_cast<int>(o.votes.size()) + 1;
+    const bool last = have >= std::max(o.needed, o_.now_in_force.opt_approvals);
+    const auto extended = o_.opt_outs.find(o.extends);
+    const bool extends =
+        extended != o_.opt_outs.end() && extended->second.state == opt_out_state::active;
+    if (last && o_.too_often(o.who, o.kind, extends ? o.extends : 0, false, now()))
+        return is(verdict::conflict);
     o.votes.insert(who.name);
-    if (static_cast<int>(o.votes.size()) < std::max(o.needed, o_.now_in_force.opt_approvals))
-        return is(verdict::counted);
+    if (!last) return is(verdict::counted);
     is(verdict::done);
     o_.activate(o, now());
     o.begun_at = machine::gone_by();
@@ -186,7 +192,7 @@ terms world::changed(terms t) {
         return all[pick(all.size())];
     };
     for (auto n = 1 + pick(3); n > 0; --n)
-        switch (pick(14)) {
+        switch (pick(16)) {
             case 0:
                 t.holds = !chance(5);
                 break;
@@ -227,6 +233,12 @@ terms world::changed(terms t) {
                 break;
             case 12:
                 t.live_per_person = std::vector<int>{0, 0, 1, 3}[pick(4)];
+                break;
+            case 13:
+                t.per_month = std::vector<int>{0, 0, 3, 9}[pick(4)];
+                break;
+            case 14:
+                t.cool_down = chance(2) ? up_to(40min) : milliseconds(0);
                 break;
             default:
                 t.overdue_blocks = chance(2);
@@ -484,6 +496,7 @@ void world::adopt_opt_outs(bool anything) {
         n.duration = o.duration;
         n.uses = o.uses;
         n.uses_max = o.max_uses;
+        n.ended = o.ended_at;
         n.extends = o.extends.value;
         n.needed = o.approvals_needed;
         n.groups = o.born_with.groups;

@@ -157,6 +157,40 @@ TEST_F(oversight, pause_and_quota_bound_how_often_one_opts_out) {
     EXPECT_EQ(ask(plain()).what, verdict::done);
 }
 
+TEST_F(oversight, what_waits_for_approval_counts_towards_the_quota) {
+    for (int i = 0; i < 3; ++i)
+        ASSERT_EQ(ask(plain()).what, verdict::done);
+
+    EXPECT_THAT(ask(plain()).text, HasSubstr("limited to 3 a month per person"));
+}
+
+TEST_F(oversight, last_vote_is_not_counted_during_the_pause_or_beyond_a_quota_made_smaller) {
+    std::vector<policy::opt_out_id> asked;
+    for (int i = 0; i < 3; ++i)
+        asked.emplace_back(ask(plain()).id);
+    ASSERT_EQ(vote(asked[0], bob()).what, verdict::done);
+    advance(1h);
+
+    const auto early = vote(asked[1], bob());
+    EXPECT_EQ(early.what, verdict::conflict);
+    EXPECT_THAT(early.text, HasSubstr("a pause of 2h"));
+    advance(2h);
+    EXPECT_EQ(vote(asked[1], bob()).what, verdict::done);
+
+    auto narrower = strict_rules();
+    narrower->rules[0].opt_out->per_month.per_person = 2;
+    narrower->rules[0].opt_out->cool_down.reset();
+    s->set_rules(narrower);
+    EXPECT_THAT(vote(asked[2], bob()).text, HasSubstr("limited to 2 a month per person"));
+}
+
+TEST_F(oversight, request_that_was_never_approved_begins_no_pause) {
+    const policy::opt_out_id id{ask(plain()).id};
+    ASSERT_EQ(vote(id, bob(), false).what, verdict::done);
+
+    EXPECT_EQ(ask(plain()).what, verdict::done);
+}
+
 TEST_F(oversight, window_may_begin_later_but_not_too_late) {
     auto r = plain();
     r.starts_at = time.now() + 25h;
