@@ -5,16 +5,18 @@
 //   idle_connections COUNT CONNECTION-STRING STATEMENT            all have run it
 //   idle_connections COUNT CONNECTION-STRING STATEMENT running    it is still running in each
 
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include <libpq-fe.h>
-#include <poll.h>
+#include <sys/epoll.h>
 
 namespace {
 
@@ -39,25 +41,32 @@ double seconds(clock::time_point t) {
 
 // A notice is no end: only what closes the connection is.
 int watch_ends(std::vector<connection>& connections) {
-    std::vector<pollfd> open;
-    for (const auto& c : connections)
-        open.push_back({PQsocket(c.get()), POLLIN, 0});
-    std::size_t left = open.size();
+    const int waits = epoll_create1(EPOLL_CLOEXEC);
+    if (waits < 0) return 1;
+    for (const auto& c : connections) {
+        epoll_event e{};
+        e.events = EPOLLIN;
+        e.data.ptr = c.get();
+        if (epoll_ctl(waits, EPOLL_CTL_ADD, PQsocket(c.get()), &e) != 0) return 1;
+    }
+    auto left = connections.size();
     clock::time_point first{};
     clock::time_point last{};
+    std::array<epoll_event, 64> ready{};
     while (left > 0) {
-        if (poll(open.data(), open.size(), -1) < 0) return 1;
-        for (std::size_t i = 0; i < open.size(); ++i) {
-            if (open[i].revents == 0) continue;
-            auto* c = connections[i].get();
+        const int n = epoll_wait(waits, ready.data(), static_cast<int>(ready.size()), -1);
+        if (n < 0) return 1;
+        for (const auto& e : std::span(ready).first(static_cast<std::size_t>(n))) {
+            auto* c = static_cast<PGconn*>(e.data.ptr);
+            const int socket = PQsocket(c);
             if (PQconsumeInput(c) == 1 && PQstatus(c) == CONNECTION_OK) continue;
             last = clock::now();
-            if (left == open.size()) first = last;
-            open[i].fd = -1;
-            --left;
+            if (left-- == connections.size()) first = last;
+            epoll_ctl(waits, EPOLL_CTL_DEL, socket, nullptr);
         }
     }
-    std::printf("closed %zu first %.3f last %.3f\n", open.size(), seconds(first), seconds(last));
+    std::printf("closed %zu first %.3f last %.3f\n", connections.size(), seconds(first),
+                seconds(last));
     return 0;
 }
 

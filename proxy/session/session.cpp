@@ -457,7 +457,7 @@ void session::client_writable() {
 }
 
 void session::write_server(protocol::bytes bytes) {
-    if (!server_) return;
+    if (!server_ || phase_ == phase::ending || phase_ == phase::over) return;
     if (server_out_.empty()) {
         while (!bytes.empty()) {
             const auto r = server_->write_some(raw(bytes));

@@ -122,6 +122,7 @@ class session : public std::enable_shared_from_this<session> {
     void take_up_opt_outs(const policy::decision& d);
     /// Tells the client why (if `fatal` is not empty), then closes both sides.
     void end(const std::string& reason, const std::string& fatal_frame_bytes);
+    void leave_server();
     void linger();
     void finish();
 
@@ -154,9 +155,9 @@ class session : public std::enable_shared_from_this<session> {
     bool server_writing_ = false;
     bool client_eof_ = false;
     bool nothing_more_ = false;  // the server knows that nothing follows
-    bool killed_ = false;      // what runs must stop whether it likes or not
-    bool cancelling_ = false;  // an upstream cancel is under way: nothing new goes upstream
-    bool pumping_ = false;     // client_in_ is being read: not from inside itself
+    bool killed_ = false;        // what runs must stop whether it likes or not
+    bool cancelling_ = false;    // an upstream cancel is under way: nothing new goes upstream
+    bool pumping_ = false;       // client_in_ is being read: not from inside itself
     bool recorded_start_ = false;
 
     // the hold at session start

@@ -4,7 +4,6 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "protocol/backend.h"
-#include "protocol/frontend.h"
 #include "protocol/sqlstate.h"
 #include "proxy/session/session.h"
 
@@ -20,10 +19,6 @@ namespace {
 constexpr auto linger_time = std::chrono::seconds(2);
 constexpr std::size_t linger_bytes_max = 4u << 20;
 
-std::span<const std::byte> raw(protocol::bytes b) {
-    return std::as_bytes(std::span(b.data(), b.size()));
-}
-
 }  // namespace
 
 // ends
@@ -34,29 +29,39 @@ void session::end(const std::string& reason, const std::string& fatal) {
     const auto self = shared_from_this();
     end_reason_ = reason;
     if (gate_) {
-        const bool busy = !gate_->replies().empty();
         gate_->on_client_gone(reason, home_.scratch);
         for (auto& a : home_.scratch.list())
             if (a.what == action::type::withdraw_hold)
                 home_.shared.steward->withdraw(a.hold_number, a.text, id_);
         home_.scratch.clear();
-        if (server_ && server_->is_open()) {
-            if (busy && reason != "client terminated")
-                stop_upstream();
-            else if (server_out_.empty() && !gate_->in_message() && reason != "client terminated") {
-                std::string terminate;
-                protocol::frontend::terminate{}.encode(terminate);
-                static_cast<void>(server_->write_some(raw(terminate)));
-            }
-        }
     }
     phase_ = phase::ending;
-    if (server_) server_->close();
+    if (server_) server_->cancel_waits();
     if (session_hold_) home_.shared.steward->withdraw(session_hold_, reason, id_);
     client_out_.append(fatal);
     end_deadline_ = steady_clock::now() + linger_time;
     client_.cancel_waits();
+    // Where many end at once, every client hears of it before the first server: thousands of
+    // backends that end at once take all processors.
+    asio::post(home_.io, [self] { self->leave_server(); });
     client_writable();
+}
+
+// What runs there is stopped, and nothing is sent behind it.
+void session::leave_server() {
+    if (!server_ || !server_->is_open()) return;
+    if (gate_ && end_reason_ != "client terminated") {
+        const auto& replies = gate_->replies();
+        if (!replies.empty()) {
+            stop_upstream();
+        } else {
+            const bool whole = server_out_.empty() && !gate_->in_message();
+            if (replies.status() == protocol::transaction_status::idle)
+                return home_.close_idle(std::move(server_), whole);
+            if (whole) say_terminate(*server_);
+        }
+    }
+    if (server_) server_->close();
 }
 
 // Reads on for a moment so that the farewell is not lost to a reset.
@@ -86,7 +91,7 @@ void session::finish() {
     const auto self = shared_from_this();
     if (waker_) waker_->cancel();
     client_.close();
-    if (server_) server_->close();
+    leave_server();
     if (key_number_ != 0) home_.shared.cancels->remove(id_, key_number_);
     if (recorded_start_) {
         home_.shared.steward->session_ended(id_);

@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "policy/sql/analyse.h"
+#include "protocol/frontend.h"
 #include "protocol/sqlstate.h"
 #include "proxy/auth/scram.h"
 #include "proxy/session/session.h"
@@ -19,6 +20,9 @@ namespace {
 
 constexpr auto tick_interval = std::chrono::milliseconds(50);
 constexpr auto farewell_time = std::chrono::seconds(2);
+constexpr std::size_t closed_at_once = 16;
+constexpr auto before_many = std::chrono::milliseconds(500);
+constexpr auto between_closings = std::chrono::milliseconds(10);
 constexpr std::size_t worker_stack_bytes = 64u << 20;  // short statements are parsed on it
 static_assert(worker_stack_bytes >= policy::sql::inline_stack_bytes);
 
@@ -54,13 +58,20 @@ void worker_facts::keep(std::string_view sql, bool standard_conforming_strings,
     cache_.insert(sql, standard_conforming_strings, std::move(f));
 }
 
+void say_terminate(net::stream& server) {
+    std::string frame;
+    protocol::frontend::terminate{}.encode(frame);
+    static_cast<void>(server.write_some(std::as_bytes(std::span(frame))));
+}
+
 worker::impl::impl(services& s)
     : shared(s),
       io(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),
       work(asio::make_work_guard(io)),
       ticker(io),
       client_buffer(std::make_unique<std::array<std::byte, buffer_bytes>>()),
-      server_buffer(std::make_unique<std::array<std::byte, buffer_bytes>>()) {
+      server_buffer(std::make_unique<std::array<std::byte, buffer_bytes>>()),
+      leaver(io) {
     environment.facts = &facts;
     environment.catalog = &catalogs;
     environment.prepared = &s.prepared;
@@ -119,6 +130,37 @@ void worker::impl::stop_when_said(std::chrono::steady_clock::time_point deadline
     }
     ticker.expires_after(std::chrono::milliseconds(10));
     ticker.async_wait([this, deadline](net::error_code) { stop_when_said(deadline); });
+}
+
+void worker::impl::close_idle(std::unique_ptr<net::stream> server, bool with_terminate) {
+    leaving.push_back({std::move(server), with_terminate});
+    if (closing) return;
+    closing = true;
+    // Behind all that end together with it; many wait until their clients have been told.
+    asio::post(io, [this] {
+        if (leaving.size() > closed_at_once)
+            close_more_in(before_many);
+        else
+            close_some();
+    });
+}
+
+void worker::impl::close_some() {
+    for (std::size_t n = 0; n < closed_at_once && !leaving.empty(); ++n) {
+        const auto& l = leaving.front();
+        if (l.with_terminate) say_terminate(*l.connection);
+        l.connection->close();
+        leaving.pop_front();
+    }
+    closing = !leaving.empty();
+    if (closing) close_more_in(between_closings);
+}
+
+void worker::impl::close_more_in(std::chrono::milliseconds time) {
+    leaver.expires_after(time);
+    leaver.async_wait([this](net::error_code ec) {
+        if (!ec) close_some();
+    });
 }
 
 void worker::impl::arm_tick() {
@@ -201,7 +243,10 @@ void worker::stop() {
             const auto keep = s;
             keep->shut_down();
         }
-        impl_->stop_when_said(std::chrono::steady_clock::now() + farewell_time);
+        // Behind what those have to say to their servers.
+        asio::post(impl_->io, [this] {
+            impl_->stop_when_said(std::chrono::steady_clock::now() + farewell_time);
+        });
     });
     pthread_join(impl_->thread, nullptr);
     impl_->running = false;

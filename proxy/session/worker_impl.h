@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <unordered_map>
 
@@ -10,6 +11,7 @@
 #include "policy/sql/cache.h"
 #include "proxy/net/asio.h"
 #include "proxy/net/listener.h"
+#include "proxy/net/stream.h"
 #include "proxy/session/counters.h"
 #include "proxy/session/gate.h"
 #include "proxy/session/worker.h"
@@ -34,6 +36,9 @@ class worker_facts final : public facts_source {
     std::uint64_t bytes_max_ = 4u << 20;
 };
 
+/// As libpq does before it closes; nothing waits for it.
+void say_terminate(net::stream& server);
+
 struct worker::impl {
     explicit impl(services& s);
 
@@ -44,6 +49,11 @@ struct worker::impl {
     void tick();
     void arm_tick();
     void stop_when_said(std::chrono::steady_clock::time_point deadline);
+    /// Closes a connection on which nothing runs and no transaction is open: soon, and a few at a
+    /// time, for a backend takes a processor for its end.
+    void close_idle(std::unique_ptr<net::stream> server, bool with_terminate);
+    void close_some();
+    void close_more_in(std::chrono::milliseconds time);
     void run();
 
     static constexpr std::size_t buffer_bytes = 128u << 10;
@@ -66,6 +76,13 @@ struct worker::impl {
     std::unordered_map<std::uint64_t, std::shared_ptr<session>> sessions;
     std::shared_ptr<const protocol::frame_limits> client_limits;
     pthread_t thread{};
+    struct idle_server {
+        std::unique_ptr<net::stream> connection;
+        bool with_terminate;
+    };
+    std::deque<idle_server> leaving;
+    net::asio::steady_timer leaver;
+    bool closing = false;
     std::size_t farewells = 0;  ///< servers that are being told to stop what a session began
     bool running = false;
     bool draining = false;

@@ -1,5 +1,6 @@
 #include <chrono>
 #include <csignal>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -243,6 +244,29 @@ TEST_F(opt_out, at_end_kill_leaves_sessions_that_never_used_it_alone) {
     static_cast<void>(user.read_to_end());
 
     EXPECT_EQ(bystander.ask("SELECT 1").types(), "TDCZ");
+}
+
+// More than are closed towards the server at once: idle ones, and some in a transaction.
+TEST_F(opt_out, at_end_kill_ends_many_sessions_and_leaves_none_on_the_server) {
+    start_with_policy(policy_with("at_end: hold", "at_end: kill"));
+    const auto id = active_opt_out();
+    std::vector<wire_client> clients;
+    for (int i = 0; i < 60; ++i) {
+        clients.push_back(client_as("alice"));
+        if (i % 6 == 0) {
+            ASSERT_EQ(clients.back().ask("BEGIN").status, 'T');
+        }
+        ASSERT_EQ(clients.back().ask(held_sql).sqlstate(), "") << i;
+    }
+
+    post("bob", "/api/v1/opt-outs/" + std::to_string(id) + "/revoke", {{"reason", "over"}});
+
+    for (auto& c : clients) {
+        const auto rest = c.read_to_end();
+        ASSERT_FALSE(rest.empty());
+        EXPECT_EQ(fields_of(rest.back()).at('C'), "SP003");
+    }
+    EXPECT_TRUE(eventually([&] { return upstream_sessions() == 0; }));
 }
 
 TEST_F(opt_out, at_end_drain_lets_the_transaction_finish_and_then_ends_the_session) {
