@@ -56,7 +56,7 @@ void session::leave_server() {
             stop_upstream();
         } else {
             const bool whole = server_out_.empty() && !gate_->in_message();
-            if (replies.status() == protocol::transaction_status::idle)
+            if (replies.status() == protocol::transaction_status::idle && !replies.unsynced())
                 return home_.close_idle(std::move(server_), whole);
             if (whole) say_terminate(*server_);
         }
