@@ -345,7 +345,7 @@ void hold_desk::end_passes_of(policy::session_id id, bool only_transaction) {
 
 void hold_desk::tell_pass_ended(const policy::pass& p) const {
     for (const auto& f : core_.ended)
-        f({{}, p.rule, p.person, policy::opt_out_state::expired, policy::at_end::hold, {}});
+        f({{}, p.rule, p.person, policy::opt_out_state::expired, policy::at_end::hold, {}, nullptr});
 }
 
 std::vector<policy::pass> hold_desk::passes() const {

@@ -351,6 +351,7 @@ void opt_out_desk::end_active(policy::opt_out_id id, opt_out_state to, const std
     const auto* spec = spec_now(core_.rules(), o.rule);
     const auto now = core_.now();
     const auto due = review_due(spec, now);
+    const auto was = std::make_shared<const policy::opt_out>(o);
     o.state = to;
     unsettled_move move{
         id, opt_out_state::active, to, reason, now, due, {ended_notice(o, reason, by, now)}};
@@ -375,7 +376,7 @@ void opt_out_desk::end_active(policy::opt_out_id id, opt_out_state to, const std
     if (reviewed) reviews_.opened(o, now, due);
     for (const auto& f : core_.ended)
         f({id, o.rule, o.person, to, spec ? spec->at_end : policy::at_end::hold,
-           spec ? spec->drain_limit : policy::milliseconds(0)});
+           spec ? spec->drain_limit : policy::milliseconds(0), was});
     core_.tell_change("opt_out", id.value, policy::to_string(to));
 }
 

@@ -77,6 +77,7 @@ class steward {
         policy::opt_out_state state;
         policy::at_end at_end;
         policy::milliseconds drain_limit;
+        std::shared_ptr<const policy::opt_out> opt_out;  ///< what it was; nullptr: it was a pass
     };
     using on_ended = std::function<void(const ended_event&)>;
     /// An opt-out or a session's pass ends soon; for live sessions of whom it lets through.

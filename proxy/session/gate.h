@@ -188,9 +188,11 @@ class gate {
     }
     /// It rests on nothing but what let the session in.
     [[nodiscard]] bool only_admitted(const policy::decision& d) const;
-    /// An opt-out has ended and its rule lets the open transaction finish until `until`.
-    void drain(policy::opt_out_id id, std::string rule, policy::instant until) {
-        draining_.push_back({id, std::move(rule), until});
+    /// An opt-out has ended and its rule lets the open transaction finish until `until`: in that
+    /// transaction it goes on letting pass what it let pass, and nothing else.
+    void drain(policy::opt_out ended, policy::instant until) {
+        ended.until = until;
+        draining_.push_back(std::move(ended));
     }
     /// A ParameterStatus of the upstream's login, before the gate sees its bytes.
     void note_parameter(std::string_view name, std::string_view value);
@@ -314,7 +316,7 @@ class gate {
     [[nodiscard]] std::vector<policy::pass> releases_of(std::size_t i, const portal* target) const;
     portal* fetched_cursor(const policy::facts& f);
     [[nodiscard]] policy::grants usable_grants() const;
-    bool pass_by_drain(std::size_t i, const policy::decision& d, const considered& c,
+    bool pass_by_drain(std::size_t i, const considered& c, const policy::decide_options& options,
                        policy::instant now);
     bool take_recorded(std::size_t i, const considered& c, policy::instant now);
     void add_grant(granted g);
@@ -503,12 +505,7 @@ class gate {
     std::vector<policy::opt_out_id> used_opt_outs_;
     std::vector<policy::pass> admissions_;
     std::vector<policy::opt_out_id> admitted_by_;
-    struct drained {
-        policy::opt_out_id id;
-        std::string rule;
-        policy::instant until;
-    };
-    std::vector<drained> draining_;
+    std::vector<policy::opt_out> draining_;
 };
 [[nodiscard]] const char* to_string(gate::state s) noexcept;
 

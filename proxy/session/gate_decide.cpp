@@ -73,23 +73,31 @@ bool gate::only_admitted(const policy::decision& d) const {
            });
 }
 
-bool gate::pass_by_drain(std::size_t i, const policy::decision& d, const considered& c,
+bool gate::pass_by_drain(std::size_t i, const considered& c, const policy::decide_options& options,
                          policy::instant now) {
-    if (replies_.status() != protocol::transaction_status::open) return false;
-    for (const auto& ended : draining_) {
-        if (ended.rule != d.rule_id || now >= ended.until) continue;
-        granted g;
-        g.frame = i;
-        g.opt_outs = {ended.id};
-        g.decision = d;
-        g.facts = c.facts;
-        g.text = c.whole_text();
-        g.until = ended.until;
-        g.drained = true;
-        add_grant(std::move(g));
-        return true;
+    if (draining_.empty() || replies_.status() != protocol::transaction_status::open) return false;
+    auto with_ended = usable_grants();
+    with_ended.opt_outs.insert(with_ended.opt_outs.end(), draining_.begin(), draining_.end());
+    auto d = policy::decide(*env_->rules, subject_, c.facts.get(), with_ended, now, options);
+    policy::restrict_wire_command(d, *c.facts);
+    // What needs a live grant besides waits like anything else.
+    if (d.effect != effect::allow || d.opt_outs.empty() || !d.passes.empty()) return false;
+    granted g;
+    g.frame = i;
+    g.until = policy::instant::max();
+    for (const auto id : d.opt_outs) {
+        const auto ended = std::find_if(draining_.begin(), draining_.end(),
+                                        [&](const policy::opt_out& o) { return o.id == id; });
+        if (ended == draining_.end()) return false;
+        g.until = std::min(g.until, ended->until);
     }
-    return false;
+    g.opt_outs = d.opt_outs;
+    g.decision = std::move(d);
+    g.facts = c.facts;
+    g.text = c.whole_text();
+    g.drained = true;
+    add_grant(std::move(g));
+    return true;
 }
 
 // Where it was recorded already, what it passed by has ended since: it goes on record again, by
@@ -182,7 +190,7 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
         return refuse(i, denied_by_rule(d, env_->rules->hash));
     }
     if (d.effect == effect::hold &&
-        pass_by_drain(i, d, {facts, c.text, c.sql, nullptr, nullptr, false}, now)) {
+        pass_by_drain(i, {facts, c.text, c.sql, nullptr, nullptr, false}, options, now)) {
         region_granted_ = true;
         return outcome::forward;
     }

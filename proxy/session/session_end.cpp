@@ -253,18 +253,24 @@ void session::opt_out_ended(const approval::steward::ended_event& e) {
     const auto number = std::to_string(e.id.value);
     const bool in_transaction = gate_->replies().status() != protocol::transaction_status::idle ||
                                 !gate_->replies().empty();
-    if (e.at_end == policy::at_end::kill ||
-        (e.at_end == policy::at_end::drain && !in_transaction)) {
+    // The last use is let finish whatever `at_end` says, and nothing passes by it any more.
+    const bool spent = e.state == policy::opt_out_state::used_up;
+    const bool finishes = in_transaction && (e.at_end == policy::at_end::drain ||
+                                             (e.at_end == policy::at_end::kill && spent));
+    if (e.at_end == policy::at_end::hold) return;
+    if (!finishes) {
         killed_ = e.at_end == policy::at_end::kill;
         end("opt-out " + number + " ended",
             fatal_frame(access_ended("opt-out " + number + " has ended (" +
                                      policy::to_string(e.state) + ")")));
         return;
     }
-    if (e.at_end == policy::at_end::drain && in_transaction) {
-        gate_->drain(e.id, e.rule, home_.shared.time->now() + e.drain_limit);
-        drain_deadline_ = steady_clock::now() + e.drain_limit;
-    }
+    // Uses that are counted are counted by the one who knows of all sessions.
+    const auto now = home_.shared.time->now();
+    if (e.opt_out && e.opt_out->max_uses == 0) gate_->drain(*e.opt_out, now + e.drain_limit);
+    // Spent before its time: what its last use runs may run until then.
+    const bool early = spent && e.opt_out;
+    drain_deadline_ = steady_clock::now() + (early ? e.opt_out->until - now : e.drain_limit);
 }
 
 // The files in force are others now: who asks is looked up anew, and so is whether the session may

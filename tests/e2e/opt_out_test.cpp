@@ -287,6 +287,51 @@ TEST_F(opt_out, at_end_drain_lets_the_transaction_finish_and_then_ends_the_sessi
     EXPECT_EQ(fields_of(rest.back()).at('C'), "SP003");
 }
 
+TEST_F(opt_out, drained_transaction_passes_what_the_opt_out_let_pass_and_nothing_else) {
+    auto policy = policy_with("at_end: hold", "at_end: drain");
+    policy.erase(policy.find("      max_uses: 200\n"), std::string("      max_uses: 200\n").size());
+    start_with_policy(policy);
+    const auto made = request({{"do", {"read"}}});
+    ASSERT_EQ(made.status, 201) << made.body;
+    const auto id = nlohmann::json::parse(made.body).at("id").get<std::uint64_t>();
+    post("bob", "/api/v1/opt-outs/" + std::to_string(id) + "/approve", {{"reason", "ok"}});
+    auto c = client_as("alice");
+    ASSERT_EQ(c.ask("BEGIN").status, 'T');
+    ASSERT_EQ(c.ask(held_sql).sqlstate(), "");
+
+    post("bob", "/api/v1/opt-outs/" + std::to_string(id) + "/revoke", {{"reason", "over"}});
+
+    EXPECT_EQ(c.ask(held_sql).types(), "TDCZ");
+    c.send(wire::query("UPDATE customers SET ssn = 'more' WHERE id = 1"));
+    EXPECT_EQ(c.read().type, 'N');
+    EXPECT_NE(pending_hold_of("alice"), 0u);
+}
+
+TEST_F(opt_out, drained_transaction_has_no_use_beyond_those_that_are_counted) {
+    auto policy = policy_with("at_end: hold", "at_end: drain");
+    start_with_policy(policy.replace(policy.find("max_uses: 200"), 13, "max_uses: 1"));
+    static_cast<void>(active_opt_out());
+    auto c = client_as("alice");
+    ASSERT_EQ(c.ask("BEGIN").status, 'T');
+    ASSERT_EQ(c.ask(held_sql).sqlstate(), "");
+
+    EXPECT_TRUE(is_held(c));
+}
+
+TEST_F(opt_out, last_use_of_a_counted_one_is_not_killed_by_its_own_end) {
+    auto policy = policy_with("at_end: hold", "at_end: kill");
+    start_with_policy(policy.replace(policy.find("max_uses: 200"), 13, "max_uses: 1"));
+    static_cast<void>(active_opt_out());
+    auto c = client_as("alice");
+
+    const auto last = c.ask("SELECT count(ssn), pg_sleep(0.5) FROM customers");
+
+    EXPECT_EQ(last.sqlstate(), "");
+    const auto rest = c.read_to_end();
+    ASSERT_FALSE(rest.empty());
+    EXPECT_EQ(fields_of(rest.back()).at('C'), "SP003");
+}
+
 TEST_F(opt_out, survives_kill_9_and_still_ends_at_its_time) {
     start();
     const auto id = active_opt_out("8s");

@@ -468,20 +468,21 @@ class conversation {
     }
 
     // the world around -----------------------------------------------
+    [[nodiscard]] policy::opt_out opt_out() const {
+        policy::opt_out o;
+        o.id = {1};
+        o.state = policy::opt_out_state::active;
+        o.rule = "pii";
+        o.person = "alice";
+        o.from = clock_.at - std::chrono::hours(1);
+        o.until = clock_.at + std::chrono::minutes(2);
+        return o;
+    }
     void set_opt_out(bool live) {
         auto g = env_.grants ? std::make_shared<policy::grants>(*env_.grants)
                              : std::make_shared<policy::grants>();
         g->opt_outs.clear();
-        if (live) {
-            policy::opt_out o;
-            o.id = {1};
-            o.state = policy::opt_out_state::active;
-            o.rule = "pii";
-            o.person = "alice";
-            o.from = clock_.at - std::chrono::hours(1);
-            o.until = clock_.at + std::chrono::minutes(2);
-            g->opt_outs.push_back(o);
-        }
+        if (live) g->opt_outs.push_back(opt_out());
         env_.grants = g;
     }
     void end_passes(policy::pass_scope scope) {
@@ -499,7 +500,7 @@ class conversation {
                 break;
             case 2:
                 set_opt_out(false);
-                gate_->drain({1}, "pii", clock_.at + std::chrono::seconds(30));
+                gate_->drain(opt_out(), clock_.at + std::chrono::seconds(30));
                 break;
             case 3:
                 set_opt_out(false);
