@@ -161,8 +161,7 @@ std::string check_cool_down(const opt_out_spec& o, const opt_out_request& r, con
                std::chrono::ceil<seconds>(u.last_end + *o.cool_down - now) + milliseconds(0)));
 }
 
-std::string check_extension(const opt_out_spec& o, const opt_out_request& r,
-                            const opt_out_usage& u) {
+std::string check_extension(const opt_out_request& r, const opt_out_usage& u) {
     if (!r.extends) return {};
     const auto name = "opt-out " + std::to_string(r.extends.value);
     if (u.extends == nullptr) return name + " is not active, so that it cannot be extended";
@@ -173,10 +172,14 @@ std::string check_extension(const opt_out_spec& o, const opt_out_request& r,
     if (u.extends->target != r.target || u.extends->group != r.group ||
         !(u.extends->scope == r.scope))
         return "an extension has the scope of what it extends; ask for an opt-out of its own";
-    if (o.max_extensions && u.extensions >= *o.max_extensions)
-        return "this rule allows " + std::to_string(*o.max_extensions) +
-               " extension(s) of one opt-out, and they are spent; ask for a new one";
     return {};
+}
+
+std::string check_extensions(const opt_out_spec& o, const opt_out_request& r,
+                             const opt_out_usage& u) {
+    if (!r.extends || !o.max_extensions || u.extensions < *o.max_extensions) return {};
+    return "this rule allows " + std::to_string(*o.max_extensions) +
+           " extension(s) of one opt-out, and they are spent; ask for a new one";
 }
 
 std::string check_window(const opt_out_spec& o, const opt_out_request& r, instant now) {
@@ -336,13 +339,14 @@ std::string check_bounds(const rule_set& p, const opt_out_request& r, const opt_
                "; it speaks of " + joined(targets);
     if (auto why = check_scope(p, rule, r.scope); !why.empty()) return why;
     if (auto why = check_texts(o, r); !why.empty()) return why;
-    if (auto why = check_extension(o, r, u); !why.empty()) return why;
-    if (auto why = check_reviews(o, r, u); !why.empty()) return why;
+    if (auto why = check_extension(r, u); !why.empty()) return why;
     return check_how_often(o, r, u, now);
 }
 
 std::string check_how_often(const opt_out_spec& o, const opt_out_request& r, const opt_out_usage& u,
                             instant now) {
+    if (auto why = check_extensions(o, r, u); !why.empty()) return why;
+    if (auto why = check_reviews(o, r, u); !why.empty()) return why;
     if (auto why = check_cool_down(o, r, u, now); !why.empty()) return why;
     if (auto why = check_quota(o, u, now); !why.empty()) return why;
     return check_live(o, u);

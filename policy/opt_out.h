@@ -156,7 +156,7 @@ struct opt_out_usage {
     std::string overdue_review;        ///< "opt-out 7", of the person; "" = none
     std::string unreviewed_glass;      ///< "opt-out 7", broken by the person and not reviewed
     const opt_out* extends = nullptr;  ///< what `extends` names, if it is active
-    int extensions = 0;                ///< of that, so far
+    int extensions = 0;                ///< of that and of all that it extends itself, so far
 };
 
 /// "" when the request fits the bounds, else one sentence naming the bound that was hit and the
@@ -164,7 +164,8 @@ struct opt_out_usage {
 [[nodiscard]] std::string check_bounds(const rule_set& p, const opt_out_request& r,
                                        const opt_out_usage& u, instant now);
 
-/// The part of it that may be otherwise when the last vote comes: pause, quota, how many are live.
+/// The part of it that may be otherwise when the last vote comes: extensions, reviews that are
+/// overdue, pause, quota, how many are live.
 [[nodiscard]] std::string check_how_often(const opt_out_spec& o, const opt_out_request& r,
                                           const opt_out_usage& u, instant now);
 

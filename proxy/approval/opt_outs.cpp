@@ -146,7 +146,9 @@ std::string opt_out_desk::refuse_request(const policy::opt_out_request& r) {
     });
     if (waiting >= requests_per_person_max)
         return "you have " + std::to_string(waiting) + " undecided requests; withdraw one first";
-    const auto u = usage(r, counted::asked_for_too);
+    // What is active at once stands behind nobody who only asked.
+    const bool waits = r.kind == policy::opt_out_kind::request;
+    const auto u = usage(r, waits ? counted::asked_for_too : counted::activated_only);
     if (!u) return "the state cannot be read; try again";
     return policy::check_bounds(*core_.rules(), r, *u, core_.now());
 }
@@ -161,6 +163,11 @@ std::optional<policy::opt_out_usage> opt_out_desk::usage(const policy::opt_out_r
         ++u.live_in_all;
         if (o.person == r.person.name) ++u.live_of_person;
     };
+    const auto broken = [&](const policy::opt_out& o) {
+        if (o.kind == policy::opt_out_kind::break_glass && o.person == r.person.name &&
+            o.rule == r.rule)
+            u.unreviewed_glass = "opt-out " + std::to_string(o.id.value);
+    };
     const auto of_month = [&](const policy::opt_out& o) {
         ++u.month_in_all;
         if (o.person == r.person.name) ++u.month_of_person;
@@ -173,17 +180,19 @@ std::optional<policy::opt_out_usage> opt_out_desk::usage(const policy::opt_out_r
         const bool waits = l.o.state == opt_out_state::requested;
         if (waits && what == counted::activated_only) continue;
         live(l.o);
+        if (!waits) broken(l.o);
         if (waits && l.o.rule == r.rule) of_month(l.o);
+        if (waits && r.extends && l.o.extends == r.extends) ++u.extensions;
     }
     for (const auto& [id, o] : active_) {
         live(o);
-        if (o.kind == policy::opt_out_kind::break_glass && o.person == r.person.name &&
-            o.rule == r.rule)
-            u.unreviewed_glass = "opt-out " + std::to_string(id.value);
+        broken(o);
         if (id == r.extends) u.extends = &o;
     }
-    for (const auto& o : unrecorded_)
+    for (const auto& o : unrecorded_) {
         live(o);
+        broken(o);
+    }
     if (const auto* late = reviews_.overdue_of(r.person.name, r.rule))
         u.overdue_review = "opt-out " + std::to_string(late->id.value);
     if (const auto* glass = reviews_.glass_of(r.person.name, r.rule))
@@ -195,8 +204,15 @@ std::optional<policy::opt_out_usage> opt_out_desk::usage(const policy::opt_out_r
     auto since = month;
     if (spec->cool_down) since = std::min(since, core_.now() - *spec->cool_down);
     std::vector<policy::opt_out> past;
-    if (!core_.stored([&] { past = core_.db().opt_outs_since(r.rule, since); }))
-        return std::nullopt;
+    const auto read = [&] {
+        past = core_.db().opt_outs_since(r.rule, since);
+        for (auto at = u.extends ? u.extends->extends : policy::opt_out_id{};
+             at && u.extensions <= spec->max_extensions.value_or(0); ++u.extensions) {
+            const auto older = core_.db().get_opt_out(at);
+            at = older ? older->extends : policy::opt_out_id{};
+        }
+    };
+    if (!core_.stored(read)) return std::nullopt;
     for (const auto& o : past) {
         if (o.from == policy::instant{}) continue;  // never activated
         if (o.person == r.person.name) u.last_end = std::max(u.last_end, o.ended_at);

@@ -222,6 +222,45 @@ TEST_F(oversight, extension_begins_where_the_first_ends_and_is_approved_anew) {
     EXPECT_EQ(use({next}).error, "");
 }
 
+TEST_F(oversight, extensions_are_counted_along_their_chain_and_while_they_wait) {
+    auto rules = strict_rules();
+    rules->rules[0].opt_out->max_extensions = 2;
+    rules->rules[0].opt_out->per_month.per_person.reset();
+    restart(rules);
+    const auto extension_of = [&](std::uint64_t id) {
+        auto r = plain();
+        r.extends = {id};
+        return ask(r);
+    };
+    const auto first = ask(plain()).id;
+    ASSERT_EQ(vote(policy::opt_out_id{first}, bob()).what, verdict::done);
+    const auto second = extension_of(first).id;
+    ASSERT_EQ(vote(policy::opt_out_id{second}, bob()).what, verdict::done);
+    const auto third = extension_of(second).id;
+    ASSERT_EQ(vote(policy::opt_out_id{third}, bob()).what, verdict::done);
+
+    EXPECT_THAT(extension_of(third).text, HasSubstr("2 extension(s)"));
+}
+
+TEST_F(oversight, glass_is_broken_although_others_have_asked_for_all_of_the_quota) {
+    for (int i = 0; i < 3; ++i)
+        ASSERT_EQ(ask(plain()).what, verdict::done);
+
+    EXPECT_EQ(break_glass().what, verdict::done);
+}
+
+TEST_F(oversight, glass_is_not_broken_twice_while_the_first_is_recorded) {
+    auto r = plain(20min);
+    r.kind = policy::opt_out_kind::break_glass;
+    std::promise<answer> first;
+    std::promise<answer> second;
+    s->request_opt_out(r, "api", [&](answer a) { first.set_value(std::move(a)); });
+    s->request_opt_out(r, "console", [&](answer a) { second.set_value(std::move(a)); });
+
+    EXPECT_EQ(first.get_future().get().what, verdict::done);
+    EXPECT_EQ(second.get_future().get().what, verdict::invalid);
+}
+
 TEST_F(oversight, approver_of_today_alone_does_not_decide_a_request_of_yesterday) {
     const policy::opt_out_id id{ask(plain()).id};
     auto changed = strict_rules();
