@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "policy/decide.h"
+#include "proxy/admin/text.h"
+
 namespace sallyport::proxy::admin {
 namespace {
 
@@ -16,45 +19,50 @@ enum class audience : std::uint8_t {
     admins_auditors_or_monitors
 };
 
+enum class effect : std::uint8_t { reads, changes };
+
 struct permission {
     action what;
     audience who;
     std::string_view name;
+    effect does;
 };
 
 // The whole table of roles. An action without a line here is refused to everybody.
 constexpr std::array permissions{
-    permission{action::see_self, audience::everyone, "see-self"},
-    permission{action::see_holds, audience::everyone, "see-holds"},
-    permission{action::request_hold, audience::everyone, "request-hold"},
-    permission{action::escalate_hold, audience::everyone, "escalate-hold"},
-    permission{action::reassign_hold, audience::everyone, "reassign-hold"},
-    permission{action::vote_hold, audience::everyone, "vote-hold"},
-    permission{action::see_opt_outs, audience::everyone, "see-opt-outs"},
-    permission{action::request_opt_out, audience::everyone, "request-opt-out"},
-    permission{action::vote_opt_out, audience::everyone, "vote-opt-out"},
-    permission{action::revoke_opt_out, audience::everyone, "revoke-opt-out"},
-    permission{action::withdraw_vote, audience::everyone, "withdraw-vote"},
-    permission{action::see_reviews, audience::everyone, "see-reviews"},
-    permission{action::review, audience::everyone, "review"},
-    permission{action::see_flags, audience::admins_auditors_or_monitors, "see-flags"},
-    permission{action::set_flag, audience::admins_or_monitors, "set-flag"},
-    permission{action::set_lock, audience::admins, "set-lock"},
-    permission{action::lift_flag, audience::admins, "lift-flag"},
-    permission{action::see_sessions, audience::admins_or_auditors, "see-sessions"},
-    permission{action::kill_session, audience::admins, "kill-session"},
-    permission{action::see_audit, audience::auditors, "see-audit"},
-    permission{action::see_rules, audience::everyone, "see-rules"},
-    permission{action::explain_self, audience::everyone, "explain-self"},
-    permission{action::explain_other, audience::admins_or_auditors, "explain-other"},
-    permission{action::check_policy, audience::admins_or_auditors, "check-policy"},
-    permission{action::reload, audience::admins, "reload"},
-    permission{action::see_events, audience::everyone, "see-events"},
-    permission{action::see_stats, audience::admins_or_auditors, "see-stats"},
-    permission{action::see_deliveries, audience::admins_auditors_or_monitors, "see-deliveries"},
-    permission{action::see_tokens, audience::everyone, "see-tokens"},
-    permission{action::create_token, audience::everyone, "create-token"},
-    permission{action::revoke_token, audience::everyone, "revoke-token"},
+    permission{action::see_self, audience::everyone, "see-self", effect::reads},
+    permission{action::see_holds, audience::everyone, "see-holds", effect::reads},
+    permission{action::request_hold, audience::everyone, "request-hold", effect::changes},
+    permission{action::escalate_hold, audience::everyone, "escalate-hold", effect::changes},
+    permission{action::reassign_hold, audience::everyone, "reassign-hold", effect::changes},
+    permission{action::vote_hold, audience::everyone, "vote-hold", effect::changes},
+    permission{action::see_opt_outs, audience::everyone, "see-opt-outs", effect::reads},
+    permission{action::request_opt_out, audience::everyone, "request-opt-out", effect::changes},
+    permission{action::vote_opt_out, audience::everyone, "vote-opt-out", effect::changes},
+    permission{action::revoke_opt_out, audience::everyone, "revoke-opt-out", effect::changes},
+    permission{action::withdraw_vote, audience::everyone, "withdraw-vote", effect::changes},
+    permission{action::see_reviews, audience::everyone, "see-reviews", effect::reads},
+    permission{action::review, audience::everyone, "review", effect::changes},
+    permission{action::see_flags, audience::admins_auditors_or_monitors, "see-flags",
+               effect::reads},
+    permission{action::set_flag, audience::admins_or_monitors, "set-flag", effect::changes},
+    permission{action::set_lock, audience::admins, "set-lock", effect::changes},
+    permission{action::lift_flag, audience::admins, "lift-flag", effect::changes},
+    permission{action::see_sessions, audience::admins_or_auditors, "see-sessions", effect::reads},
+    permission{action::kill_session, audience::admins, "kill-session", effect::changes},
+    permission{action::see_audit, audience::auditors, "see-audit", effect::reads},
+    permission{action::see_rules, audience::everyone, "see-rules", effect::reads},
+    permission{action::explain_self, audience::everyone, "explain-self", effect::reads},
+    permission{action::explain_other, audience::admins_or_auditors, "explain-other", effect::reads},
+    permission{action::check_policy, audience::admins_or_auditors, "check-policy", effect::reads},
+    permission{action::reload, audience::admins, "reload", effect::changes},
+    permission{action::see_events, audience::everyone, "see-events", effect::reads},
+    permission{action::see_stats, audience::admins_or_auditors, "see-stats", effect::reads},
+    permission{action::see_deliveries, audience::admins_auditors_or_monitors, "see-deliveries",
+               effect::reads},
+    permission{action::see_tokens, audience::everyone, "see-tokens", effect::reads},
+    permission{action::create_token, audience::everyone, "create-token", effect::changes},
+    permission{action::revoke_token, audience::everyone, "revoke-token", effect::changes},
 };
 
 bool allowed(audience who, roles r) {
@@ -108,6 +116,13 @@ bool names(const std::vector<std::string>& list, const std::string& name) {
     return std::find(list.begin(), list.end(), name) != list.end();
 }
 
+bool means(const policy::flag& f, const actor& a) {
+    policy::subject s;
+    s.principal = a.who;
+    s.address = a.address;
+    return f.means(s);
+}
+
 }  // namespace
 
 bool role_members::contains(const policy::principal& p) const {
@@ -151,6 +166,30 @@ std::string check_action(action a, roles r) {
     if (p == nullptr) return "Nobody may do this.";
     if (allowed(p->who, r)) return {};
     return "Only " + std::string(describe(p->who)) + " may do this (" + std::string(p->name) + ").";
+}
+
+std::string check_locks(action a, const actor& who, const policy::grants& g, policy::instant now) {
+    const auto* const p = find(a);
+    if (p != nullptr && p->does == effect::reads) return {};
+    const auto at = std::find_if(g.flags.begin(), g.flags.end(), [&](const policy::flag& f) {
+        return f.kind == policy::flag_kind::lock && f.live_at(now) && means(f, who);
+    });
+    if (at == g.flags.end()) return {};
+    const bool address = at->on == policy::flag_on::address;
+    return (address ? "Your address is locked" : "You are locked") + std::string(" (lock ") +
+           std::to_string(at->id.value) + ") until " + iso_time(at->until) +
+           " and may only read; ask an admin who is not locked to lift it.";
+}
+
+std::string check_way_out(const actor& who, const policy::flag_request& r) {
+    policy::flag f;
+    f.on = r.on;
+    if (r.kind != policy::flag_kind::lock || r.on != policy::flag_on::address ||
+        !policy::check_flag(r, f.range).empty() || !means(f, who))
+        return {};
+    return "Your own address, " + who.address +
+           ", is in that range, so you could not lift the lock again; lock a narrower range, or "
+           "set it from an address outside.";
 }
 
 bool may_see(const actor& a, const policy::hold& h) {

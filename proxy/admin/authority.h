@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/flag.h"
 #include "policy/hold.h"
 #include "policy/opt_out.h"
 #include "policy/review.h"
@@ -101,6 +102,14 @@ struct actor {
 [[nodiscard]] std::string check_scope(action a, const actor& who);
 /// Both: never more than the token's scopes, never more than its owner's roles of now.
 [[nodiscard]] std::string check_action(action a, const actor& who);
+
+/// "" when no live lock means the actor, by name or by address, or `a` only reads; else one
+/// sentence with who can help.
+[[nodiscard]] std::string check_locks(action a, const actor& who, const policy::grants& g,
+                                      policy::instant now);
+/// "" when the lock leaves whoever sets it able to lift it; else one sentence. A range of addresses
+/// might shut out every admin.
+[[nodiscard]] std::string check_way_out(const actor& who, const policy::flag_request& r);
 
 /// Whether `a` may know that this hold exists: its requester, who may vote on it or has, admins,
 /// auditors.

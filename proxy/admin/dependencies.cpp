@@ -72,6 +72,7 @@ approvals approvals_of(approval::steward& s) {
                        std::string surface, approval::steward::on_answer done) {
         s.lift_flag(id, std::move(who), std::move(reason), std::move(surface), std::move(done));
     };
+    a.grants = [&s] { return s.grants(); };
     a.healthy = [&s] { return s.healthy(); };
     return a;
 }

@@ -68,6 +68,7 @@ struct approvals {
     std::function<void(policy::flag_id, policy::principal, std::string reason, std::string surface,
                        approval::steward::on_answer)>
         lift_flag;
+    std::function<policy::grants_ptr()> grants;  ///< locks among them; empty: nobody is locked
     std::function<bool()> healthy;  ///< store and audit could both write when last tried
 };
 /// `s` must outlive the result.

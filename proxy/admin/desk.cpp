@@ -18,13 +18,6 @@ answer refuse(verdict v, std::string text) {
     return {.what = v, .text = std::move(text), .id = 0};
 }
 
-/// Forbidden when the roles do not cover the action, else done.
-answer permit(action what, const actor& a) {
-    if (a.who.name.empty()) return refuse(verdict::forbidden, "Nobody is logged in.");
-    auto why = check_action(what, a);
-    return why.empty() ? ok() : refuse(verdict::forbidden, std::move(why));
-}
-
 answer check_reason(std::string_view reason, bool needed) {
     if (needed && blank(reason))
         return refuse(verdict::invalid,
@@ -106,6 +99,13 @@ actor unscoped(actor a) {
 }  // namespace
 
 desk::desk(dependencies d) : d_(std::move(d)) {}
+
+answer desk::permit(action what, const actor& a) const {
+    if (a.who.name.empty()) return refuse(verdict::forbidden, "Nobody is logged in.");
+    auto why = check_action(what, a);
+    if (why.empty() && d_.approval.grants) why = check_locks(what, a, *d_.approval.grants(), now());
+    return why.empty() ? ok() : refuse(verdict::forbidden, std::move(why));
+}
 
 void desk::record(audit::record r) const {
     if (!d_.record) return;

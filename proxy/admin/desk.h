@@ -80,8 +80,8 @@ struct statistics {
 
 /// The one road from a surface to the steward, the sessions and the log. HTTP and console translate
 /// their own language into these calls and nothing else, so authorisation and records cannot
-/// differ. Every call checks check_action() and visibility itself, whatever its caller has checked;
-/// what is not visible is `not_found`, as if it did not exist. Calls that change something are
+/// differ. Every call checks permit() and visibility itself, whatever its caller has checked; what
+/// is not visible is `not_found`, as if it did not exist. Calls that change something are
 /// recorded as "admin.action" with their outcome. Concurrency: any thread; callbacks come once, on
 /// any thread, possibly before the call returns.
 class desk : public std::enable_shared_from_this<desk> {
@@ -89,6 +89,10 @@ class desk : public std::enable_shared_from_this<desk> {
     using on_answer = std::function<void(approval::answer)>;
 
     explicit desk(dependencies d);
+
+    /// Forbidden when neither roles nor scopes cover the action, or a lock shuts the actor out of
+    /// it; else done.
+    [[nodiscard]] approval::answer permit(action what, const actor& a) const;
 
     void holds(actor a, std::optional<policy::hold_state> state,
                std::function<void(listing<policy::hold>)> done);

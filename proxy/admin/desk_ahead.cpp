@@ -77,8 +77,8 @@ answer told(const approval::steward::asked& a) {
 
 void desk::request_hold(const actor& a, const hold_wish& w, on_answer done) {
     done = recorded(a, "hold.request", 0, w.reason, std::move(done));
-    if (auto why = check_action(action::request_hold, a.role); !why.empty())
-        return done(refuse(verdict::forbidden, std::move(why)));
+    if (auto may = permit(action::request_hold, a); may.what != verdict::done)
+        return done(std::move(may));
     if (blank(w.reason))
         return done(refuse(verdict::invalid, "A reason is needed: the approvers read it."));
     if (w.wait && (*w.wait <= policy::milliseconds(0) || *w.wait > ahead_max))
@@ -107,8 +107,8 @@ void desk::request_hold(const actor& a, const hold_wish& w, on_answer done) {
 
 void desk::escalate(actor a, policy::hold_id id, on_answer done) {
     done = recorded(a, "hold.escalate", id.value, {}, std::move(done));
-    if (auto why = check_action(action::escalate_hold, a.role); !why.empty())
-        return done(refuse(verdict::forbidden, std::move(why)));
+    if (auto may = permit(action::escalate_hold, a); may.what != verdict::done)
+        return done(std::move(may));
     hold(a, id, [self = shared_from_this(), a, id, done](listing<policy::hold> found) {
         if (found.answer.what != verdict::done) return done(std::move(found.answer));
         self->d_.approval.escalate(id, a.who, a.role.admin, done);
@@ -117,8 +117,8 @@ void desk::escalate(actor a, policy::hold_id id, on_answer done) {
 
 void desk::reassign(actor a, policy::hold_id id, assignment_wish w, on_answer done) {
     done = recorded(a, "hold.reassign", id.value, "to " + w.to + ": " + w.reason, std::move(done));
-    if (auto why = check_action(action::reassign_hold, a); !why.empty())
-        return done(refuse(verdict::forbidden, std::move(why)));
+    if (auto may = permit(action::reassign_hold, a); may.what != verdict::done)
+        return done(std::move(may));
     auto looking = a;
     looking.scopes.reset();
     hold(looking, id,

@@ -16,12 +16,6 @@ answer refuse(verdict what, std::string text) {
     return {.what = what, .text = std::move(text), .id = 0};
 }
 
-answer permit(action what, const actor& a) {
-    auto why = check_action(what, a);
-    if (why.empty()) return {.what = verdict::done, .text = {}, .id = 0};
-    return refuse(verdict::forbidden, std::move(why));
-}
-
 std::string shown(const policy::flag_request& r) {
     return std::string(policy::to_string(r.on)) + " " + r.subject + ": " + r.reason;
 }
@@ -139,6 +133,9 @@ void desk::set_flag(actor a, policy::flag_request r, on_answer done) {
         if (may.what == verdict::done)
             if (auto why = check_text(what, *text, reason_bytes_max); !why.empty())
                 may = refuse(verdict::invalid, std::move(why));
+    if (may.what == verdict::done)
+        if (auto why = check_way_out(a, r); !why.empty())
+            may = refuse(verdict::invalid, std::move(why));
     if (may.what != verdict::done) return done(std::move(may));
     d_.approval.set_flag(std::move(r), a.who, a.surface, std::move(done));
 }

@@ -71,8 +71,8 @@ audit::record token_record(const char* event, const actor& a, const store::api_t
 
 answer token_desk::check(const actor& a, const token_wish& w, policy::milliseconds life_max,
                          policy::principal& owner) const {
-    if (auto why = check_action(action::create_token, a); !why.empty())
-        return refuse(verdict::forbidden, std::move(why));
+    if (auto may = business_->permit(action::create_token, a); may.what != verdict::done)
+        return may;
     if (a.by != proof::login)
         return refuse(verdict::forbidden,
                       "Tokens are made by somebody who has logged in, not by another token.");
@@ -154,8 +154,8 @@ listing<store::api_token> token_desk::list(const actor& a) const {
 }
 
 void token_desk::revoke(const actor& a, std::uint64_t id, desk::on_answer done) const {
-    if (auto why = check_action(action::revoke_token, a); !why.empty())
-        return done(refuse(verdict::forbidden, std::move(why)));
+    if (auto may = business_->permit(action::revoke_token, a); may.what != verdict::done)
+        return done(std::move(may));
     const auto found = table_.get(id);
     if (!found || (found->owner != a.who.name && !a.role.admin))
         return done(refuse(verdict::not_found,

@@ -95,6 +95,12 @@ console_result fault(std::string_view state, std::string message) {
     return r;
 }
 
+/// No rule is about the console, but locks are: the rule is policy::lock_rule_id then.
+policy::decision locked_out(const policy::subject& s, const policy::grants& g,
+                            policy::instant now) {
+    return policy::decide(policy::rule_set(), s, nullptr, g, now);
+}
+
 /// One console connection's statements and portals, for drivers that speak the extended protocol.
 struct console_names {
     std::map<std::string, std::string> statements;
@@ -132,6 +138,18 @@ asio::awaitable<void> session::run_console() {
     if (console == nullptr) {
         refuse({std::string(sqlstate::invalid_catalog_name), "there is no console here", "", ""},
                "no console");
+        co_return;
+    }
+    home_.refresh();
+    if (const auto d = locked_out(subject_, *home_.environment.grants, home_.shared.time->now());
+        d.rule_id == policy::lock_rule_id) {
+        const auto& hash = home_.environment.rules->hash;
+        home_.shared.audit->append(session_record("decision.denied")
+                                       .with("rule", d.rule_id)
+                                       .with("effect", "deny")
+                                       .with("policy", hash),
+                                   {});
+        refuse(denied_by_rule(d, hash), "denied by rule " + d.rule_id);
         co_return;
     }
     const std::pair<const char*, const char*> parameters[] = {

@@ -101,6 +101,32 @@ TEST_F(oversight, lock_ends_live_sessions_refuses_new_ones_and_can_be_lifted) {
     EXPECT_EQ(client_as("alice").ask("SELECT 1").sqlstate(), "");
 }
 
+TEST_F(oversight, lock_shuts_the_console_and_leaves_nothing_to_decide_by_http) {
+    auto open = client_as("bob", "sallyport");
+    auto alice = client_as("alice");
+    alice.send(wire::query(held_sql));
+    EXPECT_THAT(held(alice), HasSubstr("waits for approval"));
+    const auto id = std::to_string(pending_hold_of("alice"));
+    const auto lock = restrain("/api/v1/locks", "principal", "bob");
+
+    EXPECT_EQ(fields_of(open.read_until('E')).at('C'), "SP003");
+    for (const auto* const where : {"sallyport", "shop"}) {
+        try {
+            static_cast<void>(client_as("bob", where));
+            ADD_FAILURE() << "a locked person was let into " << where;
+        } catch (const login_refused& e) {
+            EXPECT_EQ(e.sqlstate(), "SP003");
+            EXPECT_THAT(e.what(), HasSubstr("locked: principal"));
+        }
+    }
+    const auto vote = api("bob").post("/api/v1/holds/" + id + "/approve", R"({"reason":"ok"})");
+    EXPECT_EQ(vote.status, 403);
+    EXPECT_THAT(vote.body, HasSubstr("ask an admin who is not locked"));
+    lift(lock);
+    EXPECT_EQ(client_as("bob", "sallyport").ask("APPROVE " + id).sqlstate(), "");
+    EXPECT_EQ(alice.read_exchange().rows.at(0).at(0), held_value);
+}
+
 TEST_F(oversight, console_speaks_of_all_of_it) {
     auto alice = client_as("alice", "sallyport");
     const auto broken = alice.ask(

@@ -65,6 +65,26 @@ policy::opt_out world::alices_opt_out() {
     return o;
 }
 
+policy::flag world::eves_flag() {
+    policy::flag f;
+    f.id = policy::flag_id{7};
+    f.subject = "eve";
+    f.until = policy::instant(policy::milliseconds(1'772'961'000'000));
+    return f;
+}
+
+policy::flag world::restraint(policy::flag_kind kind, policy::flag_on on,
+                              const std::string& subject, std::uint64_t id) const {
+    policy::flag f;
+    f.id = policy::flag_id{id};
+    f.kind = kind;
+    f.on = on;
+    f.subject = subject;
+    f.until = time.now() + std::chrono::hours(1);
+    f.range = policy::parse_network(subject);
+    return f;
+}
+
 dependencies world::make() {
     dependencies d;
     d.authenticate = [this](const std::string& user,
@@ -166,6 +186,11 @@ dependencies world::make() {
                          const std::string& reason, const std::string&, const auto& done) {
         steward_heard.push_back(who.name + " lifts " + std::to_string(id.value) + ": " + reason);
         done(steward_says);
+    };
+    a.grants = [this] {
+        auto g = std::make_shared<policy::grants>();
+        g->flags = flags;
+        return g;
     };
     a.healthy = [this] { return healthy; };
     d.sessions = &sessions;

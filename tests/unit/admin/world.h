@@ -43,6 +43,10 @@ struct world {
 
     [[nodiscard]] static policy::hold alices_hold();
     [[nodiscard]] static policy::opt_out alices_opt_out();
+    [[nodiscard]] static policy::flag eves_flag();
+    /// Live for an hour; of an address its range is filled in.
+    [[nodiscard]] policy::flag restraint(policy::flag_kind kind, policy::flag_on on,
+                                         const std::string& subject, std::uint64_t id) const;
     [[nodiscard]] dependencies make();
     [[nodiscard]] actor as(const std::string& name, const std::string& surface = "api") const;
     [[nodiscard]] std::vector<std::string> events() const;
@@ -53,7 +57,7 @@ struct world {
     std::vector<policy::hold> holds{alices_hold()};
     std::vector<policy::opt_out> opt_outs{alices_opt_out()};
     std::vector<policy::review> reviews;
-    std::vector<policy::flag> flags;
+    std::vector<policy::flag> flags{eves_flag()};
     std::shared_ptr<policy::rule_set> rules;
     role_config roles;
     bool healthy = true;
