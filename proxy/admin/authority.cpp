@@ -192,6 +192,12 @@ std::string check_way_out(const actor& who, const policy::flag_request& r) {
            "set it from an address outside.";
 }
 
+std::string check_lift(const actor& who, const policy::flag& f) {
+    if (f.on != policy::flag_on::address || !means(f, who)) return {};
+    return "Nobody may lift what her own address, " + who.address +
+           ", is under; ask an admin at another address.";
+}
+
 bool may_see(const actor& a, const policy::hold& h) {
     if (a.who.name.empty()) return false;
     if (a.role.admin || a.role.auditor || h.person == a.who.name) return true;

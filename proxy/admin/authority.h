@@ -111,6 +111,10 @@ struct actor {
 /// might shut out every admin.
 [[nodiscard]] std::string check_way_out(const actor& who, const policy::flag_request& r);
 
+/// "" unless the flag is on addresses among which the actor's is; else one sentence. Applications
+/// name themselves, so they are no bound here.
+[[nodiscard]] std::string check_lift(const actor& who, const policy::flag& f);
+
 /// Whether `a` may know that this hold exists: its requester, who may vote on it or has, admins,
 /// auditors.
 [[nodiscard]] bool may_see(const actor& a, const policy::hold& h);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "policy/commands.h"
@@ -146,6 +147,16 @@ void desk::lift_flag(actor a, policy::flag_id id, std::string reason, on_answer 
     if (may.what == verdict::done)
         if (auto why = check_text("reason", reason, reason_bytes_max); !why.empty())
             may = refuse(verdict::invalid, std::move(why));
+    if (may.what == verdict::done && d_.approval.grants) {
+        const auto now_in_force = d_.approval.grants();
+        const auto& all = now_in_force->flags;
+        const auto at =
+            std::find_if(all.begin(), all.end(), [id](const auto& f) { return f.id == id; });
+        if (at == all.end())
+            may = refuse(verdict::not_found, "No such flag or lock is in force.");
+        else if (auto why = check_lift(a, *at); !why.empty())
+            may = refuse(verdict::forbidden, std::move(why));
+    }
     if (may.what != verdict::done) return done(std::move(may));
     d_.approval.lift_flag(id, a.who, std::move(reason), a.surface, std::move(done));
 }

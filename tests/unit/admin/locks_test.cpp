@@ -105,5 +105,29 @@ TEST(admin_locks, lock_on_the_own_address_is_not_set_so_that_somebody_can_lift_i
     EXPECT_EQ(lock("192.0.2.7").status, 201U);
 }
 
+TEST(admin_locks, flag_is_not_lifted_from_an_address_that_it_is_on) {
+    api_world w;
+    w.flags.push_back(w.restraint(flag_kind::flag, flag_on::address, "10.0.0.0/8", 8));
+    w.flags.push_back(w.restraint(flag_kind::flag, flag_on::application, "psql", 9));
+    const auto lift = [&](const std::string& id) {
+        return w.send_as("carol", "POST", "/api/v1/flags/" + id + "/lift", R"({"reason":"r"})");
+    };
+    w.address = "10.1.2.3";
+    EXPECT_EQ(lift("8").status, 403U);
+    EXPECT_THAT(lift("8").body, HasSubstr("ask an admin at another address"));
+    EXPECT_EQ(lift("9").status, 200U);
+    EXPECT_EQ(lift("10").status, 404U);
+    EXPECT_EQ(w.steward_heard.size(), 1U);
+
+    w.address = "192.0.2.7";
+    EXPECT_EQ(lift("8").status, 200U);
+
+    console c(w.make());
+    std::promise<console_result> said;
+    c.execute({w.people.at("carol"), "10.1.2.3"}, "LIFT 8 REASON 'x'",
+              [&](console_result r) { said.set_value(std::move(r)); });
+    EXPECT_EQ(said.get_future().get().sqlstate, "42501");
+}
+
 }  // namespace
 }  // namespace sallyport::proxy::admin::testing
