@@ -63,6 +63,7 @@ void hold_desk::recover() {
     }
     core_.db().end_bound_passes(now);
     unrecorded_ = core_.db().list_passes(now);
+    recheck();
     recover_ahead();
 }
 
@@ -72,11 +73,12 @@ void hold_desk::resume(const std::function<void()>& done) {
     for (const auto& p : unrecorded_)
         core_.record(pass_record("pass.resumed", p, core_.now()),
                      [this, p, done](std::unique_ptr<audit::receipt> receipt) {
-                         if (receipt) {
-                             std::erase_if(unrecorded_,
-                                           [&](const policy::pass& u) { return u.id == p.id; });
-                             if (p.live_at(core_.now())) add_pass(p);
-                         }
+                         // None: the rules changed while its record was written.
+                         const bool waits =
+                             receipt && std::erase_if(unrecorded_, [&](const policy::pass& u) {
+                                            return u.id == p.id;
+                                        }) > 0;
+                         if (waits && p.live_at(core_.now())) add_pass(p);
                          if (--resuming_ > 0) return;
                          publish_();
                          done();
@@ -341,6 +343,35 @@ void hold_desk::end_passes_of(policy::session_id id, bool only_transaction) {
         passes_.erase(pass);
     }
     publish_();
+}
+
+void hold_desk::recheck() {
+    const auto now = core_.now();
+    std::vector<std::pair<policy::pass, std::string>> over;
+    const auto judge = [&](const policy::pass& p) {
+        if (auto why = outside_bounds(core_.rules(), p, now); !why.empty())
+            over.emplace_back(p, "policy changed: " + why);
+    };
+    for (const auto& [id, p] : passes_)
+        judge(p);
+    for (const auto& p : unrecorded_)
+        judge(p);
+    if (over.empty()) return;
+    for (const auto& [p, why] : over) {
+        pass_ends_.erase({p.until, p.id});
+        passes_.erase(p.id);
+        std::erase_if(unrecorded_, [&](const policy::pass& u) { return u.id == p.id; });
+    }
+    // Out of the grants first: whatever the disk says, they let nothing through any more.
+    publish_();
+    for (const auto& [p, why] : over) {
+        if (!core_.stored([&] { core_.db().end_pass(p.id, now); }))
+            unsettled_passes_.push_back(p.id);
+        auto r = pass_record("pass.ended", p, now);
+        r.with("ended_reason", why);
+        core_.record(std::move(r));
+        tell_pass_ended(p);
+    }
 }
 
 void hold_desk::tell_pass_ended(const policy::pass& p) const {

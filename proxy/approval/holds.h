@@ -25,6 +25,8 @@ class hold_desk final : public timed {
     void recover();
     /// Records and takes up the passes that live on; `done` when the log has answered for all.
     void resume(const std::function<void()>& done);
+    /// The rules have changed: passes that they no longer give end.
+    void recheck();
     void open(policy::hold h, policy::milliseconds wait, const steward::on_opened& opened,
               steward::on_outcome outcome);
     // holds_ahead.cpp

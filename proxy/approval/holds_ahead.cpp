@@ -215,8 +215,10 @@ void hold_desk::present(policy::hold_id id, policy::session_id session,
     a.what = steward::asked::state::ready;
     a.until = ready->second.until;
     if (h->kind == hold_kind::statement) return done(std::move(a));
-    a.pass = take_ready(id, session, pass_scope::session,
-                        now + h->pass.session.value_or(statement_pass_ms));
+    // The rule of now may let it last shorter.
+    const auto* spec = hold_spec_now(core_.rules(), h->rule);
+    const auto lasts = spec ? intersect(h->pass, spec->pass).session : std::nullopt;
+    a.pass = take_ready(id, session, pass_scope::session, now + lasts.value_or(statement_pass_ms));
     if (!a.pass) return done(failed("the state cannot be written"));
     add_pass(*a.pass);
     publish_();

@@ -90,6 +90,30 @@ chosen choose_pass(const policy::hold& h, const policy::pass_bounds& bounds, pas
     return {{scope, lasts.value_or(**bound)}, ""};
 }
 
+const policy::hold_spec* hold_spec_now(const policy::rule_set_ptr& rules, const std::string& rule) {
+    if (!rules) return nullptr;
+    const auto of = [](const std::optional<policy::hold_spec>& s) { return s ? &*s : nullptr; };
+    if (rule == policy::opaque_rule_id) return of(rules->opaque_hold);
+    if (rule == policy::default_rule_id) return of(rules->default_hold);
+    if (rule == policy::flag_rule_id) return of(rules->flagged_hold);
+    const auto* r = rules->find_rule(rule);
+    return r && r->hold ? &*r->hold : nullptr;
+}
+
+std::string outside_bounds(const policy::rule_set_ptr& rules, const policy::pass& p,
+                           policy::instant now) {
+    const auto* spec = hold_spec_now(rules, p.rule);
+    if (!spec) return "rule " + p.rule + " is gone or holds no longer";
+    const auto* bound = bound_of(spec->pass, p.scope);
+    if (!bound) return {};
+    const std::string name = policy::to_string(p.scope);
+    if (!*bound) return "rule " + p.rule + " offers no pass for the " + name;
+    if (p.until - now <= **bound) return {};
+    return policy::format_duration(std::chrono::floor<milliseconds>(p.until - now)) +
+           " are left, and rule " + p.rule + " allows " + policy::format_duration(**bound) +
+           " for the " + name;
+}
+
 pass_choice agree(const pass_choice& a, const pass_choice& b) {
     if (a.scope == b.scope) return {a.scope, std::min(a.lasts, b.lasts)};
     const int reach_a = reach(a.scope);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "policy/hold.h"
+#include "policy/rule.h"
 
 /// What an approver may choose to grant. Pure.
 namespace sallyport::proxy::approval {
@@ -28,6 +29,12 @@ struct chosen {
 [[nodiscard]] chosen choose_pass(const policy::hold& h, const policy::pass_bounds& bounds,
                                  policy::pass_scope scope,
                                  std::optional<policy::milliseconds> lasts);
+/// The hold part of the rule as it is now; null if the rule is gone or holds no longer.
+[[nodiscard]] const policy::hold_spec* hold_spec_now(const policy::rule_set_ptr& rules,
+                                                     const std::string& rule);
+/// "" if the rule of now would still give what is left of the pass, else why not.
+[[nodiscard]] std::string outside_bounds(const policy::rule_set_ptr& rules, const policy::pass& p,
+                                         policy::instant now);
 /// What two approvers both agreed to.
 [[nodiscard]] pass_choice agree(const pass_choice& a, const pass_choice& b);
 

@@ -76,6 +76,7 @@ void steward::start() {
 void steward::set_rules(policy::rule_set_ptr rules) {
     impl_->base.post([i = impl_.get(), rules = std::move(rules)] {
         i->base.set_rules(rules);
+        i->holds.recheck();
         i->opt_outs.recheck();
         i->opt_outs.sync_written();
     });

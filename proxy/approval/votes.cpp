@@ -20,17 +20,6 @@ std::string name_of(policy::hold_id id) {
     return "hold " + std::to_string(id.value);
 }
 
-/// The hold part of the rule as it is now; null if the rule is gone or holds no longer.
-const policy::hold_spec* spec_now(const policy::rule_set_ptr& rules, const std::string& rule) {
-    if (!rules) return nullptr;
-    const auto of = [](const std::optional<policy::hold_spec>& s) { return s ? &*s : nullptr; };
-    if (rule == policy::opaque_rule_id) return of(rules->opaque_hold);
-    if (rule == policy::default_rule_id) return of(rules->default_hold);
-    if (rule == policy::flag_rule_id) return of(rules->flagged_hold);
-    const auto* r = rules->find_rule(rule);
-    return r && r->hold ? &*r->hold : nullptr;
-}
-
 int approvals_needed(const policy::hold& h, const policy::hold_spec* now) {
     return std::max(h.who.approvals, now ? now->who.approvals : 1);
 }
@@ -58,7 +47,7 @@ std::string hold_desk::check_approver(const live_hold& l, const policy::principa
     // Whoever the lists name, these three never may: the last line of the four eyes.
     if (who.name.empty() || who.service || who.name == l.h.person)
         return why.empty() ? "nobody may decide her own request" : why;
-    const auto* spec = spec_now(core_.rules(), l.h.rule);
+    const auto* spec = hold_spec_now(core_.rules(), l.h.rule);
     if (why.empty() && spec) {
         why = policy::check_voter(spec->who, who, l.h.person);
         if (!why.empty() && l.h.escalated && spec->escalate)
@@ -78,7 +67,7 @@ std::optional<answer> hold_desk::objection(const steward::hold_vote& v, chosen& 
                       v.id.value};
     if (auto why = check_approver(l, v.who); !why.empty())
         return answer{verdict::forbidden, why, v.id.value};
-    const auto* spec = spec_now(core_.rules(), l.h.rule);
+    const auto* spec = hold_spec_now(core_.rules(), l.h.rule);
     if (v.reason.size() > reason_bytes_max || v.surface.size() > surface_bytes_max)
         return answer{verdict::invalid,
                       "a reason may have " + std::to_string(reason_bytes_max) + " bytes at most",
@@ -157,7 +146,7 @@ void hold_desk::count_approval(const steward::hold_vote& v, const steward::on_an
     auto& l = live_.at(v.id);
     const auto agreed = l.agreed ? agree(*l.agreed, choice.choice) : choice.choice;
     const auto ballot = to_vote(v, core_.now());
-    const auto needed = approvals_needed(l.h, spec_now(core_.rules(), l.h.rule));
+    const auto needed = approvals_needed(l.h, hold_spec_now(core_.rules(), l.h.rule));
     const auto have = static_cast<int>(l.h.votes.size()) + 1;
     if (have >= needed) return approve(l, ballot, agreed, done);
     if (!core_.stored([&] { core_.db().add_hold_vote(v.id, ballot); }))
@@ -250,6 +239,9 @@ void hold_desk::approved(policy::hold_id id, policy::pass p, bool recorded,
     // The pass of one statement goes to its session alone, never to the grants that all can see.
     if (p.scope != policy::pass_scope::statement && p.live_at(core_.now())) {
         add_pass(p);
+        // The rules may have changed while the record was written: this statement, and no more.
+        recheck();
+        if (!passes_.contains(p.id)) p.scope = policy::pass_scope::statement;
         publish_();
     }
     if (later) {

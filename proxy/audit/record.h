@@ -20,7 +20,8 @@ namespace sallyport::proxy::audit {
 /// time), "notice.dropped" (too many waited), "slack.click" (somebody followed a message's button),
 /// "policy.loaded", "policy.refused", "admin.login", "admin.login_refused", "admin.action",
 /// "proxy.start", "proxy.stop". Live again after a restart: "hold.resumed", "opt_out.resumed",
-/// "pass.resumed". By the log itself: "checkpoint", "audit.recovered".
+/// "pass.resumed". Ended by a reload: "pass.ended". By the log itself: "checkpoint",
+/// "audit.recovered".
 struct record {
     std::string event;
     policy::instant at;

@@ -49,8 +49,15 @@ bool oracle::still_fits(const opt_out_m& o) const {
     return called(o.who).in(glass ? "oncall" : t.who);
 }
 
+bool oracle::still_fits(const pass_m& p, instant now) const {
+    if (p.rule != guarded) return true;
+    const auto& most = p.scope == pass_scope::shape ? now_in_force.shape : now_in_force.session;
+    return now_in_force.holds && most && p.until - now <= *most;
+}
+
 void oracle::reload(const terms& t, instant now) {
     now_in_force = t;
+    std::erase_if(passes, [&](const pass_m& p) { return !still_fits(p, now); });
     for (auto& [id, o] : opt_outs) {
         if (o.state == opt_out_state::active && !still_fits(o))
             end(id, opt_out_state::revoked, now);

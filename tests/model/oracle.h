@@ -128,6 +128,7 @@ class oracle {
     void sync_file(instant now);
     /// The rules and files of now would let it live.
     [[nodiscard]] bool still_fits(const opt_out_m& o) const;
+    [[nodiscard]] bool still_fits(const pass_m& p, instant now) const;
 
     /// Opt-outs that a reload begins: the next numbers, in the order of the file.
     std::vector<opt_out_m> begun_by_file;

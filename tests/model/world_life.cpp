@@ -266,6 +266,8 @@ void world::reload() {
     load(t);
     for (const auto& [id, o] : o_.opt_outs)
         opt_outs_in_doubt_.insert(id);
+    for (const auto& p : o_.passes)
+        holds_in_doubt_.insert(p.hold);
     m_.s().set_rules(rules_);
     m_.settle();
     if (m_.off()) return;
@@ -460,6 +462,8 @@ void world::adopt_holds(bool anything) {
         ASSERT_STREQ(to_string(o_.holds.at(hold).state), "approved") << "hold " << hold;
         o_.passes.push_back(
             {hold, p.rule, p.person, p.scope, shape_class(p.shape), p.session.value, p.until});
+        ASSERT_TRUE(o_.still_fits(o_.passes.back(), now()))
+            << "the pass of hold " << hold << " is wider than the policy";
     }
 }
 

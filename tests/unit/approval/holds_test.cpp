@@ -267,6 +267,109 @@ TEST_F(holds, only_shape_passes_outlive_a_restart_and_are_recorded_again) {
     EXPECT_EQ(events()["pass.resumed"], 1);
 }
 
+/// Passes that alice's sessions have; `narrow` is what becomes of the rule.
+class narrowed : public holds {
+  protected:
+    void grant(pass_scope scope, milliseconds lasts) {
+        const auto h = open(wish());
+        ASSERT_EQ(vote(h.id, bob(), true, scope, lasts).what, verdict::done);
+        h.outcome->get_future().get();
+    }
+    std::vector<pass_scope> scopes() {
+        settle();
+        std::vector<pass_scope> all;
+        for (const auto& p : s->grants()->passes)
+            all.push_back(p.scope);
+        return all;
+    }
+    std::shared_ptr<policy::rule_set> rules = pii_rules();
+    policy::pass_bounds& bounds = rules->rules[0].hold->pass;
+};
+
+TEST_F(narrowed, rule_that_offers_a_scope_no_longer_ends_its_passes) {
+    for (const auto scope : {pass_scope::shape, pass_scope::transaction, pass_scope::session})
+        grant(scope, 5min);
+    bounds.session.reset();
+    s->set_rules(rules);
+    EXPECT_EQ(scopes(), (std::vector{pass_scope::shape, pass_scope::transaction}));
+    EXPECT_EQ(ended_events().size(), 1u);
+    restart(rules);
+    EXPECT_EQ(scopes(), std::vector{pass_scope::shape});
+
+    int seen = 0;
+    shut();
+    audit::for_each_match(directory + "/audit", {}, [&](const audit::parsed_line& line) {
+        if (line.event != "pass.ended") return true;
+        ++seen;
+        EXPECT_EQ(line.field("scope"), "session");
+        EXPECT_EQ(line.field("ended_reason"),
+                  "policy changed: rule pii offers no pass for the session");
+        return true;
+    });
+    EXPECT_EQ(seen, 1);
+}
+
+TEST_F(narrowed, pass_ends_when_more_is_left_than_the_rule_allows_now) {
+    grant(pass_scope::shape, 30min);
+    advance(10min);
+    bounds.shape = 20min;
+    s->set_rules(std::make_shared<policy::rule_set>(*rules));
+    EXPECT_EQ(scopes().size(), 1u);
+    bounds.shape = 20min - 1ms;
+    s->set_rules(rules);
+    EXPECT_TRUE(scopes().empty());
+    // Ended is ended, also when what would be left fits again.
+    advance(1min);
+    restart();
+    EXPECT_TRUE(scopes().empty());
+}
+
+TEST_F(narrowed, passes_end_with_their_rule) {
+    grant(pass_scope::session, 5min);
+    rules->rules.clear();
+    s->set_rules(rules);
+    EXPECT_TRUE(scopes().empty());
+}
+
+TEST_F(narrowed, pass_by_a_flag_is_judged_by_what_flagged_says) {
+    auto h = wish();
+    h.rule = policy::flag_rule_id;
+    rules->flagged_hold = rules->rules[0].hold;
+    rules->rules.clear();
+    s->set_rules(std::make_shared<policy::rule_set>(*rules));
+    ASSERT_EQ(vote(open(h).id, bob(), true, pass_scope::session).what, verdict::done);
+    s->set_rules(std::make_shared<policy::rule_set>(*rules));
+    EXPECT_EQ(scopes().size(), 1u);
+    rules->flagged_hold->pass.session = 59min;
+    s->set_rules(rules);
+    EXPECT_TRUE(scopes().empty());
+}
+
+TEST_F(narrowed, passes_are_judged_at_the_start_as_well) {
+    grant(pass_scope::shape, 30min);
+    bounds.shape = 29min;
+    restart(rules);
+    EXPECT_TRUE(scopes().empty());
+    auto e = events();
+    EXPECT_EQ(e["pass.ended"], 1);
+    EXPECT_EQ(e["pass.resumed"], 0);
+}
+
+TEST_F(narrowed, pass_ends_whatever_the_disk_says_and_does_not_come_back) {
+    grant(pass_scope::shape, 30min);
+    bounds.shape.reset();
+    state->broken = true;
+    fault.fail_on("");
+    s->set_rules(rules);
+    EXPECT_TRUE(scopes().empty());
+    fault.clear();
+    state->broken = false;
+    while (!s->healthy())
+        std::this_thread::yield();
+    restart();
+    EXPECT_TRUE(scopes().empty());
+}
+
 TEST_F(holds, a_person_cannot_fill_the_queue) {
     std::string error;
     for (int i = 0; i < 300 && error.empty(); ++i)
