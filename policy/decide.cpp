@@ -58,7 +58,6 @@ class grant_finder {
         if (suspended_ || h.by == nullptr || !h.by->opt_out) return false;
         for (const auto& x : g_.opt_outs) {
             if (x.rule != h.id || !x.lets(s_.principal) || !x.live_at(now_)) continue;
-            if (!may_have(x, *h.by->opt_out)) continue;
             if (!x.target.empty() && x.target != s_.target) continue;
             if (!x.scope.wide() && !scope_covers(x, *h.by, p_, s_, f_)) continue;
             d.opt_outs.push_back(x.id);
@@ -70,15 +69,6 @@ class grant_finder {
     }
 
   private:
-    // By the groups of now: who has left them is let through no longer.
-    bool may_have(const opt_out& x, const opt_out_spec& spec) const {
-        if (!x.group.empty()) return true;
-        const bool glass = x.kind == opt_out_kind::break_glass;
-        if (glass && !spec.break_glass) return false;
-        match_context who;
-        who.principal = &s_.principal;
-        return matches(glass ? spec.break_glass->who : spec.who, who) == truth::yes;
-    }
     static bool by_pass(const pass& x, const holder& h, decision& d) {
         d.passes.push_back(x.id);
         d.reasons.push_back("rule " + std::string(h.id) + " lets it pass under pass " +

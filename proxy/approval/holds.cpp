@@ -376,7 +376,13 @@ void hold_desk::recheck() {
 
 void hold_desk::tell_pass_ended(const policy::pass& p) const {
     for (const auto& f : core_.ended)
-        f({{}, p.rule, p.person, policy::opt_out_state::expired, policy::at_end::hold, {}, nullptr});
+        f({{},
+           p.rule,
+           p.person,
+           policy::opt_out_state::expired,
+           policy::at_end::hold,
+           {},
+           nullptr});
 }
 
 std::vector<policy::pass> hold_desk::passes() const {
