@@ -80,7 +80,8 @@ std::optional<answer> hold_desk::objection(const steward::hold_vote& v, chosen& 
         return answer{verdict::conflict, v.who.name + " has already voted on " + name_of(v.id),
                       v.id.value};
     if (!v.approve) return std::nullopt;
-    choice = choose_pass(l.h, spec ? intersect(l.h.pass, spec->pass) : l.h.pass, v.scope, v.for_);
+    choice = choose_pass(l.h, spec ? intersect(l.h.pass, spec->pass) : policy::pass_bounds{},
+                         v.scope, v.for_);
     if (!choice.error.empty()) return answer{verdict::invalid, choice.error, v.id.value};
     return std::nullopt;
 }

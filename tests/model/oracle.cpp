@@ -214,7 +214,7 @@ bool oracle::may_request(const person& p, opt_out_kind kind, milliseconds lasts,
         if (glass && o.who == p.name && o.state == opt_out_state::active &&
             o.kind == opt_out_kind::break_glass)
             return false;
-    return !too_often(p.name, kind, extends, true, now);
+    return !too_often(p.name, kind, extends, kind == opt_out_kind::request, now);
 }
 
 bool oracle::too_often(const std::string& who, opt_out_kind kind, std::uint64_t extends, bool asks,
@@ -259,7 +259,8 @@ std::optional<milliseconds> oracle::bound(const hold_m& h, pass_scope scope) con
     const bool of_shape = scope == pass_scope::shape;
     auto most = of_shape ? h.shape : h.session;
     if (!most || (h.ahead && !of_shape)) return std::nullopt;
-    if (h.rule != guarded || !now_in_force.holds) return most;
+    if (h.rule != guarded) return most;
+    if (!now_in_force.holds) return std::nullopt;
     const auto& now = of_shape ? now_in_force.shape : now_in_force.session;
     if (!now) return std::nullopt;
     return std::min(*most, *now);
