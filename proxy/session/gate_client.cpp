@@ -218,7 +218,7 @@ std::size_t gate::run_region(bytes data, actions& out) {
         // Its meaning depends on the answer to what comes before it.
         const auto used = std::min(consumed_up_to(waiting_frame_), data.size());
         forward_region(data, waiting_frame_, out);
-        static_cast<void>(wait_for_drain(out));
+        if (state_ != state::closed) static_cast<void>(wait_for_drain(out));
         return used;
     }
     const auto used = std::min(consumed_up_to(region_.size()), data.size());
