@@ -352,7 +352,7 @@ std::string check_how_often(const opt_out_spec& o, const opt_out_request& r, con
     return check_live(o, u);
 }
 
-std::string outside_bounds(const rule_set& p, const opt_out& o) {
+std::string outside_bounds(const rule_set& p, const opt_out& o, const principal& person) {
     const auto* r = p.find_rule(o.rule);
     if (r == nullptr || !r->opt_out) return "rule " + o.rule + " can no longer be opted out of";
     const auto& spec = *r->opt_out;
@@ -365,12 +365,10 @@ std::string outside_bounds(const rule_set& p, const opt_out& o) {
         return "rule " + o.rule + " now allows " + std::to_string(*most.uses) + " uses at most";
     if (!o.role.empty() && o.role != spec.role)
         return "rule " + o.rule + " no longer gives the role " + quoted(o.role);
-    principal person{o.person, o.person_groups, false};
     match_context who_asks;
     who_asks.principal = &person;
     const auto& who = o.kind == opt_out_kind::break_glass ? spec.break_glass->who : spec.who;
-    // Of one that was stored before groups were kept, nothing is known.
-    if (!o.person_groups.empty() && matches(who, who_asks) != truth::yes)
+    if (matches(who, who_asks) != truth::yes)
         return quoted(o.person) + " is no longer among those who may opt out of rule " + o.rule;
     if (spec.ticket && o.kind == opt_out_kind::request && !ticket_fits(*spec.ticket, o.ticket))
         return "its ticket no longer fits what rule " + o.rule + " asks for";

@@ -169,9 +169,10 @@ struct opt_out_usage {
 [[nodiscard]] std::string check_how_often(const opt_out_spec& o, const opt_out_request& r,
                                           const opt_out_usage& u, instant now);
 
-/// "" if the rules of now would still let this opt-out live, or be requested; else which bound it
-/// is outside of.
-[[nodiscard]] std::string outside_bounds(const rule_set& p, const opt_out& o);
+/// "" if the rules of now would still let this opt-out of `person`, as she is now, live, or be
+/// requested; else which bound it is outside of.
+[[nodiscard]] std::string outside_bounds(const rule_set& p, const opt_out& o,
+                                         const principal& person);
 
 /// Longest that one of this kind may last, and how often it may be used, by the rule.
 struct opt_out_bounds {

@@ -97,7 +97,7 @@ struct break_glass_spec {
     milliseconds max_duration{};  ///< > 0, minutes
     std::optional<std::uint64_t> max_uses;
     approvers announce;             ///< who is told; `approvals` means nothing here
-    bool unreviewed_blocks = true;  ///< one that nobody reviewed blocks the person's next
+    bool unreviewed_blocks = true;  ///< unreviewed ones of any rule block the person's next
 };
 
 /// At most so many activations in a calendar month (UTC).

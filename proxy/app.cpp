@@ -136,7 +136,11 @@ app::impl::impl(loaded_all loaded) : config_path(loaded.config->path), started(l
     shared.mock_secret = state->mock_secret();
     shared.boot = state->next_boot_number();
     steward = std::make_unique<approval::steward>(
-        approval::steward::dependencies{state.get(), audit.get(), &time}, loaded.rules);
+        approval::steward::dependencies{state.get(), audit.get(), &time,
+                                        [this](const policy::principal& then) {
+                                            return who_now(*shared.current.get(), then, time.now());
+                                        }},
+        loaded.rules);
     revoked = keep_revocations(*steward);
     courier = make_courier(*steward, *audit, time);
     use_channels(loaded.config, *loaded.users, *steward, *courier);

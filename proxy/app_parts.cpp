@@ -1,5 +1,7 @@
 #include "proxy/app_parts.h"
 
+#include <algorithm>
+
 #include <spdlog/spdlog.h>
 
 #include "proxy/catalog/names_file.h"
@@ -21,6 +23,21 @@ session::configuration_ptr make_configuration(const loaded_all& loaded) {
         made->keys[name] = std::make_shared<auth::scram_key_cache>();
     }
     return made;
+}
+
+std::optional<policy::principal> who_now(const session::configuration& c,
+                                         const policy::principal& then, policy::instant now) {
+    const auto* found = c.users->find(then.name);
+    if (found != nullptr && !found->valid_at(now)) return std::nullopt;
+    const auto& jwt = c.config->access.jwt;
+    if (found == nullptr && !(jwt && jwt->any_user)) return std::nullopt;
+    auto who = found != nullptr ? found->principal : policy::principal{then.name, {}, false};
+    if (!jwt) return who;
+    for (const auto& g : then.groups)
+        if (!who.in_group(g) && std::any_of(jwt->groups.begin(), jwt->groups.end(),
+                                            [&](const auto& mapped) { return mapped.second == g; }))
+            who.groups.push_back(g);
+    return who;
 }
 
 std::vector<std::string> needs_restart(const settings& now, const settings& then) {
@@ -49,7 +66,9 @@ std::vector<std::string> needs_restart(const settings& now, const settings& then
              now.audit_verify_interval == then.audit_verify_interval,
          "audit");
     note(now.workers == then.workers, "workers");
-    note(same_role(now.admins, then.admins) && same_role(now.auditors, then.auditors), "roles");
+    note(same_role(now.admins, then.admins) && same_role(now.auditors, then.auditors) &&
+             same_role(now.monitors, then.monitors),
+         "roles");
     note(now.level == then.level && now.format == then.format && now.log_audit == then.log_audit,
          "log");
     return out;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,10 @@ namespace sallyport::proxy {
 
 /// Loads certificates and keys. Throws net::tls_error.
 [[nodiscard]] session::configuration_ptr make_configuration(const loaded_all& loaded);
+/// See approval::steward::dependencies::who_now.
+[[nodiscard]] std::optional<policy::principal> who_now(const session::configuration& c,
+                                                       const policy::principal& then,
+                                                       policy::instant now);
 /// What a reload cannot change, because it was bound or opened at the start; one sentence each.
 [[nodiscard]] std::vector<std::string> needs_restart(const settings& now, const settings& then);
 /// The targets whose catalog is read.

@@ -5,6 +5,24 @@
 
 namespace sallyport::proxy::approval {
 
+std::vector<policy::vote> votes_left_out(const std::vector<policy::vote>& all,
+                                         const std::vector<policy::vote>& counting) {
+    std::vector<policy::vote> out;
+    for (const auto& v : all)
+        if (std::none_of(counting.begin(), counting.end(),
+                         [&](const policy::vote& c) { return c.person == v.person; }))
+            out.push_back(v);
+    return out;
+}
+
+std::string counted_text(const std::string& name, int have, int needed, std::size_t no_more) {
+    auto text = name + ": " + std::to_string(have) + " of " + std::to_string(needed) + " approvals";
+    if (no_more > 0)
+        text += "; " + std::to_string(no_more) +
+                " more no longer counts, and may be taken back and cast again";
+    return text;
+}
+
 namespace {
 
 constexpr std::chrono::seconds retry_delay{1};
@@ -14,10 +32,25 @@ constexpr std::chrono::milliseconds longest_wait{1000};
 }  // namespace
 
 core::core(steward::dependencies d, policy::rule_set_ptr rules)
-    : deps_(d),
+    : deps_(std::move(d)),
       rules_(std::move(rules)),
       mailbox_(std::make_shared<mailbox>()),
       grants_(std::make_shared<const policy::grants>()) {}
+
+std::optional<policy::principal> core::who_now(const policy::principal& then) const {
+    return deps_.who_now ? deps_.who_now(then) : then;
+}
+
+std::string core::check_locked(const std::string& person) const {
+    const auto all = grants();
+    const auto lock = std::find_if(all->flags.begin(), all->flags.end(), [&](const auto& f) {
+        return f.kind == policy::flag_kind::lock && f.on == policy::flag_on::principal &&
+               f.subject == person && f.live_at(now());
+    });
+    return lock == all->flags.end()
+               ? std::string()
+               : person + " is locked (lock " + std::to_string(lock->id.value) + ")";
+}
 
 core::~core() {
     if (thread_.joinable()) stop({});

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,11 +14,23 @@
 #include <vector>
 
 #include "policy/notice.h"
+#include "policy/opt_out.h"
 #include "proxy/approval/steward.h"
 #include "proxy/approval/tally.h"
 
 /// What the desks of the steward (holds, opt-outs) stand on. Internal to this folder.
 namespace sallyport::proxy::approval {
+
+/// Who voted, as they came. Not in the store: after a restart groups that only a login service gave
+/// are gone, and such a vote counts no more until it is taken back and cast again.
+using voters = std::map<std::string, policy::principal>;
+
+[[nodiscard]] std::vector<policy::vote> votes_left_out(const std::vector<policy::vote>& all,
+                                                       const std::vector<policy::vote>& counting);
+
+/// "hold 7: 1 of 2 approvals", and of how many the rule takes no account any more.
+[[nodiscard]] std::string counted_text(const std::string& name, int have, int needed,
+                                       std::size_t no_more);
 
 /// Something with deadlines, looked at before every task: a deadline that has passed wins over what
 /// is asked after it.
@@ -54,6 +67,26 @@ class core {
     [[nodiscard]] store::store& db() noexcept { return *deps_.store; }
     [[nodiscard]] const policy::rule_set_ptr& rules() const noexcept { return rules_; }
     void set_rules(policy::rule_set_ptr r) { rules_ = std::move(r); }
+    /// See steward::dependencies::who_now.
+    [[nodiscard]] std::optional<policy::principal> who_now(const policy::principal& then) const;
+    /// "" unless a lock means the person.
+    [[nodiscard]] std::string check_locked(const std::string& person) const;
+    /// The approvals among `votes` that `objection` ("" = none) lets count, asked with their voters
+    /// as they are now.
+    template <class Objection>
+    [[nodiscard]] std::vector<policy::vote> votes_that_count(const std::vector<policy::vote>& votes,
+                                                             const voters& came_as,
+                                                             Objection objection) const {
+        std::vector<policy::vote> all;
+        for (const auto& v : votes) {
+            const auto then = came_as.find(v.person);
+            const auto voter = who_now(
+                then == came_as.end() ? policy::principal{v.person, {}, false} : then->second);
+            if (v.approve && voter && check_locked(v.person).empty() && objection(*voter).empty())
+                all.push_back(v);
+        }
+        return all;
+    }
 
     /// Runs a store operation: false if the store could not do it, which is then known to health.
     template <class F>

@@ -65,6 +65,7 @@ void flag_desk::set(const policy::flag_request& r, const policy::principal& who,
     deadlines_.emplace(f.until, f.id);
     live_.emplace(f.id, f);
     publish_();
+    if (f.kind == policy::flag_kind::flag) flagged_(f);
     if (f.kind == policy::flag_kind::lock) {
         if (f.on == policy::flag_on::rule) rule_locked_(f);
         for (const auto& tell : core_.locked)

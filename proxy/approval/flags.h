@@ -18,6 +18,7 @@ class flag_desk final : public timed {
   public:
     explicit flag_desk(core& c);
     void on_changed(std::function<void()> publish) { publish_ = std::move(publish); }
+    void on_flagged(std::function<void(const policy::flag&)> f) { flagged_ = std::move(f); }
     void on_rule_locked(std::function<void(const policy::flag&)> f) { rule_locked_ = std::move(f); }
 
     void recover();
@@ -39,6 +40,7 @@ class flag_desk final : public timed {
 
     core& core_;
     std::function<void()> publish_;
+    std::function<void(const policy::flag&)> flagged_;
     std::function<void(const policy::flag&)> rule_locked_;
     std::map<policy::flag_id, policy::flag> live_;
     std::set<policy::flag_id> lifting_;  // their record is being written

@@ -356,7 +356,26 @@ void hold_desk::recheck() {
         judge(p);
     for (const auto& p : unrecorded_)
         judge(p);
+    end_passes(over);
+}
+
+void hold_desk::flagged(const policy::flag& f) {
+    std::vector<std::pair<policy::pass, std::string>> over;
+    const auto judge = [&](const policy::pass& p) {
+        const bool another = f.on == policy::flag_on::principal && f.subject != p.person;
+        if (p.rule == policy::flag_rule_id && !another)
+            over.emplace_back(p, "approved before flag " + std::to_string(f.id.value));
+    };
+    for (const auto& [id, p] : passes_)
+        judge(p);
+    for (const auto& p : unrecorded_)
+        judge(p);
+    end_passes(over);
+}
+
+void hold_desk::end_passes(const std::vector<std::pair<policy::pass, std::string>>& over) {
     if (over.empty()) return;
+    const auto now = core_.now();
     for (const auto& [p, why] : over) {
         pass_ends_.erase({p.until, p.id});
         passes_.erase(p.id);

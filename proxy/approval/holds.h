@@ -27,6 +27,8 @@ class hold_desk final : public timed {
     void resume(const std::function<void()>& done);
     /// The rules have changed: passes that they no longer give end.
     void recheck();
+    /// What was approved of whom it may mean was approved without knowing of this flag.
+    void flagged(const policy::flag& f);
     void open(policy::hold h, policy::milliseconds wait, const steward::on_opened& opened,
               steward::on_outcome outcome);
     // holds_ahead.cpp
@@ -64,6 +66,7 @@ class hold_desk final : public timed {
         phase at = phase::opening;
         std::set<std::string> voting;       // whose approval is being recorded
         std::optional<pass_choice> agreed;  // what all approvers so far agreed to
+        voters came_as{};
     };
     /// A move that the store did not take when it happened; the outcome stands all the same.
     struct unsettled_move {
@@ -116,11 +119,14 @@ class hold_desk final : public timed {
     /// "" if the person may decide it by the rules of its birth and of now, else why not.
     [[nodiscard]] std::string check_approver(const live_hold& l,
                                              const policy::principal& who) const;
+    /// "" if the rule of now, where there is one, lets the person decide it.
+    [[nodiscard]] std::string check_now(const live_hold& l, const policy::principal& who) const;
     /// An answer if this vote cannot be counted now, nullopt if it can.
     [[nodiscard]] std::optional<answer> objection(const steward::hold_vote& v, chosen& choice);
     void deny(live_hold& l, const steward::hold_vote& v, const steward::on_answer& done);
     void count_approval(const steward::hold_vote& v, const steward::on_answer& done);
-    void approve(live_hold& l, const policy::vote& v, const pass_choice& choice,
+    /// By `votes`, of which the last is the new one.
+    void approve(live_hold& l, std::vector<policy::vote> votes, const pass_choice& choice,
                  const steward::on_answer& done);
     void approved(policy::hold_id id, policy::pass p, bool recorded,
                   const steward::on_answer& done);
@@ -130,6 +136,8 @@ class hold_desk final : public timed {
     void add_pass(const policy::pass& p);
     void warn_of_ends(policy::instant now);
     void end_passes_of(policy::session_id id, bool only_transaction);
+    /// With why each of them ends.
+    void end_passes(const std::vector<std::pair<policy::pass, std::string>>& over);
     void tell_pass_ended(const policy::pass& p) const;
 
     core& core_;

@@ -46,6 +46,7 @@ std::optional<answer> opt_out_desk::objection(const steward::opt_out_vote& v) {
     if (why.empty() && (v.who.name.empty() || v.who.service || v.who.name == l.o.person ||
                         v.who.name == l.o.requested_by))
         why = "nobody may decide her own request";
+    if (why.empty()) why = core_.check_locked(v.who.name);
     if (!why.empty()) return answer{verdict::forbidden, why, v.id.value};
     if (v.reason.size() > 4096 || v.surface.size() > 64)
         return answer{verdict::invalid, "a reason may have 4096 bytes at most", v.id.value};
@@ -107,13 +108,23 @@ void opt_out_desk::deny(live_request& l, const steward::opt_out_vote& v,
     record_end(std::move(r), v.reason, v.who.name, name_of(v.id) + " is denied", v.id.value, done);
 }
 
+std::vector<policy::vote> opt_out_desk::counting(const live_request& l,
+                                                 const policy::opt_out_spec& spec) const {
+    return core_.votes_that_count(l.o.votes, l.came_as, [&](const policy::principal& who) {
+        return policy::check_voter(spec.approved_by, who, l.o);
+    });
+}
+
 void opt_out_desk::count_approval(const steward::opt_out_vote& v, const steward::on_answer& done) {
     if (auto why = objection(v)) return done(std::move(*why));
     auto& l = requests_.at(v.id);
     const auto& spec = *spec_now(core_.rules(), l.o.rule);
     const auto ballot = to_vote(v, core_.now());
     const auto needed = std::max(l.o.approvals_needed, spec.approved_by.approvals);
-    const auto have = static_cast<int>(l.o.votes.size()) + 1;
+    // Those who voted earlier were approvers then; the rule of now may have others.
+    const auto others = counting(l, spec).size();
+    const auto no_more = l.o.votes.size() - others;
+    const auto have = static_cast<int>(others) + 1;
     if (have >= needed) {
         // Asked for in time, and meanwhile others were given, or the policy has become narrower.
         if (auto why = too_often(l, spec); !why.empty())
@@ -124,11 +135,9 @@ void opt_out_desk::count_approval(const steward::opt_out_vote& v, const steward:
         return done({verdict::unavailable, "the vote was not counted: the state cannot be written",
                      v.id.value});
     l.o.votes.push_back(ballot);
+    l.came_as[v.who.name] = v.who;
     core_.tell_change("opt_out", v.id.value, policy::to_string(opt_out_state::requested));
-    done({verdict::counted,
-          name_of(v.id) + ": " + std::to_string(have) + " of " + std::to_string(needed) +
-              " approvals",
-          v.id.value});
+    done({verdict::counted, counted_text(name_of(v.id), have, needed, no_more), v.id.value});
 }
 
 void opt_out_desk::activate(live_request& l, const policy::vote* v,
@@ -151,12 +160,17 @@ void opt_out_desk::activate(live_request& l, const policy::vote* v,
     const bool glass = l.o.kind == policy::opt_out_kind::break_glass;
     auto told = opt_out_notice(
         glass ? policy::notice_event::break_glass : policy::notice_event::approved, l.o, c.at);
-    auto votes = l.o.votes;
+    // Those of a file were judged when it was read.
+    const bool by_votes = l.o.kind == policy::opt_out_kind::request;
+    auto votes = by_votes ? counting(l, spec) : l.o.votes;
     if (v) votes.push_back(*v);
+    const auto left_out = votes_left_out(l.o.votes, votes);
     told.by = glass ? l.o.person : approvers_of(votes);
     if (glass && spec.break_glass) announce(told, *spec.break_glass);
     told.until = c.live_until;
     if (!core_.stored_and_told([&] {
+            for (const auto& old : left_out)
+                static_cast<void>(core_.db().withdraw_vote(id, old.person, c.at));
             moved = core_.db().move_opt_out(id, c);
             if (moved) core_.tell(told);
         }))
@@ -168,11 +182,12 @@ void opt_out_desk::activate(live_request& l, const policy::vote* v,
     l.o.state = opt_out_state::active;
     l.o.from = c.live_from;
     l.o.until = c.live_until;
-    if (v) l.o.votes.push_back(*v);
-    core_.record(opt_out_record("opt_out.activated", l.o, c.at),
-                 [this, id, done](std::unique_ptr<audit::receipt> receipt) {
-                     activated(id, receipt != nullptr, done);
-                 });
+    l.o.votes = std::move(votes);
+    auto r = opt_out_record("opt_out.activated", l.o, c.at);
+    if (!left_out.empty()) r.with("not_counted", approvers_of(left_out));
+    core_.record(std::move(r), [this, id, done](std::unique_ptr<audit::receipt> receipt) {
+        activated(id, receipt != nullptr, done);
+    });
 }
 
 void opt_out_desk::activated(policy::opt_out_id id, bool recorded, const steward::on_answer& done) {

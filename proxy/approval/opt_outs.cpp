@@ -19,11 +19,6 @@ constexpr int requests_per_person_max = 20;
 constexpr std::size_t active_max = 10'000;  // what one start reads back
 constexpr std::size_t listed_max = 1000;
 
-/// "" if the rules of now would still let this opt-out live, else why not.
-std::string outside_bounds(const policy::rule_set_ptr& rules, const policy::opt_out& o) {
-    return rules ? policy::outside_bounds(*rules, o) : "no policy is loaded";
-}
-
 /// When a review of it is due that begins now; used without one being asked for, it has a week.
 policy::instant review_due(const policy::opt_out_spec* spec, policy::instant now) {
     constexpr policy::milliseconds usual = std::chrono::hours(7 * 24);
@@ -57,6 +52,13 @@ opt_out_desk::opt_out_desk(core& c, review_desk& reviews) : core_(c), reviews_(r
 
 // start and rules ---------------------------------------------------------------------------
 
+std::string opt_out_desk::no_longer_fits(const policy::opt_out& o) const {
+    if (!core_.rules()) return "no policy is loaded";
+    const auto who = core_.who_now({o.person, o.person_groups, false});
+    if (!who) return o.person + " is no longer a user";
+    return policy::outside_bounds(*core_.rules(), o, *who);
+}
+
 void opt_out_desk::recover() {
     const auto now = core_.now();
     for (auto& o : core_.db().list_opt_outs(opt_out_state::active, active_max)) {
@@ -66,7 +68,7 @@ void opt_out_desk::recover() {
             const auto to = now >= o.until ? opt_out_state::expired : opt_out_state::used_up;
             active_.emplace(id, std::move(o));
             end_active(id, to, "it ended while the proxy was down", "", {});
-        } else if (const auto why = outside_bounds(core_.rules(), o); !why.empty()) {
+        } else if (const auto why = no_longer_fits(o); !why.empty()) {
             active_.emplace(id, std::move(o));
             end_active(id, opt_out_state::revoked, policy_changed + why, "", {});
         } else if (!still_written(o)) {
@@ -122,7 +124,7 @@ void opt_out_desk::live_from(const policy::opt_out& o) {
 void opt_out_desk::recheck() {
     std::vector<std::pair<policy::opt_out_id, std::string>> over;
     for (const auto& [id, o] : active_)
-        if (auto why = outside_bounds(core_.rules(), o); !why.empty())
+        if (auto why = no_longer_fits(o); !why.empty())
             over.emplace_back(id, policy_changed + why);
         else if (!still_written(o))
             over.emplace_back(id, no_longer_written);
@@ -130,7 +132,7 @@ void opt_out_desk::recheck() {
         end_active(id, opt_out_state::revoked, why, "", {});
     over.clear();
     for (const auto& [id, l] : requests_)
-        if (auto why = outside_bounds(core_.rules(), l.o); !why.empty() && l.at == phase::open)
+        if (auto why = no_longer_fits(l.o); !why.empty() && l.at == phase::open)
             over.emplace_back(id, why);
     for (const auto& [id, why] : over)
         end_request(id, opt_out_state::withdrawn, policy_changed + why, "", {});
@@ -164,6 +166,7 @@ std::optional<policy::opt_out_usage> opt_out_desk::usage(const policy::opt_out_r
         if (o.person == r.person.name) ++u.live_of_person;
     };
     const auto broken = [&](const policy::opt_out& o) {
+        // One incident may need more than one rule broken: of others, reviews count.
         if (o.kind == policy::opt_out_kind::break_glass && o.person == r.person.name &&
             o.rule == r.rule)
             u.unreviewed_glass = "opt-out " + std::to_string(o.id.value);
@@ -193,9 +196,9 @@ std::optional<policy::opt_out_usage> opt_out_desk::usage(const policy::opt_out_r
         live(o);
         broken(o);
     }
-    if (const auto* late = reviews_.overdue_of(r.person.name, r.rule))
+    if (const auto* late = reviews_.overdue_of(r.person.name))
         u.overdue_review = "opt-out " + std::to_string(late->id.value);
-    if (const auto* glass = reviews_.glass_of(r.person.name, r.rule))
+    if (const auto* glass = reviews_.glass_of(r.person.name))
         u.unreviewed_glass = "opt-out " + std::to_string(glass->id.value);
 
     const auto* spec = spec_now(core_.rules(), r.rule);

@@ -61,6 +61,7 @@ class opt_out_desk final : public timed {
         policy::opt_out o;
         phase at = phase::opening;
         std::set<std::string> voting;
+        voters came_as{};
     };
     struct queued_use {
         bypass_request request;
@@ -92,9 +93,14 @@ class opt_out_desk final : public timed {
                                                          std::uint64_t max);
     void begin_written(const policy::written_opt_out& w);
     [[nodiscard]] answer missing(policy::opt_out_id id);
+    /// "" if the rules and users of now would still let this opt-out live, else why not.
+    [[nodiscard]] std::string no_longer_fits(const policy::opt_out& o) const;
     [[nodiscard]] std::optional<answer> objection(const steward::opt_out_vote& v);
     void deny(live_request& l, const steward::opt_out_vote& v, const steward::on_answer& done);
     void count_approval(const steward::opt_out_vote& v, const steward::on_answer& done);
+    /// The approvals that the approvers of now let count.
+    [[nodiscard]] std::vector<policy::vote> counting(const live_request& l,
+                                                     const policy::opt_out_spec& spec) const;
     void activate(live_request& l, const policy::vote* v, const policy::opt_out_spec& spec,
                   const steward::on_answer& done);
     void live_from(const policy::opt_out& o);  ///< its deadlines

@@ -21,10 +21,10 @@ std::string name_of(policy::opt_out_id id) {
 }
 
 const policy::review* first_of(const std::map<policy::opt_out_id, policy::review>& open,
-                               const std::string& person, const std::string& rule, auto&& fits) {
+                               const std::string& person, auto&& fits) {
     const auto at = std::find_if(open.begin(), open.end(), [&](const auto& entry) {
         const auto& r = entry.second;
-        return r.person == person && r.rule == rule && fits(r);
+        return r.person == person && fits(r);
     });
     return at == open.end() ? nullptr : &at->second;
 }
@@ -166,15 +166,13 @@ std::vector<policy::review> review_desk::list(std::optional<review_state> s) {
     return all;
 }
 
-const policy::review* review_desk::overdue_of(const std::string& person,
-                                              const std::string& rule) const {
+const policy::review* review_desk::overdue_of(const std::string& person) const {
     const auto now = core_.now();
-    return first_of(open_, person, rule, [&](const policy::review& r) { return r.overdue(now); });
+    return first_of(open_, person, [&](const policy::review& r) { return r.overdue(now); });
 }
 
-const policy::review* review_desk::glass_of(const std::string& person,
-                                            const std::string& rule) const {
-    return first_of(open_, person, rule, [](const policy::review& r) {
+const policy::review* review_desk::glass_of(const std::string& person) const {
+    return first_of(open_, person, [](const policy::review& r) {
         return r.kind == policy::opt_out_kind::break_glass;
     });
 }

@@ -22,12 +22,10 @@ class review_desk final : public timed {
     void opened(const policy::opt_out& o, policy::instant at, policy::instant due);
     void close(const steward::review_verdict& v, const steward::on_answer& done);
     [[nodiscard]] std::vector<policy::review> list(std::optional<policy::review_state> s);
-    /// The first open review of the person's that is overdue, or of a glass that she broke; null:
-    /// there is none.
-    [[nodiscard]] const policy::review* overdue_of(const std::string& person,
-                                                   const std::string& rule) const;
-    [[nodiscard]] const policy::review* glass_of(const std::string& person,
-                                                 const std::string& rule) const;
+    /// The first open review of the person's that is overdue, or of a glass that she broke, of
+    /// whatever rule; null: there is none.
+    [[nodiscard]] const policy::review* overdue_of(const std::string& person) const;
+    [[nodiscard]] const policy::review* glass_of(const std::string& person) const;
 
     [[nodiscard]] std::optional<policy::instant> next_deadline() const override;
     void run_due(policy::instant now) override;

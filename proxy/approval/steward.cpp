@@ -31,6 +31,7 @@ struct steward::impl {
         holds.on_passes_changed(publish);
         opt_outs.on_active_changed(publish);
         flags.on_changed(publish);
+        flags.on_flagged([this](const policy::flag& f) { holds.flagged(f); });
         flags.on_rule_locked([this](const policy::flag& f) { opt_outs.lock_rule(f); });
     }
 

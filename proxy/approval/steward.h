@@ -104,6 +104,10 @@ class steward {
         store::store* store = nullptr;  ///< owned by the caller, used on the steward's thread only
         audit::log* audit = nullptr;
         const clock* time = nullptr;
+        /// Who somebody is now that was `then`: her groups by the users of now, and of those that
+        /// she brought along beside them, what a login service may still give her. Absent: nobody
+        /// any more. Asked on the steward's thread; empty: everybody is who she was.
+        std::function<std::optional<policy::principal>(const policy::principal& then)> who_now{};
     };
     steward(dependencies d, policy::rule_set_ptr rules);
     ~steward();  ///< stops and joins; waiting holds are withdrawn ("proxy is stopping")
@@ -112,6 +116,7 @@ class steward {
     /// grants that live on; returns when they are published. What cannot be recorded is tried again
     /// later. Errors: store_error when the state cannot be read or written.
     void start();
+    /// Also when the users have changed.
     void set_rules(policy::rule_set_ptr rules);
     void subscribe_ended(on_ended f);      ///< before start()
     void subscribe_change(on_change f);    ///< before start()

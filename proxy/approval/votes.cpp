@@ -47,12 +47,16 @@ std::string hold_desk::check_approver(const live_hold& l, const policy::principa
     // Whoever the lists name, these three never may: the last line of the four eyes.
     if (who.name.empty() || who.service || who.name == l.h.person)
         return why.empty() ? "nobody may decide her own request" : why;
+    if (why.empty()) why = check_now(l, who);
+    return why.empty() ? core_.check_locked(who.name) : why;
+}
+
+std::string hold_desk::check_now(const live_hold& l, const policy::principal& who) const {
     const auto* spec = hold_spec_now(core_.rules(), l.h.rule);
-    if (why.empty() && spec) {
-        why = policy::check_voter(spec->who, who, l.h.person);
-        if (!why.empty() && l.h.escalated && spec->escalate)
-            why = policy::check_voter(spec->escalate->to, who, l.h.person);
-    }
+    if (!spec) return {};
+    auto why = policy::check_voter(spec->who, who, l.h.person);
+    if (!why.empty() && l.h.escalated && spec->escalate)
+        why = policy::check_voter(spec->escalate->to, who, l.h.person);
     return why;
 }
 
@@ -148,22 +152,28 @@ void hold_desk::count_approval(const steward::hold_vote& v, const steward::on_an
     const auto agreed = l.agreed ? agree(*l.agreed, choice.choice) : choice.choice;
     const auto ballot = to_vote(v, core_.now());
     const auto needed = approvals_needed(l.h, hold_spec_now(core_.rules(), l.h.rule));
-    const auto have = static_cast<int>(l.h.votes.size()) + 1;
-    if (have >= needed) return approve(l, ballot, agreed, done);
+    // Those who voted earlier were approvers then; the rule of now may have others.
+    auto others = core_.votes_that_count(
+        l.h.votes, l.came_as, [&](const policy::principal& who) { return check_now(l, who); });
+    const auto have = static_cast<int>(others.size()) + 1;
+    const auto no_more = l.h.votes.size() - others.size();
+    if (have >= needed) {
+        others.push_back(ballot);
+        return approve(l, std::move(others), agreed, done);
+    }
     if (!core_.stored([&] { core_.db().add_hold_vote(v.id, ballot); }))
         return done({verdict::unavailable, "the vote was not counted: the state cannot be written",
                      v.id.value});
     l.h.votes.push_back(ballot);
+    l.came_as[v.who.name] = v.who;
     l.agreed = agreed;
     core_.tell_change("hold", v.id.value, policy::to_string(hold_state::pending));
-    done({verdict::counted,
-          name_of(v.id) + ": " + std::to_string(have) + " of " + std::to_string(needed) +
-              " approvals",
-          v.id.value});
+    done({verdict::counted, counted_text(name_of(v.id), have, needed, no_more), v.id.value});
 }
 
-void hold_desk::approve(live_hold& l, const policy::vote& v, const pass_choice& choice,
+void hold_desk::approve(live_hold& l, std::vector<policy::vote> votes, const pass_choice& choice,
                         const steward::on_answer& done) {
+    const auto v = votes.back();
     const auto at = core_.now();
     policy::pass p;
     p.from_hold = l.h.id;
@@ -177,9 +187,8 @@ void hold_desk::approve(live_hold& l, const policy::vote& v, const pass_choice& 
                                    [&](const waiter& w) { return w.session == l.h.session; });
     p.session = there || l.waiters.empty() ? l.h.session : l.waiters.front().session;
     p.until = at + choice.lasts;
-    auto votes = l.h.votes;
-    votes.push_back(v);
     p.approved_by = approvers_of(votes);
+    const auto left_out = votes_left_out(l.h.votes, votes);
     // What nobody waits for has its pass when it is taken.
     const bool later = l.h.ahead() && p.scope == policy::pass_scope::statement;
     bool moved = false;
@@ -189,6 +198,8 @@ void hold_desk::approve(live_hold& l, const policy::vote& v, const pass_choice& 
     told.what = std::string("for this ") + policy::to_string(p.scope);
     if (p.scope != policy::pass_scope::statement) told.until = p.until;
     if (!core_.stored_and_told([&] {
+            for (const auto& old : left_out)
+                static_cast<void>(core_.db().withdraw_vote(l.h.id, old.person, at));
             moved = core_.db().move_hold(l.h.id, hold_state::pending, hold_state::approved, "", at,
                                          &v, later ? nullptr : &p);
             if (moved) core_.tell(told);
@@ -202,6 +213,7 @@ void hold_desk::approve(live_hold& l, const policy::vote& v, const pass_choice& 
     l.h.state = hold_state::approved;
     auto r = hold_record("hold.approved", l.h, at);
     r.with("approved_by", p.approved_by);
+    if (!left_out.empty()) r.with("not_counted", approvers_of(left_out));
     r.with("pass", std::to_string(p.id.value));
     r.with("scope", policy::to_string(p.scope));
     r.with("until", audit::format_time(p.until));

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/model/terms.h"
 #include "tests/unit/approval/support.h"
 
 /// A machine for the steward: its files outlive it, its power can fail in the middle of anything,
@@ -65,7 +66,10 @@ class machine {
             if (dies()) throw proxy::store::store_error("state: no power");
         };
         s_ = std::make_unique<steward>(
-            steward::dependencies{state_.get(), log_.get(), clock_.get()}, std::move(rules));
+            steward::dependencies{
+                state_.get(), log_.get(), clock_.get(),
+                [](const policy::principal& then) { return called(then.name).principal(); }},
+            std::move(rules));
         s_->start();
     }
     /// In good order.

@@ -132,6 +132,13 @@ bool oracle::flagged(const seat& s, flag_kind kind, instant now) const {
     });
 }
 
+bool oracle::shut_out(const std::string& who) const {
+    return std::any_of(flags.begin(), flags.end(), [&](const auto& entry) {
+        const auto& f = entry.second;
+        return f.kind == flag_kind::lock && f.on == flag_on::principal && f.subject == who;
+    });
+}
+
 bool oracle::locked(const std::string& rule, instant now) const {
     return std::any_of(flags.begin(), flags.end(), [&](const auto& entry) {
         const auto& f = entry.second;
@@ -174,17 +181,36 @@ expected oracle::decide(const seat& s, int text, instant now) const {
     return held && !covered(s, guarded, text, suspended, now) ? expected::hold : expected::allow;
 }
 
-bool oracle::may_decide(const hold_m& h, const person& p) const {
-    if (p.service || p.name == h.who) return false;
-    const bool next = h.escalated && p.in("chiefs");
-    if (!p.in_any(h.groups) && !next) return false;
+bool oracle::allows_now(const hold_m& h, const person& p) const {
     if (h.rule == policy::flag_rule_id) return p.in("security");
     if (!now_in_force.holds) return true;
+    const bool next = h.escalated && p.in("chiefs");
     return p.in_any(now_in_force.approvers) || (next && now_in_force.escalates);
 }
 
+bool oracle::may_decide(const hold_m& h, const person& p) const {
+    if (p.service || p.name == h.who || shut_out(p.name)) return false;
+    const bool next = h.escalated && p.in("chiefs");
+    return (p.in_any(h.groups) || next) && allows_now(h, p);
+}
+
+int oracle::counting(const hold_m& h) const {
+    return static_cast<int>(std::count_if(h.votes.begin(), h.votes.end(), [&](const auto& name) {
+        return !shut_out(name) && allows_now(h, called(name));
+    }));
+}
+
+int oracle::counting(const opt_out_m& o) const {
+    return static_cast<int>(std::count_if(o.votes.begin(), o.votes.end(), [&](const auto& name) {
+        const auto& p = called(name);
+        return !shut_out(name) && p.in_any(now_in_force.opt_approvers) &&
+               (o.group.empty() || !p.in(o.group));
+    }));
+}
+
 bool oracle::may_decide(const opt_out_m& o, const person& p) const {
-    if (p.service || p.name == o.who || (!o.group.empty() && p.in(o.group))) return false;
+    if (p.service || p.name == o.who || shut_out(p.name)) return false;
+    if (!o.group.empty() && p.in(o.group)) return false;
     return p.in_any(o.groups) && p.in_any(now_in_force.opt_approvers);
 }
 

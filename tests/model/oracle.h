@@ -111,6 +111,9 @@ class oracle {
     [[nodiscard]] bool may_decide(const hold_m& h, const person& p) const;
     [[nodiscard]] bool may_decide(const opt_out_m& o, const person& p) const;
     [[nodiscard]] int needed(const hold_m& h) const;
+    /// How many of the votes the rules of now let count.
+    [[nodiscard]] int counting(const hold_m& h) const;
+    [[nodiscard]] int counting(const opt_out_m& o) const;
     [[nodiscard]] bool may_request(const person& p, policy::opt_out_kind kind, milliseconds lasts,
                                    std::uint64_t extends, instant now) const;
     /// Pause, quota and how many may live bar her: from asking (what waits counts) or from what
@@ -134,8 +137,10 @@ class oracle {
     std::vector<opt_out_m> begun_by_file;
 
   private:
+    [[nodiscard]] bool allows_now(const hold_m& h, const person& p) const;
     [[nodiscard]] bool covered(const seat& s, const std::string& rule, int text, bool suspended,
                                instant now) const;
+    [[nodiscard]] bool shut_out(const std::string& who) const;
     [[nodiscard]] bool flagged(const seat& s, policy::flag_kind kind, instant now) const;
     [[nodiscard]] bool locked(const std::string& rule, instant now) const;
 };

@@ -33,8 +33,21 @@ bool person::in_any(const std::vector<std::string>& all) const {
     return std::any_of(all.begin(), all.end(), [&](const auto& g) { return in(g); });
 }
 
+namespace {
+
+std::vector<person>& roster() {
+    static std::vector<person> all;
+    return all;
+}
+
+}  // namespace
+
 const std::vector<person>& people() {
-    static const std::vector<person> all{
+    return roster();
+}
+
+void enrol() {
+    roster() = {
         {"alice", {"dev", "oncall", "security"}},
         {"bob", {"security"}},
         {"carol", {"leads", "security"}},
@@ -43,7 +56,13 @@ const std::vector<person>& people() {
         {"frank", {"chiefs"}},
         {"ci", {"leads", "oncall", "security"}, true},
     };
-    return all;
+}
+
+void transfer(const std::string& name, const std::string& group) {
+    auto& groups = std::find_if(roster().begin(), roster().end(), [&](const person& p) {
+                       return p.name == name;
+                   })->groups;
+    if (std::erase(groups, group) == 0) groups.push_back(group);
 }
 
 const person& called(const std::string& name) {

@@ -28,6 +28,10 @@ struct person {
     [[nodiscard]] policy::principal principal() const { return {name, groups, service}; }
 };
 [[nodiscard]] const std::vector<person>& people();
+/// Everybody is in the groups of the beginning.
+void enrol();
+/// The person enters the group, or leaves it. While nobody asks for people().
+void transfer(const std::string& name, const std::string& group);
 [[nodiscard]] const person& called(const std::string& name);
 
 /// An opt-out as code.

@@ -30,6 +30,7 @@ int shape_class(const std::string& shape) {
 }
 
 world::world(std::uint64_t seed) : random_(seed) {
+    enrol();
     for (const auto& p : people())
         for (const char* application : {"psql", reporter})
             if (!p.service) seats_.push_back({next_seat_++, p.name, application});
@@ -301,7 +302,7 @@ void world::vote_on_hold() {
     }
     h.votes.insert(who.name);
     h.granted.push_back(g);
-    if (static_cast<int>(h.votes.size()) < o_.needed(h)) return is(verdict::counted);
+    if (o_.counting(h) < o_.needed(h)) return is(verdict::counted);
     is(verdict::done);
     approved(id, a);
 }

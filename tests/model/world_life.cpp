@@ -85,7 +85,7 @@ void world::vote_on_opt_out() {
         o.state = opt_out_state::denied;
         return is(verdict::done);
     }
-    const auto have = static_cast<int>(o.votes.size()) + 1;
+    const auto have = o_.counting(o) + 1;
     const bool last = have >= std::max(o.needed, o_.now_in_force.opt_approvals);
     const auto extended = o_.opt_outs.find(o.extends);
     const bool extends =
@@ -160,12 +160,19 @@ void world::flag() {
     const auto a = machine::ask<answer>([&](auto done) {
         m_.s().set_flag(r, person{"root", {}}.principal(), "api", done);
     });
+    for (const auto& p : o_.passes)
+        holds_in_doubt_.insert(p.hold);
     if (r.on == flag_on::rule && r.subject == guarded)
         for (const auto& [id, o] : o_.opt_outs)
             opt_outs_in_doubt_.insert(id);
     if (m_.off()) return;
     ASSERT_EQ(a.what, verdict::done) << a.text;
     o_.flags[a.id] = {r.kind, r.on, r.subject, now() + r.lasts};
+    if (r.kind == flag_kind::flag)
+        std::erase_if(o_.passes, [&](const pass_m& p) {
+            return p.rule == policy::flag_rule_id &&
+                   (r.on != flag_on::principal || r.subject == p.who);
+        });
     if (r.on == flag_on::rule && r.subject == guarded) o_.lock_rule(now());
 }
 
@@ -262,6 +269,12 @@ terms world::changed(terms t) {
 }
 
 void world::reload() {
+    if (chance(3)) {  // each group keeps enough for two approvals
+        static constexpr std::pair<const char*, const char*> moves[] = {
+            {"alice", "dev"}, {"bob", "leads"}, {"dave", "oncall"}, {"erin", "security"}};
+        const auto& [name, group] = moves[pick(std::size(moves))];
+        transfer(name, group);
+    }
     const auto t = changed(o_.now_in_force);
     load(t);
     for (const auto& [id, o] : o_.opt_outs)

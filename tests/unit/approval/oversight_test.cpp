@@ -99,6 +99,36 @@ TEST_F(oversight, glass_is_broken_alone_and_at_once_and_must_be_reviewed) {
     EXPECT_EQ(break_glass().what, verdict::done);
 }
 
+/// One incident may need two rules broken; the next one needs the first to have been looked at.
+TEST_F(oversight, glass_that_nobody_reviewed_blocks_the_person_on_every_rule_once_it_has_ended) {
+    const auto rules = strict_rules();
+    rules->rules.push_back(rules->rules[0]);
+    rules->rules[1].id = "orders";
+    rules->rules.push_back(rules->rules[0]);
+    rules->rules[2].id = "lenient";
+    rules->rules[2].opt_out->break_glass->unreviewed_blocks = false;
+    restart(rules);
+    const auto break_of = [&](const char* rule, milliseconds lasts = 20min) {
+        auto r = plain(lasts);
+        r.kind = policy::opt_out_kind::break_glass;
+        r.rule = rule;
+        return ask(r);
+    };
+    const policy::opt_out_id first{break_of("pii").id};
+    const policy::opt_out_id second{break_of("orders", 1min).id};
+    ASSERT_TRUE(second);
+    advance(25min);
+    EXPECT_THAT(break_of("orders").text, HasSubstr("not been reviewed"));
+    EXPECT_EQ(break_of("lenient", 1min).what, verdict::done);
+    advance(1min);
+    EXPECT_EQ(review(second, bob()).what, verdict::done);
+    EXPECT_THAT(break_of("orders").text, HasSubstr("opt-out " + std::to_string(first.value)));
+    EXPECT_EQ(review(first, bob()).what, verdict::done);
+    EXPECT_THAT(break_of("orders").text, HasSubstr("not been reviewed"));  // the lenient one
+    EXPECT_EQ(review(policy::opt_out_id{second.value + 1}, bob()).what, verdict::done);
+    EXPECT_EQ(break_of("orders").what, verdict::done);
+}
+
 TEST_F(oversight, glass_has_its_own_bounds) {
     EXPECT_THAT(break_glass(31min).text, HasSubstr("30m at most"));
     auto r = plain(10min);
@@ -316,6 +346,27 @@ TEST_F(oversight, flag_is_in_force_at_once_lifted_by_others_and_ends_by_itself) 
     advance(30min);
     EXPECT_TRUE(s->grants()->flags.empty());
     EXPECT_EQ(events()["flag.ended"], 1);
+}
+
+TEST_F(oversight, approval_under_one_flag_does_not_cover_the_next) {
+    const auto rules = pii_rules();
+    rules->flagged_hold = rules->rules[0].hold;
+    restart(rules);
+    const auto passes_of = [&](const std::string& who) {
+        auto h = wish(who);
+        h.rule = policy::flag_rule_id;
+        EXPECT_EQ(vote(open(h).id, bob(), true, pass_scope::session).what, verdict::done);
+    };
+    passes_of("alice");
+    passes_of("erin");
+    ASSERT_EQ(s->grants()->passes.size(), 2u);
+    using enum policy::flag_on;
+    ASSERT_EQ(restrain(policy::flag_kind::flag, principal, "alice").what, verdict::done);
+    ASSERT_EQ(s->grants()->passes.size(), 1u);
+    EXPECT_EQ(s->grants()->passes[0].person, "erin");
+    ASSERT_EQ(restrain(policy::flag_kind::flag, application, "psql").what, verdict::done);
+    EXPECT_TRUE(s->grants()->passes.empty());
+    EXPECT_EQ(events()["pass.ended"], 2);
 }
 
 TEST_F(oversight, flag_restrains_even_when_it_cannot_be_recorded_and_is_not_lifted_then) {

@@ -252,7 +252,11 @@ class steward_test : public ::testing::Test {
             return fault(operation, bytes);
         };
         log = std::make_unique<audit::log>(o);
-        s = std::make_unique<steward>(steward::dependencies{state.get(), log.get(), &time},
+        const auto who_now = [this](const policy::principal& then) {
+            const auto at = everybody.find(then.name);
+            return at == everybody.end() ? std::optional(then) : at->second;
+        };
+        s = std::make_unique<steward>(steward::dependencies{state.get(), log.get(), &time, who_now},
                                       std::move(rules));
         s->subscribe_ended([this](const steward::ended_event& e) {
             const std::lock_guard lock(mutex);
@@ -392,6 +396,9 @@ class steward_test : public ::testing::Test {
     }
 
     std::string directory;
+    /// Who somebody is now; whoever is not in it is who she was. Changed while the steward rests.
+    std::map<std::string, std::optional<policy::principal>> everybody{{"bob", bob()},
+                                                                      {"carol", carol()}};
     test_clock time;
     audit_fault fault;
     std::mutex mutex;
