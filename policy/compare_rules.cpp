@@ -39,6 +39,7 @@ std::string text_of(const approvers& a) {
     std::string out = std::to_string(a.approvals) + " of";
     if (!a.groups.empty()) out += " groups " + joined(a.groups);
     if (!a.users.empty()) out += " users " + joined(a.users);
+    if (!a.services.empty()) out += " programs " + joined(a.services);
     return out;
 }
 

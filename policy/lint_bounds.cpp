@@ -190,6 +190,7 @@ class bounds_linter {
             if (known_.users.contains(u)) out->insert(u);
         for (const auto& s : known_.services)
             out->erase(s);
+        out->insert(a.services.begin(), a.services.end());
         return out;
     }
 

@@ -29,6 +29,7 @@ std::optional<hold_spec> union_of_approvers(const rule_set& p) {
         any = true;
         add_all(spec.who.users, r.hold->who.users);
         add_all(spec.who.groups, r.hold->who.groups);
+        add_all(spec.who.services, r.hold->who.services);
     }
     return any ? std::optional<hold_spec>(spec) : std::nullopt;
 }

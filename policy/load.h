@@ -33,7 +33,7 @@ struct known_names {
     /// Group → its users; empty: not known, and then the number of possible approvers is not
     /// checked.
     std::map<std::string, std::set<std::string>> members;
-    std::set<std::string> services;  ///< users that are programs and cannot vote
+    std::set<std::string> services;  ///< users that are programs
     /// Now, for what the file dates; absent: how far away `review_by` is, is not checked.
     std::optional<instant> now = {};
 };

@@ -7,7 +7,8 @@ namespace sallyport::policy {
 
 namespace {
 
-/// The distinct persons who could vote, as far as the users file tells; nullopt: it does not.
+/// The distinct persons and programs that could vote, as far as the users file tells; nullopt: it
+/// does not.
 std::optional<std::size_t> possible_approvers(const known_names& known, const approvers& a) {
     if (known.users.empty()) return {};
     std::set<std::string> persons;
@@ -21,7 +22,9 @@ std::optional<std::size_t> possible_approvers(const known_names& known, const ap
     }
     for (const auto& s : known.services)
         persons.erase(s);
-    return persons.size();
+    const auto programs = std::count_if(a.services.begin(), a.services.end(),
+                                        [&](const auto& s) { return known.services.contains(s); });
+    return persons.size() + static_cast<std::size_t>(programs);
 }
 
 void warn_of_unknown(loading& l, const YAML::Node& node, const char* key,
@@ -35,13 +38,29 @@ void warn_of_unknown(loading& l, const YAML::Node& node, const char* key,
                 "unknown-name");
 }
 
+/// False: one of them is none.
+bool check_programs(loading& l, const YAML::Node& node) {
+    const auto before = l.in.faults().size();
+    for (const auto& [at, name] : l.in.list(node, "services"))
+        if (!l.known.users.empty() && !l.known.services.contains(name))
+            l.in.fail(
+                at,
+                quoted(name) + " is no program of the users file" +
+                    (l.known.users.contains(name)
+                         ? ": a person is named in 'users'"
+                         : did_you_mean(name, {l.known.services.begin(), l.known.services.end()})));
+    return l.in.faults().size() == before;
+}
+
 void check_staffed(loading& l, const YAML::Node& node, const std::string& where,
                    const approvers& a) {
     if (l.known.users.empty() && l.known.groups.empty()) return;
+    if (!check_programs(l, node)) return;
     const bool someone = std::any_of(a.users.begin(), a.users.end(),
                                      [&](const auto& u) { return l.known.users.contains(u); }) ||
                          std::any_of(a.groups.begin(), a.groups.end(),
-                                     [&](const auto& g) { return l.known.groups.contains(g); });
+                                     [&](const auto& g) { return l.known.groups.contains(g); }) ||
+                         !a.services.empty();
     const auto persons = possible_approvers(l.known, a);
     if (!someone || persons == std::size_t{0}) {
         std::vector<std::string> words(l.known.groups.begin(), l.known.groups.end());
@@ -76,20 +95,23 @@ std::optional<approvers> load_approvers(loading& l, const YAML::Node& map,
         l.in.fail(map, where + " lacks 'approvers'");
         return {};
     }
-    if (!l.in.keys(node, "the approvers of " + where, {"users", "groups", "approvals"})) return {};
+    if (!l.in.keys(node, "the approvers of " + where, {"users", "groups", "services", "approvals"}))
+        return {};
     approvers a;
     const auto before = l.in.faults().size();
     a.users = l.in.texts(node, "users");
     a.groups = l.in.texts(node, "groups");
+    a.services = l.in.texts(node, "services");
     a.approvals = static_cast<int>(l.in.integer(node, "approvals", 1, approvals_max).value_or(1));
     if (l.in.faults().size() != before) return {};
-    if (a.users.empty() && a.groups.empty()) {
+    if (a.nobody()) {
         l.in.fail(node, "the approvers of " + where + " are nobody: name users or groups");
         return {};
     }
-    if (a.groups.empty() && static_cast<std::size_t>(a.approvals) > a.users.size()) {
+    if (const auto named = a.users.size() + a.services.size();
+        a.groups.empty() && static_cast<std::size_t>(a.approvals) > named) {
         l.in.fail(node, "'approvals' of " + where + " is " + std::to_string(a.approvals) +
-                            ", but only " + std::to_string(a.users.size()) + " user(s) are named");
+                            ", but only " + std::to_string(named) + " user(s) are named");
         return {};
     }
     check_staffed(l, node, where, a);
@@ -178,6 +200,9 @@ void load_review(loading& l, const YAML::Node& map, const std::string& where, op
         l.in.fail(node, "'review' of " + where + " lacks 'within', as in 72h");
     if (yaml_reader::member(node, "approvers").IsDefined())
         o.reviewers = load_approvers(l, node, "'review' of " + where);
+    if (o.reviewers && !o.reviewers->services.empty())
+        l.in.fail(yaml_reader::member(node, "approvers"),
+                  "what was used is reviewed by persons: leave 'services' out");
     if (const auto w = l.in.word(node, "overdue", {"alarm", "block"}))
         o.overdue_blocks = *w == "block";
 }

@@ -414,12 +414,15 @@ bool scope_covers(const opt_out& o, const rule& rule, const rule_set& p, const s
 std::string check_voter(const approvers& a, const principal& voter, const std::string& subject) {
     if (voter.name.empty()) return "a vote needs a person";
     if (voter.name == subject) return "nobody may approve or deny her own request";
-    if (voter.service) return quoted(voter.name) + " is a program, and only persons may vote";
+    if (voter.service)
+        return std::find(a.services.begin(), a.services.end(), voter.name) != a.services.end()
+                   ? std::string()
+                   : quoted(voter.name) + " is a program, and this rule lets only persons vote";
     const bool named = std::find(a.users.begin(), a.users.end(), voter.name) != a.users.end() ||
                        std::any_of(a.groups.begin(), a.groups.end(),
                                    [&](const auto& g) { return voter.in_group(g); });
     if (named) return {};
-    std::string may = joined(a.users);
+    std::string may = joined(a.by_name());
     if (!a.groups.empty())
         may += (may.empty() ? "members of " : "; members of ") + joined(a.groups);
     return quoted(voter.name) + " is not among the approvers (" + (may.empty() ? "nobody" : may) +
@@ -438,6 +441,7 @@ std::string check_reviewer(const opt_out_spec& s, const principal& reviewer, con
     if (reviewer.name == o.person || reviewer.name == o.requested_by ||
         (!o.group.empty() && reviewer.in_group(o.group)))
         return "nobody may review what she used herself";
+    if (reviewer.service) return quoted(reviewer.name) + " is a program, and only persons review";
     auto why = check_voter(s.reviewers ? *s.reviewers : s.approved_by, reviewer, o.person);
     const auto at = why.find("the approvers");
     return at == std::string::npos ? why : why.replace(at, 13, "the reviewers");

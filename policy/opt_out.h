@@ -186,7 +186,7 @@ struct opt_out_bounds {
                                 const subject& s, const facts* f);
 
 /// "" when `voter` may vote on something of `rule` that `subject` asked for, else one sentence why
-/// not. The subject never may, by any surface; service principals never may.
+/// not. The subject never may, by any surface; of programs those that `services` names.
 [[nodiscard]] std::string check_voter(const approvers& a, const principal& voter,
                                       const std::string& subject);
 /// The same for a request; nobody for whose group it is may, either.

@@ -61,7 +61,19 @@ struct time_window {
 struct approvers {
     std::vector<std::string> users;
     std::vector<std::string> groups;
-    int approvals = 1;  ///< distinct persons needed, >= 1
+    int approvals = 1;                  ///< distinct persons needed, >= 1
+    std::vector<std::string> services{};  ///< programs, of which no other ever votes
+
+    [[nodiscard]] bool nobody() const noexcept {
+        return users.empty() && groups.empty() && services.empty();
+    }
+    /// Users and programs, for people to read.
+    [[nodiscard]] std::vector<std::string> by_name() const {
+        auto names = users;
+        for (const auto& s : services)
+            names.push_back("program " + s);
+        return names;
+    }
 };
 
 /// How long each kind of pass may last at most; nullopt/false: not offered.

@@ -32,7 +32,7 @@ using flag_id = strong_id<struct flag_tag>;
 struct principal {
     std::string name;
     std::vector<std::string> groups;
-    bool service = false;  ///< a program: cannot vote
+    bool service = false;  ///< a program: votes only where a rule names it
 
     [[nodiscard]] bool in_group(const std::string& group) const {
         for (const auto& g : groups)

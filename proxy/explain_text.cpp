@@ -223,7 +223,7 @@ void decision(page& out, const explained& e) {
         out.field(&why == &reasons.front() ? "because" : "", shown(why, 800));
     if (e.hold) {
         const auto& h = *e.hold;
-        std::vector<std::string> who = h.who.users;
+        auto who = h.who.by_name();
         for (const auto& g : h.who.groups)
             who.push_back("group " + g);
         out.field("approval", std::to_string(h.who.approvals) + " of " + listed(who) + ", within " +

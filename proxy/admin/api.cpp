@@ -119,6 +119,7 @@ refusal by_api_token(call& c, const std::string& token) {
     c.actor.who = std::move(*owner);
     c.actor.by = proof::token;
     c.actor.token = found->id;
+    c.actor.made_by = found->made_by;
     c.actor.scopes.emplace();
     for (const auto& name : found->scopes)
         if (const auto what = parse_action(name))

@@ -168,6 +168,11 @@ std::string check_action(action a, roles r) {
     return "Only " + std::string(describe(p->who)) + " may do this (" + std::string(p->name) + ").";
 }
 
+std::string check_maker(const actor& who, const std::string& requester) {
+    if (who.made_by.empty() || who.made_by != requester) return {};
+    return "That token was made by " + requester + ", and nobody decides her own request.";
+}
+
 std::string check_locks(action a, const actor& who, const policy::grants& g, policy::instant now) {
     const auto* const p = find(a);
     if (p != nullptr && p->does == effect::reads) return {};

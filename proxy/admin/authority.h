@@ -93,6 +93,7 @@ struct actor {
     proof by = proof::login;
     std::uint64_t token = 0;             ///< number of the API token, 0 = none
     std::optional<action_set> scopes{};  ///< all that the token may be used for; absent: no bounds
+    std::string made_by{};               ///< who made the token, "" = none
 };
 
 /// "" when somebody with these roles may try `a`, else one sentence that says who may.
@@ -102,6 +103,10 @@ struct actor {
 [[nodiscard]] std::string check_scope(action a, const actor& who);
 /// Both: never more than the token's scopes, never more than its owner's roles of now.
 [[nodiscard]] std::string check_action(action a, const actor& who);
+
+/// "" unless the actor came with a token that `requester` made, for herself or for a program; else
+/// one sentence.
+[[nodiscard]] std::string check_maker(const actor& who, const std::string& requester);
 
 /// "" when no live lock means the actor, by name or by address, or `a` only reads; else one
 /// sentence with who can help.

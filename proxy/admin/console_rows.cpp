@@ -35,6 +35,8 @@ std::string people(const policy::approvers& a) {
     std::string out;
     if (!a.groups.empty()) out = "groups " + joined(a.groups);
     if (!a.users.empty()) out += (out.empty() ? "users " : "; users ") + joined(a.users);
+    if (!a.services.empty())
+        out += (out.empty() ? "programs " : "; programs ") + joined(a.services);
     return out;
 }
 

@@ -176,6 +176,7 @@ void desk::vote(actor a, policy::hold_id id, hold_ballot b, on_answer done) {
              if (found.answer.what != verdict::done) return done(std::move(found.answer));
              const auto& h = found.items.front();
              auto why = policy::check_voter(h.who, a.who, h.person);
+             if (why.empty()) why = check_maker(a, h.person);
              if (!why.empty()) return done(refuse(verdict::forbidden, std::move(why)));
              self->d_.approval.vote_hold({.id = h.id,
                                           .who = a.who,
@@ -265,6 +266,8 @@ void desk::vote(actor a, policy::opt_out_id id, bool approve, std::string reason
             [self = shared_from_this(), a, approve, reason = std::move(reason),
              done](listing<policy::opt_out> found) {
                 if (found.answer.what != verdict::done) return done(std::move(found.answer));
+                if (auto why = check_maker(a, found.items.front().requested_by); !why.empty())
+                    return done(refuse(verdict::forbidden, std::move(why)));
                 self->d_.approval.vote_opt_out({.id = found.items.front().id,
                                                 .who = a.who,
                                                 .approve = approve,

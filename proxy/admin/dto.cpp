@@ -29,7 +29,9 @@ json number_or_null(std::uint64_t n) {
 }
 
 json approvers_of(const policy::approvers& a) {
-    return {{"needed", a.approvals}, {"users", a.users}, {"groups", a.groups}};
+    json out = {{"needed", a.approvals}, {"users", a.users}, {"groups", a.groups}};
+    if (!a.services.empty()) out["services"] = a.services;
+    return out;
 }
 
 json votes_of(const std::vector<policy::vote>& votes) {

@@ -159,6 +159,7 @@ class writer {
         json j;
         j["approvers"] = {
             {"needed", h.who.approvals}, {"users", h.who.users}, {"groups", h.who.groups}};
+        if (!h.who.services.empty()) j["approvers"]["services"] = h.who.services;
         j["wait"] = format_duration(h.wait);
         j["clients"] = h.clients == policy::hold_clients::refuse ? "refuse" : "wait";
         j["reason_required"] = h.reason_required;

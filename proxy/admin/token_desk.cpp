@@ -21,8 +21,21 @@ answer ok() {
     return {.what = verdict::done, .text = {}, .id = 0};
 }
 
-bool is_vote(action a) {
-    return a == action::vote_hold || a == action::vote_opt_out || a == action::review;
+/// "" if a program may try this; whether it may decide one request is for that request's rule.
+std::string check_program(action a, const std::string& name, const policy::rule_set* rules) {
+    if (a == action::review) return "Programs do not review, nor do their tokens.";
+    const bool hold = a == action::vote_hold;
+    if (!hold && a != action::vote_opt_out) return {};
+    const auto names = [&](const policy::approvers& who) {
+        return std::find(who.services.begin(), who.services.end(), name) != who.services.end();
+    };
+    const auto lets = [&](const policy::rule& r) {
+        if (!hold) return r.opt_out && names(r.opt_out->approved_by);
+        return r.hold && (names(r.hold->who) || (r.hold->escalate && names(r.hold->escalate->to)));
+    };
+    if (rules != nullptr && std::any_of(rules->rules.begin(), rules->rules.end(), lets)) return {};
+    return "Programs cannot vote, nor can their tokens, unless a rule names them in 'services' of "
+           "its approvers.";
 }
 
 std::string joined(const std::vector<std::string>& words) {
@@ -40,7 +53,8 @@ std::vector<std::string> action_names() {
 }
 
 /// "" if a token of `owner` may have this scope.
-std::string check_scope_of(const std::string& name, const policy::principal& owner, roles role) {
+std::string check_scope_of(const std::string& name, const policy::principal& owner, roles role,
+                           const policy::rule_set* rules) {
     const auto what = parse_action(name);
     if (!what) {
         const auto near = nearest(name, action_names());
@@ -48,8 +62,9 @@ std::string check_scope_of(const std::string& name, const policy::principal& own
                (near.empty() ? "." : " (did you mean \"" + near + "\"?).");
     }
     if (*what == action::create_token) return "A token cannot make tokens.";
-    if (owner.service && is_vote(*what)) return "Programs cannot vote, nor can their tokens.";
-    auto why = check_action(*what, role);
+    auto why = owner.service ? check_program(*what, owner.name, rules) : std::string();
+    if (!why.empty()) return why;
+    why = check_action(*what, role);
     return why.empty() ? why : "The owner may not " + name + ": " + why;
 }
 
@@ -94,8 +109,9 @@ answer token_desk::check(const actor& a, const token_wish& w, policy::millisecon
     if (w.scopes.empty() || w.scopes.size() > action_count)
         return refuse(verdict::invalid, "A token needs scopes: what it may be used for.");
     const auto role = roles_of(business_->world().roles, owner);
+    const auto rules = business_->world().rules();
     for (const auto& s : w.scopes)
-        if (auto why = check_scope_of(s, owner, role); !why.empty())
+        if (auto why = check_scope_of(s, owner, role, rules.get()); !why.empty())
             return refuse(verdict::invalid, std::move(why));
     if (w.life < std::chrono::minutes(1) || w.life > life_max)
         return refuse(verdict::invalid,

@@ -242,6 +242,7 @@ void hold_desk::ask_next(live_hold& l, const std::string& by) {
     };
     add(h.who.users, h.escalate->to.users);
     add(h.who.groups, h.escalate->to.groups);
+    add(h.who.services, h.escalate->to.services);
     auto r = hold_record("hold.escalated", h, core_.now());
     if (!by.empty()) r.with("escalated_by", by);
     core_.record(std::move(r));

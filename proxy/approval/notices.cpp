@@ -22,7 +22,8 @@ std::string joined(const std::vector<std::string>& words) {
 std::string people_of(const policy::approvers& a) {
     std::string who;
     if (!a.groups.empty()) who = (a.groups.size() > 1 ? "groups " : "group ") + joined(a.groups);
-    if (!a.users.empty()) who += (who.empty() ? "" : "; ") + joined(a.users);
+    if (const auto names = joined(a.by_name()); !names.empty())
+        who += (who.empty() ? "" : "; ") + names;
     if (who.empty() || a.approvals <= 1) return who;
     return std::to_string(a.approvals) + " of " + who;
 }

@@ -40,11 +40,11 @@ std::optional<answer> opt_out_desk::objection(const steward::opt_out_vote& v) {
                       v.id.value};
     auto why = policy::check_voter(spec->approved_by, v.who, l.o);
     // Whoever was made an approver after the request does not decide it by that change alone.
-    if (why.empty() && !(l.o.born_with.users.empty() && l.o.born_with.groups.empty()))
+    if (why.empty() && !l.o.born_with.nobody())
         why = policy::check_voter(l.o.born_with, v.who, l.o);
     // Whoever the lists name, these never may: the last line of the four eyes.
-    if (why.empty() && (v.who.name.empty() || v.who.service || v.who.name == l.o.person ||
-                        v.who.name == l.o.requested_by))
+    if (why.empty() &&
+        (v.who.name.empty() || v.who.name == l.o.person || v.who.name == l.o.requested_by))
         why = "nobody may decide her own request";
     if (why.empty()) why = core_.check_locked(v.who.name);
     if (!why.empty()) return answer{verdict::forbidden, why, v.id.value};

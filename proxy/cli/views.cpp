@@ -63,6 +63,8 @@ std::string approvers(const json& a) {
     const auto users = joined(list(a, "users"));
     std::string out = groups.empty() ? "" : "groups " + groups;
     if (!users.empty()) out += (out.empty() ? "users " : "; users ") + users;
+    if (const auto programs = joined(list(a, "services")); !programs.empty())
+        out += (out.empty() ? "programs " : "; programs ") + programs;
     return out;
 }
 

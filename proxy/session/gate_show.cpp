@@ -154,7 +154,8 @@ std::string joined(const std::vector<std::string>& words) {
 std::string people(const policy::approvers& a) {
     std::string out = std::to_string(a.approvals) + " of ";
     if (!a.groups.empty()) out += "group " + joined(a.groups);
-    if (!a.users.empty()) out += (a.groups.empty() ? "" : ", ") + joined(a.users);
+    const auto names = joined(a.by_name());
+    if (!names.empty()) out += (a.groups.empty() ? "" : ", ") + names;
     return out;
 }
 

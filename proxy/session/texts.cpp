@@ -37,7 +37,8 @@ std::string join(const std::vector<std::string>& names) {
 std::string people(const policy::approvers& a) {
     std::string text;
     if (!a.groups.empty()) text = (a.groups.size() == 1 ? "group " : "groups ") + join(a.groups);
-    if (!a.users.empty()) text += (text.empty() ? "" : " or ") + join(a.users);
+    if (const auto names = join(a.by_name()); !names.empty())
+        text += (text.empty() ? "" : " or ") + names;
     if (text.empty()) text = "nobody";
     return text;
 }

@@ -64,6 +64,7 @@ std::string hold_details(const policy::hold& h) {
     j["in_transaction"] = h.in_transaction;
     j["approver_users"] = h.who.users;
     j["approver_groups"] = h.who.groups;
+    if (!h.who.services.empty()) j["approver_services"] = h.who.services;
     j["pass_statement"] = h.pass.statement;
     j["pass_shape"] = bound_json(h.pass.shape);
     j["pass_transaction"] = bound_json(h.pass.transaction);
@@ -73,6 +74,7 @@ std::string hold_details(const policy::hold& h) {
         j["escalate_after"] = h.escalate->after.count();
         j["escalate_users"] = h.escalate->to.users;
         j["escalate_groups"] = h.escalate->to.groups;
+        j["escalate_services"] = h.escalate->to.services;
     }
     // Bytes that are not UTF-8 (a client in LATIN1) become U+FFFD; the statement itself is kept
     // exactly.
@@ -87,6 +89,7 @@ std::string opt_out_details(const policy::opt_out& o) {
     put("person_groups", o.person_groups);
     put("approver_users", o.born_with.users);
     put("approver_groups", o.born_with.groups);
+    put("approver_services", o.born_with.services);
     put("application", o.scope.application);
     put("resources", o.scope.resources);
     put("commands", o.scope.commands);
@@ -131,6 +134,8 @@ policy::hold read_hold(const statement& row) {
         j.at("in_transaction").get_to(h.in_transaction);
         j.at("approver_users").get_to(h.who.users);
         j.at("approver_groups").get_to(h.who.groups);
+        // Files of before programs could be named have none of these.
+        h.who.services = j.value("approver_services", h.who.services);
         j.at("pass_statement").get_to(h.pass.statement);
         h.pass.shape = bound_from(j.at("pass_shape"));
         h.pass.transaction = bound_from(j.at("pass_transaction"));
@@ -141,6 +146,7 @@ policy::hold read_hold(const statement& row) {
             h.escalate->after = milliseconds(j.at("escalate_after").get<std::int64_t>());
             j.at("escalate_users").get_to(h.escalate->to.users);
             j.at("escalate_groups").get_to(h.escalate->to.groups);
+            h.escalate->to.services = j.value("escalate_services", h.escalate->to.services);
         }
     } catch (const json::exception& e) {
         throw store_error("state: the details of hold " + std::to_string(h.id.value) +
@@ -184,6 +190,7 @@ policy::opt_out read_opt_out(const statement& row) {
         get("person_groups", o.person_groups);
         get("approver_users", o.born_with.users);
         get("approver_groups", o.born_with.groups);
+        get("approver_services", o.born_with.services);
         get("application", o.scope.application);
         get("resources", o.scope.resources);
         get("commands", o.scope.commands);

@@ -115,6 +115,42 @@ TEST_F(api_access, token_of_a_program_cannot_vote) {
     EXPECT_EQ(state_of_hold(std::stoull(id)), "pending");
 }
 
+TEST_F(api_access,
+       token_of_a_program_votes_where_the_rule_names_it_but_not_for_who_made_the_token) {
+    auto policy = example_policy();
+    for (auto at = policy.find("{ groups: [security], approvals: 1 }"); at != std::string::npos;
+         at = policy.find("{ groups: [security], approvals: 1 }"))
+        policy.replace(at, 2, "{ services: [ci], ");
+    start_with_policy(policy);
+    const auto token = post("root", "/api/v1/tokens",
+                            {{"name", "ci"},
+                             {"owner", "ci"},
+                             {"scopes", {"see-holds", "vote-hold", "vote-opt-out"}},
+                             {"for", "1h"}})
+                           .at("token")
+                           .get<std::string>();
+    auto c = client_as("alice");
+    c.send(wire::query(held_sql));
+    const auto id = pending_hold_of("alice");
+    const auto seen = get("bob", "/api/v1/holds/" + std::to_string(id));
+    EXPECT_EQ(seen.at("approvals").at("services"), json({"ci"})) << seen;
+    const auto path = "/api/v1/holds/" + std::to_string(id) + "/approve";
+    const auto approved = with(token, "POST", path, "{}");
+    EXPECT_EQ(approved.status, 200) << approved.body;
+    EXPECT_EQ(c.read_exchange().types(), "TDCZ");
+    const auto on_record = audit_records("hold.approved");
+    ASSERT_EQ(on_record.size(), 1U);
+    EXPECT_EQ(on_record[0].at("approved_by"), "ci");
+
+    auto own = client_as("root");
+    own.send(wire::query(held_sql));
+    const auto of_root = std::to_string(pending_hold_of("root"));
+    const auto refused = with(token, "POST", "/api/v1/holds/" + of_root + "/approve", "{}");
+    EXPECT_EQ(refused.status, 403) << refused.body;
+    EXPECT_NE(refused.body.find("made by root"), std::string::npos) << refused.body;
+    EXPECT_EQ(state_of_hold(std::stoull(of_root)), "pending");
+}
+
 class api_jwt : public api_access {
   protected:
     void start_with_keys(const std::string& key_set) {

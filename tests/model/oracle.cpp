@@ -51,7 +51,7 @@ bool oracle::still_fits(const opt_out_m& o) const {
 
 bool oracle::still_fits(const pass_m& p, instant now) const {
     if (p.rule != guarded) return true;
-    const auto& most = p.scope == pass_scope::shape ? now_in_force.shape : now_in_force.session;
+    const auto& most = offered(p.scope);
     return now_in_force.holds && most && p.until - now <= *most;
 }
 
@@ -93,6 +93,7 @@ void oracle::sync_file(instant now) {
         o.until = std::min(o.from + o.duration, w.until);
         o.uses_max = t.uses == 0 ? 0 : t.uses - used;
         o.written = w.number;
+        o.teams = called(w.who).groups;
         o.groups = t.opt_approvers;
         opt_outs[++next] = o;
         begun_by_file.push_back(o);
@@ -154,7 +155,7 @@ bool oracle::covered(const seat& s, const std::string& rule, int text, bool susp
         if (p.scope == pass_scope::shape &&
             p.shape == texts()[static_cast<std::size_t>(text)].shape)
             return true;
-        if (p.scope == pass_scope::session && p.session == s.id) return true;
+        if (p.scope != pass_scope::shape && p.session == s.id) return true;
     }
     if (suspended || rule != guarded || !now_in_force.opt_outs) return false;
     return std::any_of(opt_outs.begin(), opt_outs.end(), [&](const auto& entry) {
@@ -232,35 +233,53 @@ bool oracle::may_request(const person& p, opt_out_kind kind, milliseconds lasts,
             old->second.who != p.name || old->second.kind == opt_out_kind::break_glass)
             return false;
     }
-    for (const auto& [id, r] : reviews) {
-        if (!r.open || r.who != p.name) continue;
-        if ((t.overdue_blocks && now >= r.due) || (glass && r.glass)) return false;
-    }
-    for (const auto& [id, o] : opt_outs)
-        if (glass && o.who == p.name && o.state == opt_out_state::active &&
-            o.kind == opt_out_kind::break_glass)
-            return false;
-    return !too_often(p.name, kind, extends, kind == opt_out_kind::request, now);
+    return !too_often(p, kind, extends, kind == opt_out_kind::request, now);
 }
 
-bool oracle::too_often(const std::string& who, opt_out_kind kind, std::uint64_t extends, bool asks,
+bool oracle::too_often(const person& p, opt_out_kind kind, std::uint64_t extends, bool asks,
                        instant now) const {
     const auto& t = now_in_force;
+    const bool glass = kind == opt_out_kind::break_glass;
+    for (const auto& [id, r] : reviews) {
+        if (!r.open || r.who != p.name) continue;
+        if ((t.overdue_blocks && now >= r.due) || (glass && r.glass)) return true;
+    }
     const std::chrono::year_month_day today{std::chrono::floor<std::chrono::days>(now)};
     const instant month = std::chrono::sys_days{today.year() / today.month() / std::chrono::day(1)};
-    const bool pauses = extends == 0 && kind != opt_out_kind::break_glass;
+    const bool pauses = extends == 0 && !glass;
     int live = 0;
+    int live_of_all = 0;
     int this_month = 0;
+    int of_team = 0;
+    int of_all = 0;
+    int extensions = 0;
     for (const auto& [id, o] : opt_outs) {
-        if (o.who != who) continue;
+        const bool hers = o.who == p.name;
         const bool waits = asks && o.state == opt_out_state::requested;
-        if ((waits || o.state == opt_out_state::active) && id != extends) ++live;
-        if (waits || (o.from != instant{} && o.from >= month)) ++this_month;
-        const bool over = o.from != instant{} && o.ended != instant{};
+        if ((waits || o.state == opt_out_state::active) && id != extends) {
+            ++live_of_all;
+            if (hers) ++live;
+        }
+        const bool begun = o.from != instant{};
+        if (waits || (begun && o.from >= month)) {
+            ++of_all;
+            if (hers) ++this_month;
+            if (std::find(o.teams.begin(), o.teams.end(), t.who) != o.teams.end()) ++of_team;
+        }
+        if (extends != 0 && o.extends == extends && (waits || begun)) ++extensions;
+        if (!hers) continue;
+        if (glass && o.state == opt_out_state::active && o.kind == opt_out_kind::break_glass)
+            return true;
+        const bool over = begun && o.ended != instant{};
         if (pauses && over && now < o.ended + t.cool_down) return true;
     }
-    return (t.per_month != 0 && this_month >= t.per_month) ||
-           (t.live_per_person != 0 && live >= t.live_per_person);
+    // What is extended may be an extension itself.
+    for (auto at = extends; at != 0 && opt_outs.at(at).extends != 0; at = opt_outs.at(at).extends)
+        ++extensions;
+    const auto spent = [](int most, int have) { return most != 0 && have >= most; };
+    return (extends != 0 && spent(t.extensions, extensions)) || spent(t.per_month, this_month) ||
+           spent(t.of_all, of_all) || (p.in(t.who) && spent(t.of_team, of_team)) ||
+           spent(t.live_per_person, live) || spent(t.live_in_all, live_of_all);
 }
 
 void oracle::activate(opt_out_m& o, instant now) {
@@ -281,22 +300,33 @@ void oracle::lock_rule(instant now) {
     }
 }
 
+const std::optional<milliseconds>& oracle::offered(pass_scope scope) const {
+    const auto& t = now_in_force;
+    return scope == pass_scope::shape         ? t.shape
+           : scope == pass_scope::transaction ? t.transaction
+                                              : t.session;
+}
+
 std::optional<milliseconds> oracle::bound(const hold_m& h, pass_scope scope) const {
     const bool of_shape = scope == pass_scope::shape;
-    auto most = of_shape ? h.shape : h.session;
+    const auto& most = of_shape                           ? h.shape
+                       : scope == pass_scope::transaction ? h.transaction
+                                                          : h.session;
     if (!most || (h.ahead && !of_shape)) return std::nullopt;
     if (h.rule != guarded) return most;
-    if (!now_in_force.holds) return std::nullopt;
-    const auto& now = of_shape ? now_in_force.shape : now_in_force.session;
-    if (!now) return std::nullopt;
+    const auto& now = offered(scope);
+    if (!now_in_force.holds || !now) return std::nullopt;
     return std::min(*most, *now);
 }
 
 hold_m::grant oracle::agreed(const hold_m& h) {
     hold_m::grant all = h.granted.front();
     for (const auto& g : h.granted) {
-        if (g.scope != all.scope) return {};
-        if (g.lasts) all.lasts = std::min(*all.lasts, *g.lasts);
+        const bool shapes = g.scope == pass_scope::shape || all.scope == pass_scope::shape;
+        const bool statement = !g.lasts || !all.lasts;
+        if (statement || (shapes && g.scope != all.scope)) return {};
+        all.lasts = std::min(*all.lasts, *g.lasts);
+        if (g.scope == pass_scope::transaction) all.scope = g.scope;
     }
     return all;
 }

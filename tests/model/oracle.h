@@ -41,7 +41,7 @@ struct hold_m {
     std::vector<std::string> groups;
     int needed = 1;
     bool escalates = false, escalated = false, ahead = false;
-    std::optional<milliseconds> shape, session;
+    std::optional<milliseconds> shape, transaction, session;
     instant opened, ends;
     hold_state state = hold_state::pending;
     std::vector<std::pair<std::uint64_t, std::shared_ptr<ear>>> waiters;
@@ -63,6 +63,7 @@ struct pass_m {
 
 struct opt_out_m {
     std::string who, group, application;
+    std::vector<std::string> teams;  ///< of who asked, then
     policy::opt_out_kind kind = policy::opt_out_kind::request;
     opt_out_state state = opt_out_state::requested;
     instant lapses, from, until, ended;
@@ -116,10 +117,10 @@ class oracle {
     [[nodiscard]] int counting(const opt_out_m& o) const;
     [[nodiscard]] bool may_request(const person& p, policy::opt_out_kind kind, milliseconds lasts,
                                    std::uint64_t extends, instant now) const;
-    /// Pause, quota and how many may live bar her: from asking (what waits counts) or from what
-    /// she asked for.
-    [[nodiscard]] bool too_often(const std::string& who, policy::opt_out_kind kind,
-                                 std::uint64_t extends, bool asks, instant now) const;
+    /// Reviews, pause, quota and how many may live bar `p`, as she was when she asked: from asking
+    /// (what waits counts) or from what she asked for.
+    [[nodiscard]] bool too_often(const person& p, policy::opt_out_kind kind, std::uint64_t extends,
+                                 bool asks, instant now) const;
     void activate(opt_out_m& o, instant now);
     void end(std::uint64_t id, opt_out_state to, instant now);
     void lock_rule(instant now);
@@ -138,6 +139,7 @@ class oracle {
 
   private:
     [[nodiscard]] bool allows_now(const hold_m& h, const person& p) const;
+    [[nodiscard]] const std::optional<milliseconds>& offered(pass_scope scope) const;
     [[nodiscard]] bool covered(const seat& s, const std::string& rule, int text, bool suspended,
                                instant now) const;
     [[nodiscard]] bool shut_out(const std::string& who) const;

@@ -99,6 +99,7 @@ std::string terms::text() const {
                listed(approvers) + ", approvals: " + std::to_string(approvals) + " }\n";
         out += "      pass: { statement: true";
         if (shape) out += ", shape: " + ms(*shape);
+        if (transaction) out += ", transaction: " + ms(*transaction);
         if (session) out += ", session: " + ms(*session);
         out += " }\n";
         if (escalates) out += "      escalate: { after: 5m, approvers: { groups: [chiefs] } }\n";
@@ -108,10 +109,19 @@ std::string terms::text() const {
                    ", approvals: " + std::to_string(opt_approvals) +
                    " }\n      max_duration: " + ms(longest) + "\n";
             if (uses > 0) out += "      max_uses: " + std::to_string(uses) + "\n";
-            if (live_per_person > 0)
-                out += "      max_live: { per_person: " + std::to_string(live_per_person) + " }\n";
-            if (per_month > 0)
-                out += "      per_month: { per_person: " + std::to_string(per_month) + " }\n";
+            const auto bounds = [&out](const char* key,
+                                       std::initializer_list<std::pair<const char*, int>> all) {
+                std::string list;
+                for (const auto& [what, most] : all)
+                    if (most > 0)
+                        list += (list.empty() ? "" : ", ") + std::string(what) + ": " +
+                                std::to_string(most);
+                if (!list.empty()) out += std::string("      ") + key + ": { " + list + " }\n";
+            };
+            bounds("max_live", {{"per_person", live_per_person}, {"in_all", live_in_all}});
+            bounds("per_month",
+                   {{"per_person", per_month}, {"per_team", of_team}, {"in_all", of_all}});
+            if (extensions > 0) out += "      max_extensions: " + std::to_string(extensions) + "\n";
             if (cool_down > milliseconds(0)) out += "      cool_down: " + ms(cool_down) + "\n";
             out += std::string("      review: { within: 3h") +
                    (overdue_blocks ? ", overdue: block" : "") + " }\n";

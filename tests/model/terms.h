@@ -50,6 +50,7 @@ struct terms {
     int approvals = 1;
     bool escalates = false;  ///< to chiefs, after five minutes
     std::optional<milliseconds> shape;
+    std::optional<milliseconds> transaction;
     std::optional<milliseconds> session;
 
     bool opt_outs = true;
@@ -59,7 +60,11 @@ struct terms {
     milliseconds longest = std::chrono::hours(2);
     std::uint64_t uses = 0;   ///< 0: not bounded
     int live_per_person = 0;  ///< 0: not bounded
+    int live_in_all = 0;      ///< likewise
     int per_month = 0;        ///< of a person; 0: not bounded
+    int of_team = 0;          ///< a month, of the group that may ask; 0: not bounded
+    int of_all = 0;           ///< a month; 0: not bounded
+    int extensions = 0;       ///< of one opt-out; 0: not bounded
     milliseconds cool_down{};
     bool overdue_blocks = false;
     bool glass = true;

@@ -256,6 +256,7 @@ hold_m& world::begun(std::uint64_t id, const seat& s, int text, const policy::de
     n.needed = d.hold->who.approvals;
     n.escalates = d.hold->escalate.has_value();
     n.shape = d.hold->pass.shape;
+    n.transaction = d.hold->pass.transaction;
     n.session = d.hold->pass.session;
     n.opened = now();
     n.ends = n.opened + wait;
@@ -276,7 +277,9 @@ void world::vote_on_hold() {
     v.surface = chance(2) ? "api" : "console";
     hold_m::grant g;
     if (v.approve && chance(3)) {
-        g.scope = chance(2) ? pass_scope::shape : pass_scope::session;
+        static constexpr pass_scope scopes[] = {pass_scope::shape, pass_scope::transaction,
+                                                pass_scope::session};
+        g.scope = scopes[pick(std::size(scopes))];
         if (chance(2)) g.lasts = up_to(90min);
         v.scope = g.scope;
         v.for_ = g.lasts;
@@ -323,7 +326,7 @@ void world::approved(std::uint64_t id, const answer& a) {
     ASSERT_NE(p, all.end()) << a.text;
     ASSERT_EQ(p->scope, g.scope);
     ASSERT_EQ(p->until, now() + *g.lasts);
-    if (p->scope == pass_scope::session) {
+    if (p->scope != pass_scope::shape) {
         ASSERT_TRUE(std::any_of(h.waiters.begin(), h.waiters.end(), [&](const auto& w) {
             return w.first == p->session.value;
         })) << "the pass is for a session that does not wait";
@@ -369,6 +372,18 @@ void world::leave() {
     if (h.waiters.empty()) h.state = hold_state::withdrawn;
 }
 
+void world::end_transaction() {
+    const auto& s = seats_[pick(seats_.size())];
+    for (const auto& p : o_.passes)
+        holds_in_doubt_.insert(p.hold);
+    m_.s().end_transaction_passes(policy::session_id{s.id});
+    m_.settle();
+    if (m_.off()) return;
+    std::erase_if(o_.passes, [&](const pass_m& p) {
+        return p.scope == pass_scope::transaction && p.session == s.id;
+    });
+}
+
 void world::end_session() {
     auto& s = seats_[pick(seats_.size())];
     for (auto& [id, h] : o_.holds)
@@ -378,7 +393,7 @@ void world::end_session() {
     const auto gone = std::exchange(s.id, next_seat_++);
     if (m_.off()) return;
     std::erase_if(o_.passes, [&](const pass_m& p) {
-        return p.scope == pass_scope::session && p.session == gone;
+        return p.scope != pass_scope::shape && p.session == gone;
     });
     for (auto& [id, h] : o_.holds) {
         if (h.state != hold_state::pending || h.waiters.empty()) continue;

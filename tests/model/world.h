@@ -66,6 +66,7 @@ class world {
     void approved(std::uint64_t id, const answer& a);
     void withdraw_vote();
     void leave();
+    void end_transaction();
     void end_session();
     void escalate();
     void reassign();

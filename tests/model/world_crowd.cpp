@@ -37,6 +37,7 @@ void world::step() {
         case 14:
             return leave();
         case 15:
+            if (chance(3)) return end_transaction();
             return chance(2) ? end_session() : escalate();
         case 16:
             return reassign();

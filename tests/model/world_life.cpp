@@ -49,6 +49,7 @@ void world::request_opt_out() {
     n.who = who.name;
     n.group = r.group;
     n.application = r.scope.application;
+    n.teams = who.groups;
     n.kind = r.kind;
     n.lapses = now() + 24h;
     n.duration = r.duration;
@@ -90,7 +91,7 @@ void world::vote_on_opt_out() {
     const auto extended = o_.opt_outs.find(o.extends);
     const bool extends =
         extended != o_.opt_outs.end() && extended->second.state == opt_out_state::active;
-    if (last && o_.too_often(o.who, o.kind, extends ? o.extends : 0, false, now()))
+    if (last && o_.too_often({o.who, o.teams}, o.kind, extends ? o.extends : 0, false, now()))
         return is(verdict::conflict);
     o.votes.insert(who.name);
     if (!last) return is(verdict::counted);
@@ -199,7 +200,7 @@ terms world::changed(terms t) {
         return all[pick(all.size())];
     };
     for (auto n = 1 + pick(3); n > 0; --n)
-        switch (pick(16)) {
+        switch (pick(21)) {
             case 0:
                 t.holds = !chance(5);
                 break;
@@ -245,6 +246,22 @@ terms world::changed(terms t) {
                 t.per_month = std::vector<int>{0, 0, 3, 9}[pick(4)];
                 break;
             case 14:
+                t.transaction.reset();
+                if (chance(2)) t.transaction = std::chrono::seconds(60 + pick(3600));
+                break;
+            case 15:
+                t.live_in_all = chance(2) ? 4 : 0;
+                break;
+            case 16:
+                t.of_team = chance(2) ? 7 : 0;
+                break;
+            case 17:
+                t.of_all = chance(2) ? 12 : 0;
+                break;
+            case 18:
+                t.extensions = static_cast<int>(pick(3));
+                break;
+            case 19:
                 t.cool_down = chance(2) ? up_to(40min) : milliseconds(0);
                 break;
             default:
@@ -458,6 +475,7 @@ void world::adopt_holds(bool anything) {
         n.needed = h.who.approvals;
         n.escalates = h.escalate.has_value();
         n.shape = h.pass.shape;
+        n.transaction = h.pass.transaction;
         n.session = h.pass.session;
         n.opened = h.opened_at;
         n.ends = h.expires_at;
@@ -505,6 +523,7 @@ void world::adopt_opt_outs(bool anything) {
         n.who = o.person;
         n.group = o.group;
         n.application = o.scope.application;
+        n.teams = o.person_groups;
         n.kind = o.kind;
         n.state = o.state;
         n.lapses = o.request_expires_at;

@@ -24,6 +24,7 @@ export interface Approvers {
   needed: number;
   users: string[];
   groups: string[];
+  services?: string[];
 }
 
 export interface Approvals extends Approvers {

@@ -77,8 +77,13 @@ export function Left({ until, from, bar = false }:
   );
 }
 
-export function people(a: { users?: string[]; groups?: string[] }): string {
-  const parts = [...(a.users ?? []), ...(a.groups ?? []).map((g) => `group ${g}`)];
+export function people(
+  a: { users?: string[]; groups?: string[]; services?: string[] },
+): string {
+  const parts = [
+    ...(a.users ?? []), ...(a.groups ?? []).map((g) => `group ${g}`),
+    ...(a.services ?? []).map((s) => `program ${s}`),
+  ];
   return parts.length > 0 ? parts.join(', ') : 'nobody';
 }
 

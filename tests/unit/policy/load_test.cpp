@@ -169,6 +169,32 @@ TEST(lint, approvers_of_whom_one_is_missing_are_reported) {
                 ElementsAre(HasSubstr("did you mean bob?")));
 }
 
+TEST(load, programs_vote_where_they_are_named_as_programs_and_review_nowhere) {
+    const auto faults_of = [&](const std::string& approvers, const std::string& review = "") {
+        std::string all;
+        for (const auto& f :
+             load_policy_text("version: 1\ndefault: allow\nopaque: deny\nrules: [{id: a, do: "
+                              "[ddl], effect: hold, "
+                              "hold: {approvers: {" +
+                                  approvers +
+                                  "}}, opt_out: {approvers: {users: [bob]}, max_duration: 1h" +
+                                  review + "}}]",
+                              "p.yaml", tests::known_people())
+                 .faults)
+            all += to_string(f) + "\n";
+        return all;
+    };
+
+    EXPECT_EQ(faults_of("services: [ci]"), "");
+    EXPECT_EQ(faults_of("users: [bob], services: [ci], approvals: 2"), "");
+    EXPECT_THAT(faults_of("services: [ci], approvals: 2"), HasSubstr("only 1 user(s) are named"));
+    EXPECT_THAT(faults_of("services: [ic]"), HasSubstr("did you mean ci?"));
+    EXPECT_THAT(faults_of("services: [bob]"), HasSubstr("a person is named in 'users'"));
+    EXPECT_THAT(faults_of("users: [ci]"), HasSubstr("unstaffed"));
+    EXPECT_THAT(faults_of("users: [bob]", ", review: {within: 1h, approvers: {services: [ci]}}"),
+                HasSubstr("reviewed by persons"));
+}
+
 TEST(lint, unknown_persons_of_a_rule_are_reported) {
     EXPECT_THAT(warnings_of("rules: [{id: a, do: [ddl], who: {groups: [devs]}, effect: deny}]",
                             tests::known_people()),

@@ -266,5 +266,24 @@ TEST(voters, requester_programs_and_strangers_may_not_vote) {
     EXPECT_NE(check_voter({}, {"bob", {"security"}, false}, "alice"), "");
 }
 
+TEST(voters, program_votes_where_it_is_named_as_one_and_never_on_its_own_request) {
+    approvers a{{"ci"}, {"security"}, 1};
+    const principal ci{"ci", {"security"}, true};
+    EXPECT_THAT(check_voter(a, ci, "alice"), HasSubstr("only persons"));
+    a.services = {"ci"};
+    EXPECT_EQ(check_voter(a, ci, "alice"), "");
+    EXPECT_THAT(check_voter(a, ci, "ci"), HasSubstr("own request"));
+    EXPECT_THAT(check_voter(a, {"cd", {"security"}, true}, "alice"), HasSubstr("only persons"));
+    // A person of that name is none.
+    a.users.clear();
+    EXPECT_THAT(check_voter(a, {"ci", {}, false}, "alice"), HasSubstr("program ci"));
+
+    opt_out_spec spec;
+    spec.approved_by = a;
+    opt_out o;
+    o.person = "alice";
+    EXPECT_THAT(check_reviewer(spec, ci, o), HasSubstr("only persons review"));
+}
+
 }  // namespace
 }  // namespace sallyport::policy
