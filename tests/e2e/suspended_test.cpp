@@ -257,6 +257,35 @@ TEST_F(suspended, person_without_a_role_lifts_nothing_and_a_reason_is_needed) {
     EXPECT_EQ(get("root", "/api/v1/flags").at("flags").size(), 1u);
 }
 
+TEST_F(suspended, session_that_a_person_let_in_goes_on_without_another_approval) {
+    start();
+    static_cast<void>(flag("principal", "alice"));
+    psql_session alice(psql_as("alice"));
+    alice.send("SELECT 'first'");
+    ASSERT_TRUE(alice.shows("waits for approval"));
+    approve(pending_hold_of("alice"));
+    ASSERT_THAT(alice.finish().text, HasSubstr("first"));
+
+    EXPECT_EQ(alice.ask("SELECT 'second'").text, "second");
+    EXPECT_EQ(at_the_door("alice", "psql"), "SP001") << "the next one needs a person again";
+}
+
+TEST_F(suspended, lock_on_a_target_ends_the_wait_at_its_door) {
+    start();
+    psql_session alice(psql_as("alice", "hr"));
+    alice.send("SELECT 1");
+    ASSERT_TRUE(alice.shows("waits for approval"));
+    const auto waiting = pending_hold_of("alice", "carol");
+
+    static_cast<void>(lock("target", "hr"));
+
+    EXPECT_TRUE(alice.shows("the target is locked: a leak"));
+    EXPECT_TRUE(eventually([&] { return state_of_hold(waiting, "carol") == "withdrawn"; }));
+    EXPECT_NE(
+        api("carol").post("/api/v1/holds/" + std::to_string(waiting) + "/approve", "{}").status,
+        200);
+}
+
 class monitored : public suspended {
   protected:
     monitored() {
