@@ -143,5 +143,25 @@ TEST_F(narrowed, bound_of_passes_ends_the_pass_of_a_running_session_on_record) {
     EXPECT_THAT(record.at("ended_reason"), HasSubstr("allows 10m for the session"));
 }
 
+TEST_F(narrowed, group_that_a_member_has_left_lets_her_through_no_more) {
+    start();
+    const auto id = accepted({{"group", "oncall"}});
+    approve_opt_out(id);
+    auto alice = refusing("alice");
+    auto erin = refusing("erin");
+    ASSERT_EQ(outcome(erin), "");
+    const auto users = read_file(proxy->file("users.yaml"));
+    const auto erins = users.find("  erin:");
+    auto text = users.substr(erins);
+    text = users.substr(0, erins) + changed(text, "groups: [dev, oncall]", "groups: [dev]");
+    write_file(proxy->file("users.yaml"), text, 0600);
+
+    load(example_policy());
+
+    ASSERT_TRUE(eventually([&] { return outcome(erin) == "SP001"; }));
+    EXPECT_EQ(outcome(alice), "");
+    EXPECT_EQ(state_of_opt_out(id), "active");
+}
+
 }  // namespace
 }  // namespace sallyport::tests
