@@ -94,7 +94,7 @@ TEST_F(narrowed, approval_after_a_reload_gives_no_more_than_the_rule_of_now) {
     start();
     const auto id = accepted({{"for", "2h"}});
 
-    load(changed(example_policy(), "max_duration: 4h", "max_duration: 1s"));
+    load(changed(example_policy(), "max_duration: 4h", "max_duration: 300ms"));
     approve_opt_out(id);
 
     EXPECT_TRUE(opt_out_becomes(id, "expired"));

@@ -42,7 +42,7 @@ class review : public bounded {
 };
 
 TEST_F(review, overdue_one_blocks_the_next_opt_out_until_another_person_has_reviewed) {
-    start_with_policy(reviewed_within("1s"));
+    start_with_policy(reviewed_within("300ms"));
     const auto id = used_and_late();
     const auto why = "the review of opt-out " + std::to_string(id) +
                      " is overdue; have it signed off by a reviewer first";
@@ -64,8 +64,8 @@ TEST_F(review, overdue_one_blocks_the_next_opt_out_until_another_person_has_revi
 }
 
 TEST_F(review, overdue_one_blocks_what_was_asked_for_in_time) {
-    start_with_policy(
-        changed(reviewed_within("1s"), "max_live: { per_person: 1", "max_live: { per_person: 2"));
+    start_with_policy(changed(reviewed_within("300ms"), "max_live: { per_person: 1",
+                              "max_live: { per_person: 2"));
     const auto waits = accepted({});
     static_cast<void>(used_and_late());
 
@@ -77,7 +77,7 @@ TEST_F(review, overdue_one_blocks_what_was_asked_for_in_time) {
 }
 
 TEST_F(review, overdue_one_is_shown_as_such_on_every_surface) {
-    start_with_policy(reviewed_within("1s"));
+    start_with_policy(reviewed_within("300ms"));
     const auto id = used_and_late();
 
     const auto seen = get("bob", "/api/v1/reviews?state=open").at("reviews");
@@ -94,7 +94,7 @@ TEST_F(review, overdue_one_is_shown_as_such_on_every_surface) {
 }
 
 TEST_F(review, overdue_one_that_only_alarms_blocks_nothing) {
-    start_with_policy(reviewed_within("1s", "alarm"));
+    start_with_policy(reviewed_within("300ms", "alarm"));
     static_cast<void>(used_and_late());
 
     EXPECT_NE(accepted({}), 0u);

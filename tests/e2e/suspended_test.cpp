@@ -145,8 +145,8 @@ TEST_F(suspended, flag_on_a_target_holds_its_sessions_and_a_person_lets_them_in)
 TEST_F(suspended, flag_and_lock_end_by_themselves_at_their_end) {
     start();
     auto c = client("alice", "batch");
-    static_cast<void>(flag("application", "batch", "2s"));
-    static_cast<void>(lock("target", "crm", "2s"));
+    static_cast<void>(flag("application", "batch", "1500ms"));
+    static_cast<void>(lock("target", "crm", "1500ms"));
     EXPECT_EQ(outcome(c, "SELECT 1"), "SP001");
     EXPECT_EQ(at_the_door("erin", "psql", "crm"), "SP003");
     EXPECT_EQ(get("root", "/api/v1/flags").at("flags").size(), 2u);
