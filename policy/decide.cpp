@@ -22,7 +22,10 @@ bool covers(const pass& x, std::string_view rule_id, const subject& s, const fac
             return f != nullptr && !f->literal_sensitive && !f->shape.empty() &&
                    x.shape == f->shape;
         case pass_scope::transaction:
-            return f != nullptr && s.session && x.session == s.session;
+            return f != nullptr && s.session && x.session == s.session &&
+                   !f->leaves_transaction() &&
+                   std::find(s.transaction_passes.begin(), s.transaction_passes.end(), x.id) !=
+                       s.transaction_passes.end();
         case pass_scope::session:
             return s.session && x.session == s.session;
     }

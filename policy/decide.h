@@ -22,6 +22,8 @@ struct subject {
     /// The schemas of the session's current search_path, folded; empty: not known, or as at the
     /// start. An unqualified name also matches patterns `schema.*` of these schemas.
     std::vector<std::string> search_path_schemas;
+    /// Passes for the transaction that the session is in. None of another is ever taken.
+    std::vector<pass_id> transaction_passes{};
 };
 
 /// How a thing that a rule holds may pass.

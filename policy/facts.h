@@ -165,6 +165,17 @@ struct statement_facts {
     /// PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED: its global identifier.
     std::string prepared_transaction;
 
+    /// COMMIT, ROLLBACK, PREPARE TRANSACTION, also AND CHAIN: nothing behind it is in the same
+    /// transaction.
+    [[nodiscard]] bool ends_transaction() const noexcept {
+        return transaction == transaction_control::commit ||
+               transaction == transaction_control::rollback ||
+               transaction == transaction_control::prepare;
+    }
+    /// What the transaction did to the session's settings may be taken back by it.
+    [[nodiscard]] bool may_end_settings() const noexcept {
+        return ends_transaction() || transaction == transaction_control::rollback_to;
+    }
     [[nodiscard]] bool has(kind k) const noexcept {
         for (auto x : kinds)
             if (x == k) return true;
@@ -195,6 +206,18 @@ struct facts {
     std::vector<std::uint32_t> parameter_types;
     std::string shape;  ///< hex SHA-256 of the literal-free token sequence; "" when there is none
     std::string redacted;  ///< the text without its literals, whole; for log and audit
+
+    [[nodiscard]] bool ends_transaction() const noexcept {
+        for (const auto& s : statements)
+            if (s.ends_transaction()) return true;
+        return false;
+    }
+    /// Something stands behind what ends the transaction.
+    [[nodiscard]] bool leaves_transaction() const noexcept {
+        for (std::size_t i = 0; i + 1 < statements.size(); ++i)
+            if (statements[i].ends_transaction()) return true;
+        return false;
+    }
 };
 
 using facts_ptr = std::shared_ptr<const facts>;

@@ -197,7 +197,8 @@ int run(int argc, char** argv) {
     passwd_command->add_option("NAME", passwd.name, "The user")->required();
     passwd_command->add_option("FROM", from, "- reads the password from standard input");
     passwd_command->add_option("--groups", passwd.groups, "Groups")->delimiter(',');
-    passwd_command->add_flag("--service", passwd.service, "A program: votes only where a rule names it");
+    passwd_command->add_flag("--service", passwd.service,
+                             "A program: votes only where a rule names it");
 
     auto* audit_command = program.add_subcommand("audit", "The audit log");
     audit_command->require_subcommand(1);

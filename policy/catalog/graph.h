@@ -141,8 +141,6 @@ class graph {
 /// Why a relation of the server itself tells values of any table; null: it does not.
 [[nodiscard]] const char* reveals_any_table(std::string_view schema,
                                             std::string_view name) noexcept;
-/// It takes back what was set since some point of time, SET LOCAL at least: another path holds.
-[[nodiscard]] bool may_end_settings(const statement_facts& s) noexcept;
 /// The schema stands in the path where it hides what pg_catalog has.
 [[nodiscard]] bool stands_before(const std::vector<std::string>& path,
                                  std::string_view schema) noexcept;

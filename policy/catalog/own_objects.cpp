@@ -38,19 +38,6 @@ const std::vector<statement_facts>* own_objects::find(std::string_view name) con
     return at == by_name_.end() ? nullptr : &at->second;
 }
 
-bool may_end_settings(const statement_facts& s) noexcept {
-    using control = statement_facts::transaction_control;
-    switch (s.transaction) {
-        case control::commit:
-        case control::rollback:
-        case control::rollback_to:
-        case control::prepare:
-            return true;
-        default:
-            return false;
-    }
-}
-
 bool changes_path(const facts& resolved) noexcept {
     return std::ranges::any_of(resolved.statements, [](const statement_facts& s) {
         const bool sets = std::ranges::any_of(s.settings, [](const setting_change& c) {

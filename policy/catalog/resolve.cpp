@@ -581,7 +581,7 @@ resolution resolve(const facts& f, const snapshot& s, const session_names& names
         if (f.statements.size() == 1) break;
         now.temporary = nullptr;  // it may have dropped one
         // What one statement of a text changes holds for those behind it.
-        if (!resolved->statements.back().settings.empty() || may_end_settings(one))
+        if (!resolved->statements.back().settings.empty() || one.may_end_settings())
             now.path = nullptr;
         if ((resolved->statements.back().effects & code_effect::takes_names) != 0)
             now.own_ddl = true;

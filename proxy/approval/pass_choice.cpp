@@ -79,6 +79,8 @@ chosen choose_pass(const policy::hold& h, const policy::pass_bounds& bounds, pas
         return {};
     }
     if (!*bound) return refuse("rule " + h.rule + " offers no pass for the " + name);
+    if (scope == pass_scope::transaction && h.kind == policy::hold_kind::session)
+        return refuse("a session is no transaction");
     if (scope == pass_scope::shape && h.shape.empty())
         return refuse("this statement has no shape that a pass could cover");
     if (scope != pass_scope::shape && !h.session)

@@ -123,28 +123,31 @@ policy::hold session::make_session_hold(const policy::decision& d) const {
     return h;
 }
 
-/// Waits for one of the steward's answers; nullopt: the client has left.
-asio::awaitable<std::optional<approval::steward::asked>> session::await_asked(
-    std::function<void(approval::steward::on_asked)> question) {
+/// What takes one of the steward's answers into the slot. Not made inside of a co_await: g++ 12
+/// destroys what a lambda there has captured twice.
+approval::steward::on_asked session::fill(answer_slot slot) {
+    if (!waker_) waker_.emplace(home_.io);
+    return [self = shared_from_this(), slot = std::move(slot)](approval::steward::asked a) {
+        asio::post(self->home_.io, [self, slot, a = std::move(a)] {
+            *slot = a;
+            if (self->waker_) self->waker_->cancel();
+        });
+    };
+}
+
+/// Waits for it; nullopt: the client has left.
+asio::awaitable<std::optional<approval::steward::asked>> session::answer_in(answer_slot slot) {
     const auto self = shared_from_this();
     const auto before = phase_;
     phase_ = phase::held;
-    if (!waker_) waker_.emplace(home_.io);
-    const auto answer = std::make_shared<std::optional<approval::steward::asked>>();
-    question([self, answer](approval::steward::asked a) {
-        asio::post(self->home_.io, [self, answer, a = std::move(a)] {
-            *answer = a;
-            if (self->waker_) self->waker_->cancel();
-        });
-    });
     boost::system::error_code ignored;
-    while (!*answer && phase_ == phase::held) {
+    while (!*slot && phase_ == phase::held) {
         waker_->expires_after(std::chrono::hours(24));
         co_await waker_->async_wait(asio::redirect_error(use_awaitable, ignored));
     }
     if (phase_ != phase::held) co_return std::nullopt;
     phase_ = before;
-    co_return *answer;
+    co_return *slot;
 }
 
 /// A client that does not wait asks for its session: true if that was approved meanwhile.
@@ -153,9 +156,9 @@ asio::awaitable<bool> session::ask_session(const policy::decision& d) {
     const auto rule = d.rule_id;
     const auto who = d.hold->who;
     const auto bound = d.hold->pass.session;
-    auto a = co_await await_asked([this, h, wait = d.hold->wait](approval::steward::on_asked done) {
-        home_.shared.steward->ask(h, wait, true, std::move(done));
-    });
+    const auto slot = std::make_shared<std::optional<approval::steward::asked>>();
+    home_.shared.steward->ask(std::move(h), d.hold->wait, true, fill(slot));
+    auto a = co_await answer_in(slot);
     if (!a) co_return false;
     if (!a->pass) {
         refuse(not_waited_for(*a, rule, home_.environment.rules->hash, who), "approval required");
@@ -169,9 +172,9 @@ asio::awaitable<bool> session::ask_session(const policy::decision& d) {
 /// `-c sallyport.hold=7`: what was approved ahead. Without it the session does not begin.
 asio::awaitable<bool> session::present_hold() {
     const policy::hold_id id{settings_.hold};
-    const auto a = co_await await_asked([this, id](approval::steward::on_asked done) {
-        home_.shared.steward->present(id, id_, subject_.principal, target_name_, std::move(done));
-    });
+    const auto slot = std::make_shared<std::optional<approval::steward::asked>>();
+    home_.shared.steward->present(id, id_, subject_.principal, target_name_, fill(slot));
+    const auto a = co_await answer_in(slot);
     if (!a) co_return false;
     using state = approval::steward::asked::state;
     if (a->what == state::ready) co_return true;

@@ -194,6 +194,8 @@ class gate {
         ended.until = until;
         draining_.push_back(std::move(ended));
     }
+    /// Grows when the end of a transaction is sent, chained or not.
+    [[nodiscard]] std::uint64_t transactions_left() const noexcept { return transactions_left_; }
     /// A ParameterStatus of the upstream's login, before the gate sees its bytes.
     void note_parameter(std::string_view name, std::string_view value);
     /// Its statements are told to telemetry.
@@ -210,6 +212,7 @@ class gate {
         bool varies = false;     ///< lexing, in a way that the end of a transaction takes back
         bool functions = false;  ///< a function was called, which may do the same
         bool path = false;       ///< the search_path, or what it finds
+        bool ends = false;       ///< the transaction
     };
 
     /// One frame of the region under decision.
@@ -316,6 +319,8 @@ class gate {
     [[nodiscard]] std::vector<policy::pass> releases_of(std::size_t i, const portal* target) const;
     portal* fetched_cursor(const policy::facts& f);
     [[nodiscard]] policy::grants usable_grants() const;
+    /// What was let through for the transaction alone is not let through behind it.
+    void leave_transaction(actions& out);
     bool pass_by_drain(std::size_t i, const considered& c, const policy::decide_options& options,
                        policy::instant now);
     bool take_recorded(std::size_t i, const considered& c, policy::instant now);
@@ -429,7 +434,7 @@ class gate {
     std::optional<refusal> cancel_when_opened_;
     policy::approvers asked_who_;           ///< of what is asked for without waiting
     std::unique_ptr<policy::hold> notice_;  ///< what the notices speak of; without its statement
-    bool transaction_pass_ = false;         ///< a pass ends with the transaction
+    std::uint64_t transactions_left_ = 0;
 
     // server direction
     std::uint64_t server_rest_bytes_ = 0;
@@ -494,7 +499,7 @@ class gate {
     // what is known of the session
     bool replication_ = false;
     bool strings_conform_ = true;
-    bool strings_escaped_ = false;  ///< they did not, at some time: code may have been read then
+    bool strings_escaped_ = false;   ///< they did not, at some time: code may have been read then
     bool lexing_touched_ = false;    ///< something in flight may have changed how texts are read
     bool functions_called_ = false;  ///< in flight: they could have, too
     bool reading_varied_ = false;    ///< it was changed once: ends of transactions take it back

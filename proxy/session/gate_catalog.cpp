@@ -262,12 +262,8 @@ gate::outcome gate::ask_for_relation(std::size_t i, const considered& c, actions
 // What runs from here on may leave the session's names with another meaning.
 void gate::note_name_effects(const policy::facts& f) {
     if (env_->catalog == nullptr || catalog_ == nullptr) return;
-    using control = policy::statement_facts::transaction_control;
     for (const auto& s : f.statements) {
-        const bool ends = s.transaction == control::commit || s.transaction == control::rollback ||
-                          s.transaction == control::rollback_to ||
-                          s.transaction == control::prepare;
-        if (ends && path_touched_) path_known_ = false;
+        if (s.may_end_settings() && path_touched_) path_known_ = false;
         // Code that drops or alters something leaves no trace in the text.
         using namespace policy::code_effect;
         if ((s.effects & takes_names) != 0) own_ddl_ = true;

@@ -306,6 +306,10 @@ void gate::forward_frame_effects(planned& f, actions& out) {
     if (!f.facts) return;
     if (f.tag == 'E' || f.tag == 'Q' || f.tag == 'F') {
         last_facts_ = f.facts;
+        if (f.after.ends) {
+            ++transactions_left_;
+            leave_transaction(out);
+        }
         if (f.after.names) names_.lose_trust();
         lexing_touched_ = lexing_touched_ || f.after.lexing;
         reading_varied_ = reading_varied_ || f.after.varies;

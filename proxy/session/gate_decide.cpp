@@ -75,7 +75,9 @@ bool gate::only_admitted(const policy::decision& d) const {
 
 bool gate::pass_by_drain(std::size_t i, const considered& c, const policy::decide_options& options,
                          policy::instant now) {
-    if (draining_.empty() || replies_.status() != protocol::transaction_status::open) return false;
+    if (draining_.empty() || replies_.status() != protocol::transaction_status::open ||
+        c.facts->leaves_transaction())
+        return false;
     auto with_ended = usable_grants();
     with_ended.opt_outs.insert(with_ended.opt_outs.end(), draining_.begin(), draining_.end());
     auto d = policy::decide(*env_->rules, subject_, c.facts.get(), with_ended, now, options);
@@ -151,6 +153,8 @@ gate::outcome gate::consider(std::size_t i, const considered& c, actions& out) {
         facts = policy::with_parsed(
             facts, [this](const policy::facts_ptr& inner) { return runs_at_parse(inner); });
     f.after = effects_of(*facts);
+    if (ahead_.ends && (!subject_.transaction_passes.empty() || !draining_.empty()))
+        return after_what_precedes(i, out);
     policy::note_search_path(subject_, *facts, *env_->rules);
     if (const auto o = follow(i, facts, out); o != outcome::forward) return o;
     f.facts = facts;
@@ -517,7 +521,8 @@ void gate::on_hold_outcome(const approval::hold_outcome& o, actions& out) {
     if (o.state == policy::hold_state::approved && o.pass) {
         released_.emplace_back(waiting_frame_, *o.pass);
         released_.back().second.scope = policy::pass_scope::statement;
-        if (o.pass->scope == policy::pass_scope::transaction) transaction_pass_ = true;
+        if (o.pass->scope == policy::pass_scope::transaction)
+            subject_.transaction_passes.push_back(o.pass->id);
         out.send_owned(action::type::to_client, released_notice(o.id, o.decided_by, *o.pass));
         return;
     }

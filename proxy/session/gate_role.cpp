@@ -10,8 +10,6 @@
 // ends in the server's own refusal. And an opt-out may raise the role for what it lets through.
 namespace sallyport::proxy::session {
 
-using control = policy::statement_facts::transaction_control;
-
 namespace {
 
 std::string quoted(std::string_view name) {
@@ -48,12 +46,6 @@ bool may_change_role(const policy::statement_facts& s) noexcept {
                return c.name.empty() || c.name == "all" || c.name == "role" ||
                       c.name == "session_authorization";
            });
-}
-
-/// What may take back a SET ROLE of the transaction.
-bool ends(const policy::statement_facts& s) noexcept {
-    return s.transaction == control::rollback || s.transaction == control::commit ||
-           s.transaction == control::rollback_to || s.transaction == control::prepare;
 }
 
 }  // namespace
@@ -96,7 +88,9 @@ gate::outcome gate::fit_role(std::size_t frames, actions& out) {
         runs = true;
         behind = behind || over;
         single = single && f.facts && f.facts->statements.size() <= 1;
-        over = over || (f.facts && f.tag != 'B' && std::ranges::any_of(f.facts->statements, ends));
+        over = over || (f.facts && f.tag != 'B' &&
+                        std::ranges::any_of(f.facts->statements,
+                                            &policy::statement_facts::may_end_settings));
     }
     if (!runs || (role_ == wanted && (wanted != role::raised || raised_role_ == region_role_)))
         return outcome::forward;
@@ -132,8 +126,8 @@ std::optional<refusal> gate::refuse_for_role(std::size_t frames, role wanted, st
             if (sets_role(s))
                 return why("the role of this session is set by Sallyport",
                            "Ask for the statement itself: an approved one has the full role.");
-            ended = f.tag != 'B' &&
-                    (s.command == "discard" || (role_changed_in_transaction_ && ends(s)));
+            ended = f.tag != 'B' && (s.command == "discard" ||
+                                     (role_changed_in_transaction_ && s.may_end_settings()));
         }
     }
     return std::nullopt;
@@ -201,7 +195,8 @@ void gate::note_role_at_sync() {
 void gate::note_role_effects(const policy::facts& f) {
     if (limits_.unapproved_role.empty() && role_ == role::usual) return;
     for (const auto& s : f.statements) {
-        if (may_change_role(s) || (ends(s) && role_changed_in_transaction_)) role_ = role::unknown;
+        if (may_change_role(s) || (s.may_end_settings() && role_changed_in_transaction_))
+            role_ = role::unknown;
     }
 }
 

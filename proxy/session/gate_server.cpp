@@ -239,13 +239,16 @@ void gate::on_ready(const reply_event& e, bytes frame, actions& out) {
             role_changed_in_transaction_ = false;
             role_ = role::unknown;
         }
-        draining_.clear();
-        if (transaction_pass_) {
-            transaction_pass_ = false;
-            out.add(action::type::end_transaction);
-        }
+        leave_transaction(out);
     }
     if (e.who.action != reply_action::suppress) out.send(action::type::to_client, frame);
+}
+
+void gate::leave_transaction(actions& out) {
+    draining_.clear();
+    if (subject_.transaction_passes.empty()) return;
+    subject_.transaction_passes.clear();
+    out.add(action::type::end_transaction);
 }
 
 void gate::on_parameter(bytes body) {

@@ -221,7 +221,8 @@ bool session::read_server() {
     }
     if (phase_ != phase::running) return false;
     if (drain_deadline_ != clock_point{} && gate_->replies().empty() &&
-        gate_->replies().status() == protocol::transaction_status::idle) {
+        (gate_->replies().status() == protocol::transaction_status::idle ||
+         gate_->transactions_left() != drain_from_)) {
         end("opt-out ended", fatal_frame(access_ended("the opt-out of this session has ended")));
         return false;
     }

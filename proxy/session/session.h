@@ -81,8 +81,9 @@ class session : public std::enable_shared_from_this<session> {
     boost::asio::awaitable<bool> hold_session(const policy::decision& d);
     boost::asio::awaitable<bool> ask_session(const policy::decision& d);
     boost::asio::awaitable<bool> present_hold();
-    boost::asio::awaitable<std::optional<approval::steward::asked>> await_asked(
-        std::function<void(approval::steward::on_asked)> question);
+    using answer_slot = std::shared_ptr<std::optional<approval::steward::asked>>;
+    approval::steward::on_asked fill(answer_slot slot);
+    boost::asio::awaitable<std::optional<approval::steward::asked>> answer_in(answer_slot slot);
     [[nodiscard]] policy::hold make_session_hold(const policy::decision& d) const;
     boost::asio::awaitable<bool> record_admission(const policy::decision& d);
     void read_while_held();
@@ -180,6 +181,7 @@ class session : public std::enable_shared_from_this<session> {
     std::string end_reason_;
     std::string probe_frame_;  // a ParameterStatus that the client has had already
     clock_point drain_deadline_{};
+    std::uint64_t drain_from_ = 0;  ///< gate::transactions_left() when it began
 };
 
 }  // namespace sallyport::proxy::session

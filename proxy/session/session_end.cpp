@@ -270,6 +270,7 @@ void session::opt_out_ended(const approval::steward::ended_event& e) {
     if (e.opt_out && e.opt_out->max_uses == 0) gate_->drain(*e.opt_out, now + e.drain_limit);
     // Spent before its time: what its last use runs may run until then.
     const bool early = spent && e.opt_out;
+    if (drain_deadline_ == clock_point{}) drain_from_ = gate_->transactions_left();
     drain_deadline_ = steady_clock::now() + (early ? e.opt_out->until - now : e.drain_limit);
 }
 

@@ -53,6 +53,7 @@ struct hold_m {
 };
 
 struct pass_m {
+    policy::pass_id id;
     std::uint64_t hold = 0;
     std::string rule, who;
     pass_scope scope = pass_scope::shape;

@@ -77,6 +77,10 @@ policy::subject world::subject_of(const seat& s) const {
     out.address = "10.0.0.1";
     out.application = s.application;
     out.session.value = s.id;
+    // As the gate knows them that has not seen the end of the transaction.
+    for (const auto& p : o_.passes)
+        if (p.scope == pass_scope::transaction && p.session == s.id)
+            out.transaction_passes.push_back(p.id);
     return out;
 }
 
@@ -332,7 +336,7 @@ void world::approved(std::uint64_t id, const answer& a) {
         })) << "the pass is for a session that does not wait";
     }
     o_.passes.push_back(
-        {id, h.rule, h.who, p->scope, shape_class(p->shape), p->session.value, p->until});
+        {p->id, id, h.rule, h.who, p->scope, shape_class(p->shape), p->session.value, p->until});
 }
 
 void world::withdraw_vote() {

@@ -491,8 +491,8 @@ void world::adopt_holds(bool anything) {
     o_.passes.clear();
     for (const auto& [hold, p] : passes) {
         ASSERT_STREQ(to_string(o_.holds.at(hold).state), "approved") << "hold " << hold;
-        o_.passes.push_back(
-            {hold, p.rule, p.person, p.scope, shape_class(p.shape), p.session.value, p.until});
+        o_.passes.push_back({p.id, hold, p.rule, p.person, p.scope, shape_class(p.shape),
+                             p.session.value, p.until});
         ASSERT_TRUE(o_.still_fits(o_.passes.back(), now()))
             << "the pass of hold " << hold << " is wider than the policy";
     }

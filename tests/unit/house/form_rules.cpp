@@ -41,6 +41,10 @@ const std::vector<banned_text>& banned_texts() {
                     R"(cmp\s*\()"),
          {"proxy/auth", "proxy/session", "proxy/admin"},
          "secrets are compared with CRYPTO_memcmp, other things with =="},
+        {std::regex(R"(co_await [^;]*[(, ]\[[^\]\[]+\]\s*\()"),
+         {"proxy"},
+         "g++ 12 destroys the captures of a lambda inside of a co_await twice: give it a name "
+         "first"},
         {std::regex(R"(\busing namespace std;)"), everywhere, "name what you use"},
     };
     return table;

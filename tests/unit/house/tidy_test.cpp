@@ -52,6 +52,13 @@ TEST(tidy, comparison_that_tells_by_its_time_is_found_where_secrets_are) {
               0u);
 }
 
+TEST(tidy, capturing_lambda_inside_of_a_co_await_is_found) {
+    EXPECT_EQ(faults_of("proxy/x.cpp", "co_await ask([this, h](auto done) {\n").size(), 1u);
+    EXPECT_EQ(faults_of("proxy/x.cpp", "co_await names[i](done);\n").size(), 0u);
+    EXPECT_EQ(faults_of("proxy/x.cpp", "co_await ask([](auto done) {\n").size(), 0u);
+    EXPECT_EQ(faults_of("proxy/x.cpp", "co_await send(text[1]);\n").size(), 0u);
+}
+
 TEST(tidy, clock_in_pure_code_is_found) {
     const std::string text =
         "auto t = std::chrono::system_clock::n"

@@ -406,6 +406,7 @@ TEST_F(decide_on, session_and_transaction_passes_belong_to_one_session) {
         given.passes.clear();
         who.session = session_id{7};
         add_pass(scope, "pii-hold");
+        who.transaction_passes = {given.passes[0].id};
         const auto f = reads("pii", "cards");
         EXPECT_EQ((*this)(f).effect, effect::allow);
 
@@ -414,6 +415,30 @@ TEST_F(decide_on, session_and_transaction_passes_belong_to_one_session) {
         who.session = given.passes[0].session = session_id{};
         EXPECT_EQ((*this)(f).effect, effect::hold) << "a session without a number owns no pass";
     }
+}
+
+TEST_F(decide_on, pass_for_a_transaction_is_of_no_other) {
+    using control = statement_facts::transaction_control;
+    who.session = session_id{7};
+    add_pass(pass_scope::transaction, "pii-hold");
+    const auto read = reads("pii", "cards");
+    EXPECT_EQ((*this)(read).effect, effect::hold) << "one that the session has left";
+
+    who.transaction_passes = {given.passes[0].id};
+    EXPECT_EQ((*this)(read).effect, effect::allow);
+    auto with_end = read;
+    for (const auto end : {control::commit, control::rollback, control::prepare}) {
+        statement_facts s;
+        s.command = "commit";
+        s.kinds = {kind::transaction};
+        s.transaction = end;
+        with_end.statements = {read.statements[0], s};
+        EXPECT_EQ((*this)(with_end).effect, effect::allow);
+        with_end.statements = {s, read.statements[0]};
+        EXPECT_EQ((*this)(with_end).effect, effect::hold);
+    }
+    with_end.statements[0].transaction = control::rollback_to;
+    EXPECT_EQ((*this)(with_end).effect, effect::allow);
 }
 
 TEST_F(decide_on, pass_ends_at_its_instant_and_belongs_to_one_person_and_target) {
