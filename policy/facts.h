@@ -92,9 +92,9 @@ struct setting_change {
 
 /// What code that a statement runs does besides reading and writing rows. Bits.
 namespace code_effect {
-inline constexpr std::uint8_t defines = 1;      ///< DDL: event triggers fire
-inline constexpr std::uint8_t takes_names = 2;  ///< DROP, ALTER: a name may be another's again
-inline constexpr std::uint8_t prepares = 4;     ///< PREPARE, DEALLOCATE
+inline constexpr std::uint8_t defines = 1;       ///< DDL: event triggers fire
+inline constexpr std::uint8_t takes_names = 2;   ///< DROP, ALTER: a name may be another's again
+inline constexpr std::uint8_t prepares = 4;      ///< PREPARE, DEALLOCATE
 inline constexpr std::uint8_t tells_errors = 8;  ///< PG_EXCEPTION_DETAIL: a row that failed
 }  // namespace code_effect
 
@@ -172,6 +172,12 @@ struct statement_facts {
                transaction == transaction_control::rollback ||
                transaction == transaction_control::prepare;
     }
+    /// Also a text that was not read, whatever it says.
+    [[nodiscard]] bool may_end_transaction() const noexcept {
+        const bool unread = command == "unknown" || command == "query" || command == "parse" ||
+                            command == "execute";
+        return ends_transaction() || (unread && has(kind::opaque));
+    }
     /// What the transaction did to the session's settings may be taken back by it.
     [[nodiscard]] bool may_end_settings() const noexcept {
         return ends_transaction() || transaction == transaction_control::rollback_to;
@@ -212,10 +218,21 @@ struct facts {
             if (s.ends_transaction()) return true;
         return false;
     }
-    /// Something stands behind what ends the transaction.
+    [[nodiscard]] bool may_end_transaction() const noexcept {
+        for (const auto& s : statements)
+            if (s.may_end_transaction()) return true;
+        return false;
+    }
+    /// Something may stand behind what ends the transaction. What EXECUTE runs is at the end here,
+    /// wherever that stands.
     [[nodiscard]] bool leaves_transaction() const noexcept {
-        for (std::size_t i = 0; i + 1 < statements.size(); ++i)
-            if (statements[i].ends_transaction()) return true;
+        bool by_name = false;
+        for (const auto& s : statements)
+            by_name = by_name || !s.names.empty();
+        const auto last = statements.empty() ? nullptr : &statements.back();
+        for (const auto& s : statements)
+            if (s.may_end_transaction() && (&s != last || (by_name && statements.size() > 1)))
+                return true;
         return false;
     }
 };

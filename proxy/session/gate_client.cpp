@@ -307,7 +307,7 @@ void gate::forward_frame_effects(planned& f, actions& out) {
     if (f.tag == 'E' || f.tag == 'Q' || f.tag == 'F') {
         last_facts_ = f.facts;
         if (f.after.ends) {
-            ++transactions_left_;
+            if (f.facts->ends_transaction()) ++transactions_left_;
             leave_transaction(out);
         }
         if (f.after.names) names_.lose_trust();

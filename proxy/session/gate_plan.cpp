@@ -500,7 +500,7 @@ gate::effects gate::effects_of(const policy::facts& f) const noexcept {
         e.functions = e.functions || s.names_code();
         e.path = e.path || (path_touched_ && !keeps);
     }
-    e.ends = f.ends_transaction();
+    e.ends = f.may_end_transaction();
     e.path = e.path || !temporary_.empty() || policy::catalog::changes_path(f);
     return e;
 }

@@ -345,5 +345,25 @@ TEST(sql_facts, reasons_quote_nothing_of_the_text) {
     }
 }
 
+TEST(sql_facts, end_of_a_transaction_is_seen_and_what_stands_behind_it) {
+    for (const char* sql : {"commit", "end", "rollback", "abort", "commit and chain",
+                            "rollback and chain", "prepare transaction 'x'", "select 1; commit"}) {
+        EXPECT_TRUE(analyse(sql, {})->ends_transaction()) << sql;
+        EXPECT_FALSE(analyse(sql, {})->leaves_transaction()) << sql;
+    }
+    for (const char* sql :
+         {"begin", "savepoint a", "rollback to a", "release a", "select 1; select 2",
+          "rollback to savepoint a; select 1", "do $$ begin end $$; select 1", "execute a"}) {
+        EXPECT_FALSE(analyse(sql, {})->may_end_transaction()) << sql;
+        EXPECT_FALSE(analyse(sql, {})->leaves_transaction()) << sql;
+    }
+    for (const char* sql : {"commit; select 1", "commit and chain; select 1",
+                            "begin; select 1; rollback; begin; select 2", "execute a; commit"})
+        EXPECT_TRUE(analyse(sql, {})->leaves_transaction()) << sql;
+    const auto unread = analyse("commit; selec 1", {});
+    EXPECT_FALSE(unread->ends_transaction());
+    EXPECT_TRUE(unread->may_end_transaction());
+}
+
 }  // namespace
 }  // namespace sallyport::policy::sql
