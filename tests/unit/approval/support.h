@@ -253,6 +253,7 @@ class steward_test : public ::testing::Test {
         };
         log = std::make_unique<audit::log>(o);
         const auto who_now = [this](const policy::principal& then) {
+            const std::lock_guard lock(mutex);
             const auto at = everybody.find(then.name);
             return at == everybody.end() ? std::optional(then) : at->second;
         };
@@ -263,6 +264,12 @@ class steward_test : public ::testing::Test {
             ended.push_back(e);
         });
         s->start();
+    }
+    /// From now on `name` is this person; nullopt: no user any more. The steward's thread may ask at
+    /// any time.
+    void is_now(const std::string& name, std::optional<policy::principal> who) {
+        const std::lock_guard lock(mutex);
+        everybody[name] = std::move(who);
     }
     void shut() {
         s.reset();
@@ -396,7 +403,7 @@ class steward_test : public ::testing::Test {
     }
 
     std::string directory;
-    /// Who somebody is now; whoever is not in it is who she was. Changed while the steward rests.
+    /// Who somebody is now; whoever is not in it is who she was. See is_now().
     std::map<std::string, std::optional<policy::principal>> everybody{{"bob", bob()},
                                                                       {"carol", carol()}};
     test_clock time;

@@ -89,7 +89,7 @@ TEST_F(earlier_votes, on_a_hold_count_after_a_restart_by_the_groups_of_now) {
 
 /// What is in no file is not known after a restart.
 TEST_F(earlier_votes, on_a_hold_by_a_group_of_the_login_service_are_cast_again_after_a_restart) {
-    everybody["bob"] = person("bob");
+    is_now("bob", person("bob"));
     const auto h = open_one(true);
     ASSERT_EQ(vote(h.id, bob()).what, verdict::counted);
     restart(wide_rules());
@@ -97,15 +97,14 @@ TEST_F(earlier_votes, on_a_hold_by_a_group_of_the_login_service_are_cast_again_a
     EXPECT_EQ(second.what, verdict::counted);
     EXPECT_THAT(second.text, HasSubstr("1 of 2 approvals; 1 more no longer counts"));
     ASSERT_EQ(take_back(h.id, bob()).what, verdict::done);
-    everybody.erase("bob");
+    is_now("bob", bob());
     EXPECT_EQ(vote(h.id, bob()).what, verdict::done);
 }
 
 TEST_F(earlier_votes, on_a_hold_do_not_count_when_the_voter_has_left_the_group) {
     const auto h = open_one();
     ASSERT_EQ(vote(h.id, bob()).what, verdict::counted);
-    settle();
-    everybody["bob"] = person("bob", {"dev"});
+    is_now("bob", person("bob", {"dev"}));
     EXPECT_EQ(vote(h.id, carol()).what, verdict::counted);
     EXPECT_EQ(vote(h.id, erin()).what, verdict::done);
     EXPECT_EQ(h.outcome->get_future().get().decided_by, "carol, erin");
@@ -118,8 +117,7 @@ TEST_F(earlier_votes, on_a_hold_do_not_count_when_the_voter_has_left_the_group) 
 TEST_F(earlier_votes, of_somebody_who_is_gone_or_locked_do_not_count) {
     const auto gone = open_one();
     ASSERT_EQ(vote(gone.id, bob()).what, verdict::counted);
-    settle();
-    everybody["bob"] = std::nullopt;
+    is_now("bob", std::nullopt);
     EXPECT_EQ(vote(gone.id, carol()).what, verdict::counted);
 
     const policy::opt_out_id locked{request().id};
@@ -160,8 +158,7 @@ class holder_of_an_opt_out : public steward_test {};
 TEST_F(holder_of_an_opt_out, who_has_left_the_group_that_may_ask_loses_it_at_the_reload) {
     const auto live = active_opt_out();
     const policy::opt_out_id asked{request().id};
-    settle();
-    everybody["alice"] = person("alice", {"dev"});
+    is_now("alice", person("alice", {"dev"}));
     s->set_rules(pii_rules());
     settle();
     EXPECT_TRUE(s->grants()->opt_outs.empty());
@@ -172,7 +169,7 @@ TEST_F(holder_of_an_opt_out, who_has_left_the_group_that_may_ask_loses_it_at_the
 
 TEST_F(holder_of_an_opt_out, who_is_no_longer_a_user_loses_it_at_the_restart) {
     const auto live = active_opt_out();
-    everybody["alice"] = std::nullopt;
+    is_now("alice", std::nullopt);
     restart();
     EXPECT_TRUE(s->grants()->opt_outs.empty());
     EXPECT_EQ(get(live)->ended_reason, "policy changed: alice is no longer a user");
@@ -180,7 +177,7 @@ TEST_F(holder_of_an_opt_out, who_is_no_longer_a_user_loses_it_at_the_restart) {
 
 TEST_F(holder_of_an_opt_out, who_stays_in_the_group_keeps_it) {
     active_opt_out();
-    everybody["alice"] = person("alice", {"oncall"});
+    is_now("alice", person("alice", {"oncall"}));
     s->set_rules(pii_rules());
     settle();
     EXPECT_EQ(s->grants()->opt_outs.size(), 1u);
