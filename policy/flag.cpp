@@ -25,10 +25,6 @@ bool parse_name(const std::array<const char*, N>& names, std::string_view text, 
     return false;
 }
 
-bool is_blank(std::string_view text) noexcept {
-    return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos;
-}
-
 }  // namespace
 
 const char* to_string(flag_kind k) noexcept {

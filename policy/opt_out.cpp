@@ -42,11 +42,6 @@ bool parse_name(const std::array<const char*, N>& names, std::string_view text, 
     return false;
 }
 
-bool is_blank(std::string_view text) noexcept {
-    return std::all_of(text.begin(), text.end(),
-                       [](unsigned char c) { return std::isspace(c) != 0; });
-}
-
 std::string joined(const std::vector<std::string>& words) {
     std::string out;
     for (const auto& w : words)

@@ -4,10 +4,16 @@
 #include <compare>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// The words that rules, records and surfaces share. Pure values.
 namespace sallyport::policy {
+
+/// No reason, no name: nothing that a person could read.
+[[nodiscard]] constexpr bool is_blank(std::string_view text) noexcept {
+    return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos;
+}
 
 /// An absolute UTC instant, millisecond resolution. Never local time, never a duration since boot.
 using instant = std::chrono::time_point<std::chrono::system_clock, std::chrono::milliseconds>;

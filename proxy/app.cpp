@@ -257,6 +257,12 @@ admin::dependencies app::impl::admin_dependencies() {
         locks.ask(target, pid, std::move(done));
     };
     d.rules = [this] { return shared.current.get()->rules; };
+    d.targets = [this] {
+        std::vector<std::string> names;
+        for (const auto& [name, target] : shared.current.get()->config->targets)
+            names.push_back(name);
+        return names;
+    };
     d.rule_uses = [this] { return shared.uses.counts(); };
     d.reload = [this] { return reload(); };
     d.explain = [this](const admin::explain_question& q) {

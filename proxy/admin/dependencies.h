@@ -114,6 +114,7 @@ struct dependencies {
     approvals approval;
     session_directory* sessions = nullptr;
     std::function<policy::rule_set_ptr()> rules;
+    std::function<std::vector<std::string>()> targets;  ///< names of now; empty: not known
     /// How often observed rules and exceptions had a say since the start; empty: not counted.
     std::function<rule_counts()> rule_uses;
     std::function<reload_answer()> reload;                      ///< may block

@@ -21,6 +21,23 @@ std::string shown(const policy::flag_request& r) {
     return std::string(policy::to_string(r.on)) + " " + r.subject + ": " + r.reason;
 }
 
+/// "" if there is what the lock or flag is to be on, else one sentence: a slip of the pen in an
+/// emergency must not pass for a lock.
+std::string check_subject(const policy::flag_request& r, const dependencies& d) {
+    std::vector<std::string> known;
+    if (r.on == policy::flag_on::rule && d.rules && d.rules()) {
+        known = {policy::opaque_rule_id, policy::default_rule_id, policy::flag_rule_id};
+        for (const auto& rule : d.rules()->rules)
+            known.push_back(rule.id);
+    } else if (r.on == policy::flag_on::target && d.targets) {
+        known = d.targets();
+    }
+    if (known.empty() || std::find(known.begin(), known.end(), r.subject) != known.end()) return {};
+    const auto near = nearest(r.subject, known);
+    return std::string("There is no ") + policy::to_string(r.on) + " \"" + r.subject + "\"" +
+           (near.empty() ? "" : " (did you mean \"" + near + "\"?)") + "; nothing was done.";
+}
+
 /// What a token may be used for is checked at the door; what it looks up on the way is not a second
 /// use of it.
 actor unscoped(actor a) {
@@ -136,6 +153,9 @@ void desk::set_flag(actor a, policy::flag_request r, on_answer done) {
                 may = refuse(verdict::invalid, std::move(why));
     if (may.what == verdict::done)
         if (auto why = check_way_out(a, r); !why.empty())
+            may = refuse(verdict::invalid, std::move(why));
+    if (may.what == verdict::done)
+        if (auto why = check_subject(r, d_); !why.empty())
             may = refuse(verdict::invalid, std::move(why));
     if (may.what != verdict::done) return done(std::move(may));
     d_.approval.set_flag(std::move(r), a.who, a.surface, std::move(done));

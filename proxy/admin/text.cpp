@@ -136,7 +136,7 @@ std::string check_text(std::string_view what, std::string_view text, std::size_t
 }
 
 bool blank(std::string_view text) noexcept {
-    return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+    return policy::is_blank(text);
 }
 
 std::string lower(std::string_view text) {

@@ -88,8 +88,7 @@ void flag_desk::lift(policy::flag_id id, const policy::principal& who, const std
         return done({verdict::not_found, "no such flag or lock is in force", id.value});
     if (auto why = policy::check_lift(found->second, who); !why.empty())
         return done({verdict::forbidden, why, id.value});
-    if (reason.find_first_not_of(" \t\r\n") == std::string::npos ||
-        reason.size() > reason_bytes_max)
+    if (policy::is_blank(reason) || reason.size() > reason_bytes_max)
         return done(
             {verdict::invalid,
              "say why it is lifted, in " + std::to_string(reason_bytes_max) + " bytes at most",

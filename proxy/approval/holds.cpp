@@ -91,10 +91,10 @@ std::string hold_desk::refuse_to_open(const policy::hold& h) const {
     if (closed_) return "the proxy is stopping";
     if (h.person.empty() || h.rule.empty()) return "a hold needs a person and a rule";
     if (live_.size() >= pending_max)
-        return "too many holds wait already (" + std::to_string(pending_max) + ")";
+        return std::string(too_many_holds) + " wait already (" + std::to_string(pending_max) + ")";
     const auto of_person = pending_of_person_.find(h.person);
     if (of_person != pending_of_person_.end() && of_person->second >= pending_per_person_max)
-        return "too many holds of " + h.person + " wait already (" +
+        return std::string(too_many_holds) + " of " + h.person + " wait already (" +
                std::to_string(pending_per_person_max) + ")";
     return {};
 }

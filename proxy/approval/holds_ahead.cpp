@@ -294,8 +294,7 @@ void hold_desk::reassign(const steward::hold_reassign& r, const steward::on_answ
     if (const auto why = check_approver(l, r.to); !why.empty())
         return refuse(verdict::invalid,
                       name + " cannot be reassigned to " + r.to.name + ": " + why);
-    if (r.reason.find_first_not_of(" \t\r\n") == std::string::npos ||
-        r.reason.size() > reason_bytes_max)
+    if (policy::is_blank(r.reason) || r.reason.size() > reason_bytes_max)
         return refuse(verdict::invalid, "say why it is reassigned, in " +
                                             std::to_string(reason_bytes_max) + " bytes at most");
     if (l.h.assigned.to == r.to.name)

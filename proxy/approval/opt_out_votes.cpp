@@ -55,7 +55,9 @@ std::optional<answer> opt_out_desk::objection(const steward::opt_out_vote& v) {
         std::any_of(l.o.votes.begin(), l.o.votes.end(),
                     [&](const policy::vote& old) { return old.person == v.who.name; });
     if (voted)
-        return answer{verdict::conflict, v.who.name + " has already voted on " + name_of(v.id),
+        return answer{verdict::conflict,
+                      v.who.name + " has already voted on " + name_of(v.id) +
+                          "; that vote can be taken back first",
                       v.id.value};
     return std::nullopt;
 }

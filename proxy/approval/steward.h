@@ -34,6 +34,9 @@ struct hold_outcome {
     std::optional<policy::pass> pass;  ///< approved: always one, scope statement at least
 };
 
+/// What the error of on_opened and of an asked begins with when nothing is at fault.
+inline constexpr const char* too_many_holds = "too many holds";
+
 /// What a surface's request came to.
 enum class verdict : std::uint8_t {
     done,        ///< it is durable

@@ -81,7 +81,9 @@ std::optional<answer> hold_desk::objection(const steward::hold_vote& v, chosen& 
         std::any_of(l.h.votes.begin(), l.h.votes.end(),
                     [&](const policy::vote& old) { return old.person == v.who.name; });
     if (voted)
-        return answer{verdict::conflict, v.who.name + " has already voted on " + name_of(v.id),
+        return answer{verdict::conflict,
+                      v.who.name + " has already voted on " + name_of(v.id) +
+                          "; that vote can be taken back first",
                       v.id.value};
     if (!v.approve) return std::nullopt;
     choice = choose_pass(l.h, spec ? intersect(l.h.pass, spec->pass) : policy::pass_bounds{},

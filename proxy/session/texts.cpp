@@ -225,6 +225,9 @@ refusal cancelled(policy::hold_id id) {
 }
 
 refusal not_recorded(const std::string& why) {
+    if (why.starts_with(approval::too_many_holds))
+        return {std::string(sqlstate::program_limit_exceeded), why, "",
+                "Wait until some are decided, or take some back: Ctrl-C, or close their sessions."};
     return {std::string(sqlstate::io_error),
             "this needs a record that cannot be written now: " + why, "",
             "Nothing was sent to the server. Statements that need no approval go on; try this one "
