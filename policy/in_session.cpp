@@ -83,8 +83,9 @@ facts_ptr with_prepared(const facts_ptr& f, const std::function<bool(const std::
         if (s.transaction != control::commit_prepared || known(s.prepared_transaction)) continue;
         if (!doubtful) doubtful = std::make_shared<facts>(*f);
         make_opaque(doubtful->statements[k],
-                    "what the prepared transaction did is not known: it was not prepared through "
-                    "Sallyport since its start");
+                    "what the prepared transaction did is not known (it was not prepared through "
+                    "Sallyport since its start), or it passed by an exception that is over or is "
+                    "another person's");
     }
     return doubtful ? doubtful : f;
 }

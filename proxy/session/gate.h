@@ -23,6 +23,7 @@
 #include "proxy/session/counters.h"
 #include "proxy/session/names.h"
 #include "proxy/session/permit.h"
+#include "proxy/session/prepared_transactions.h"
 #include "proxy/session/statement_watch.h"
 #include "proxy/session/texts.h"
 
@@ -51,8 +52,6 @@ class catalog_source {
         const policy::facts_ptr& facts, const policy::catalog::snapshot_ptr& snapshot,
         const policy::catalog::session_names& names) = 0;
 };
-
-class prepared_transactions;
 
 struct gate_limits {
     std::uint64_t inspect_bytes = 4u << 20;
@@ -495,6 +494,8 @@ class gate {
     /// What the server said of cursors for this region; null: it knows none of that name.
     std::vector<std::pair<std::string, policy::facts_ptr>> cursors_;
     std::vector<std::string> preparing_;  ///< PREPARE TRANSACTION sent, not answered
+    exceptions_used preparing_by_;
+    exceptions_used in_transaction_by_;  ///< since it began
 
     // what is known of the session
     bool replication_ = false;

@@ -257,6 +257,12 @@ void gate::forward_region(bytes data, std::size_t frames, actions& out) {
         }
         if (replies_.lost()) return lose_track(out);
         if (f.counted != statement_counts::none) env_->counts->add(f.counted);
+        for (const auto& g : grants_) {
+            if (g.frame != i) continue;
+            in_transaction_by_.any = true;
+            in_transaction_by_.opt_outs.insert(in_transaction_by_.opt_outs.end(),
+                                               g.opt_outs.begin(), g.opt_outs.end());
+        }
         forward_frame_effects(f, out);
         const auto here = std::min(f.bytes, data.size() - f.offset);
         if (f.instead.empty())
@@ -306,16 +312,16 @@ void gate::forward_frame_effects(planned& f, actions& out) {
     if (!f.facts) return;
     if (f.tag == 'E' || f.tag == 'Q' || f.tag == 'F') {
         last_facts_ = f.facts;
-        if (f.after.ends) {
-            if (f.facts->ends_transaction()) ++transactions_left_;
-            leave_transaction(out);
-        }
         if (f.after.names) names_.lose_trust();
         lexing_touched_ = lexing_touched_ || f.after.lexing;
         reading_varied_ = reading_varied_ || f.after.varies;
         functions_called_ = functions_called_ || f.after.functions;
         note_name_effects(*f.facts);
         note_prepared(*f.facts);
+        if (f.after.ends) {
+            if (f.facts->ends_transaction()) ++transactions_left_;
+            leave_transaction(out);
+        }
         note_role_effects(*f.facts);
         for (const auto& s : f.facts->statements) {
             if (env_->catalog != nullptr && s.command.ends_with(" database"))

@@ -260,7 +260,7 @@ gate::outcome gate::hold_or_refuse(std::size_t i, const policy::decision& d, con
         deny();
         return refuse(i, nobody_approves(d, hash));
     }
-    if (d.hold->reason_required && reason_.empty()) {
+    if (d.hold->reason_required && policy::is_blank(reason_)) {
         deny();
         return refuse(i, reason_required(d, hash));
     }

@@ -56,10 +56,22 @@ policy::facts_ptr gate::cursor_of_server(std::string_view name) const {
 }
 
 // COMMIT PREPARED makes effective what its transaction did. If that went through Sallyport, each of
-// its statements was decided then.
+// its statements was decided then; what passed by an exception is its person's to commit, and only
+// while the exception lasts.
 policy::facts_ptr gate::with_prepared(const policy::facts_ptr& f) {
     return policy::with_prepared(f, [this](const std::string& name) {
-        return env_->prepared != nullptr && env_->prepared->known(subject_.target, name);
+        if (env_->prepared == nullptr) return false;
+        const auto found = env_->prepared->find(subject_.target, name);
+        if (!found || !found->by.any) return found.has_value();
+        const auto& live = env_->grants->opt_outs;
+        const auto now = env_->time->now();
+        return found->person == subject_.principal.name &&
+               std::all_of(found->by.opt_outs.begin(), found->by.opt_outs.end(),
+                           [&](policy::opt_out_id id) {
+                               return std::any_of(live.begin(), live.end(), [&](const auto& o) {
+                                   return o.id == id && now < o.until;
+                               });
+                           });
     });
 }
 
@@ -67,7 +79,10 @@ void gate::note_prepared(const policy::facts& f) {
     using control = policy::statement_facts::transaction_control;
     if (env_->prepared == nullptr) return;
     for (const auto& s : f.statements) {
-        if (s.transaction == control::prepare) preparing_.push_back(s.prepared_transaction);
+        if (s.transaction == control::prepare) {
+            preparing_.push_back(s.prepared_transaction);
+            preparing_by_ = in_transaction_by_;
+        }
         // Whatever becomes of it: its name may be another's by the time it is used again.
         if (s.transaction == control::commit_prepared ||
             s.transaction == control::rollback_prepared)
@@ -80,7 +95,8 @@ void gate::note_prepared(const policy::facts& f) {
 void gate::prepared_reply(bytes frame) {
     constexpr std::string_view done{"PREPARE TRANSACTION\0", 20};
     if (frame.substr(protocol::frame_header_bytes) == done && preparing_.size() == 1)
-        env_->prepared->note(subject_.target, preparing_.front());
+        env_->prepared->note(subject_.target, preparing_.front(),
+                             {subject_.principal.name, preparing_by_});
 }
 
 }  // namespace sallyport::proxy::session

@@ -246,6 +246,7 @@ void gate::on_ready(const reply_event& e, bytes frame, actions& out) {
 
 void gate::leave_transaction(actions& out) {
     draining_.clear();
+    in_transaction_by_ = {};
     if (subject_.transaction_passes.empty()) return;
     subject_.transaction_passes.clear();
     out.add(action::type::end_transaction);

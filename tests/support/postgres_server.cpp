@@ -52,7 +52,7 @@ std::string postgres_program(const std::string& name) {
 }
 
 postgres_server& postgres_server::shared() {
-    static postgres_server server;
+    static postgres_server server({.settings = {{"max_prepared_transactions", "8"}}});
     return server;
 }
 
