@@ -26,16 +26,63 @@ asio::awaitable<bool> session::admit() {
     co_return admitted;
 }
 
+/// Who asks, by the files in force now; false after the refusal.
+bool session::look_up_again() {
+    home_.refresh();
+    const auto* user = home_.current->users->find(subject_.principal.name);
+    if (user == nullptr) {
+        const std::string why = "this user is no longer among those who may log in";
+        auto text = access_ended(why);
+        text.hint = "Ask an admin to look at the users file.";
+        refuse(text, "reload: " + why);
+        return false;
+    }
+    subject_.principal = user->principal;
+    return true;
+}
+
+/// The door was passed, and since then the server was connected: other files may be in force, and a
+/// rule may be locked. False after the refusal.
+bool session::still_admitted() {
+    if (!look_up_again()) return false;
+    const bool same_files = admitted_under_ == home_.seen_configuration;
+    policy::decide_options options;
+    options.released_by = admissions_;
+    const auto fits = [&](const policy::facts* what) {
+        auto d = policy::decide(*home_.environment.rules, subject_, what, *home_.environment.grants,
+                                home_.shared.time->now(), options);
+        if (what) policy::restrict_wire_command(d, *what);
+        // An opt-out that let it in may have been used up by that.
+        const bool waits = d.effect == policy::effect::hold && !same_files && admitted_by_.empty();
+        return d.effect != policy::effect::deny && !waits;
+    };
+    if (fits(nullptr) && (settings_.replication == replication_mode::none ||
+                          fits(policy::replication_session_facts().get())))
+        return true;
+    auto text = access_ended("what let this session in has changed while it was connected");
+    text.hint = "Connect again.";
+    home_.shared.audit->append(session_record("session.reconsidered").with("reason", text.message),
+                               {});
+    refuse(text, "changed while it was connected");
+    return false;
+}
+
 /// Decides on opening the session or, with facts, on what it is opened for; false after the
 /// refusal.
 asio::awaitable<bool> session::admit_as(const policy::facts* what) {
+    std::vector<policy::opt_out_id> over;  // ended while they were to let it in
     for (bool noted = false;; noted = true) {
-        home_.refresh();
+        if (!look_up_again()) co_return false;
+        admitted_under_ = home_.seen_configuration;
         const auto rules = home_.environment.rules;
         const auto now = home_.shared.time->now();
         policy::decide_options options;
         options.released_by = admissions_;
-        auto d = policy::decide(*rules, subject_, what, *home_.environment.grants, now, options);
+        auto grants = *home_.environment.grants;
+        std::erase_if(grants.opt_outs, [&](const policy::opt_out& o) {
+            return std::find(over.begin(), over.end(), o.id) != over.end();
+        });
+        auto d = policy::decide(*rules, subject_, what, grants, now, options);
         if (what) policy::restrict_wire_command(d, *what);
         if (!noted) note_rules(d, *rules);
         if (d.effect == policy::effect::deny) {
@@ -49,13 +96,16 @@ asio::awaitable<bool> session::admit_as(const policy::facts* what) {
         }
         if (d.effect == policy::effect::allow) {
             if (d.grant == policy::granted_by::nothing) co_return true;
-            co_return co_await record_admission(d);
+            const auto came = co_await record_admission(d);
+            if (came != admission::opt_out_is_over) co_return came == admission::recorded;
+            over.insert(over.end(), d.opt_outs.begin(), d.opt_outs.end());
+            continue;
         }
         if (d.hold == nullptr) {
             refuse(nobody_approves(d, rules->hash), "nobody approves");
             co_return false;
         }
-        const bool no_reason = d.hold->reason_required && settings_.reason.empty();
+        const bool no_reason = d.hold->reason_required && policy::is_blank(settings_.reason);
         const bool waits =
             !settings_.refuse_holds && d.hold->clients != policy::hold_clients::refuse;
         if (no_reason || !waits) {
@@ -161,7 +211,12 @@ asio::awaitable<bool> session::ask_session(const policy::decision& d) {
     auto a = co_await answer_in(slot);
     if (!a) co_return false;
     if (!a->pass) {
-        refuse(not_waited_for(*a, rule, home_.environment.rules->hash, who), "approval required");
+        auto why = not_waited_for(*a, rule, home_.environment.rules->hash, who);
+        if (a->what == approval::steward::asked::state::pending)
+            why.hint = "Connect again once hold " + std::to_string(a->id.value) +
+                       " is approved (until " + format_instant(a->until) +
+                       "), or wait at the door with PGOPTIONS=\"-c sallyport.on_hold=wait\".";
+        refuse(why, "approval required");
         co_return false;
     }
     a->pass->until = bound ? home_.shared.time->now() + *bound : policy::instant::max();
@@ -269,7 +324,7 @@ asio::awaitable<bool> session::hold_session(const policy::decision& d) {
 }
 
 // What let the session in is on disk before there is an upstream.
-asio::awaitable<bool> session::record_admission(const policy::decision& d) {
+asio::awaitable<session::admission> session::record_admission(const policy::decision& d) {
     const auto self = shared_from_this();
     const auto before = phase_;
     phase_ = phase::held;
@@ -307,17 +362,19 @@ asio::awaitable<bool> session::record_admission(const policy::decision& d) {
         waker_->expires_after(std::chrono::hours(24));
         co_await waker_->async_wait(asio::redirect_error(use_awaitable, ignored));
     }
-    if (phase_ != phase::held) co_return false;
+    if (phase_ != phase::held) co_return admission::refused;
     phase_ = before;
     if (!*granted) {
+        if (!d.opt_outs.empty() && home_.shared.steward->healthy())
+            co_return admission::opt_out_is_over;
         refuse(not_recorded(*error), "not recorded");
-        co_return false;
+        co_return admission::refused;
     }
     admitted_by_.insert(admitted_by_.end(), d.opt_outs.begin(), d.opt_outs.end());
     for (const auto& p : home_.environment.grants->passes)
         if (std::find(d.passes.begin(), d.passes.end(), p.id) != d.passes.end())
             admissions_.push_back(p);
-    co_return true;
+    co_return admission::recorded;
 }
 
 // While the session is held the client may only leave; what else it sends waits, within a bound.

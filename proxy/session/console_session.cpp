@@ -23,7 +23,25 @@ namespace {
 
 constexpr std::size_t console_message_bytes_max = 1u << 20;
 constexpr std::size_t console_names_max = 1'000;
+constexpr std::size_t console_answer_bytes = 64u << 10;  // then they are sent, and waited for
 constexpr auto console_answer_time = std::chrono::seconds(60);
+
+/// Behind a block comment, which may have others inside; npos: it has no end.
+std::size_t end_of_comment(std::string_view text, std::size_t from) {
+    if (!text.substr(from).starts_with("/*")) return std::string_view::npos;
+    std::size_t depth = 0;
+    for (std::size_t i = from; i + 1 < text.size(); ++i) {
+        const auto two = text.substr(i, 2);
+        if (two == "/*") {
+            ++depth;
+            ++i;
+        } else if (two == "*/") {
+            ++i;
+            if (--depth == 0) return i + 1;
+        }
+    }
+    return std::string_view::npos;
+}
 
 /// Splits a Query at its semicolons, outside of quotes and comments.
 std::vector<std::string> split_statements(std::string_view text) {
@@ -39,6 +57,10 @@ std::vector<std::string> split_statements(std::string_view text) {
         } else if (c == '-' && i + 1 < text.size() && text[i + 1] == '-') {
             while (i < text.size() && text[i] != '\n')
                 ++i;
+            current.push_back(' ');
+            continue;
+        } else if (c == '/' && end_of_comment(text, i) != std::string_view::npos) {
+            i = end_of_comment(text, i) - 1;
             current.push_back(' ');
             continue;
         } else if (c == ';') {
@@ -111,6 +133,7 @@ struct console_names {
 
 asio::awaitable<console_result> session::console_execute(std::string statement) {
     const auto self = shared_from_this();
+    if (!look_up_again()) co_return fault(sqlstate::access_ended, "access ended");
     if (!waker_) waker_.emplace(home_.io);
     const auto result = std::make_shared<std::optional<console_result>>();
     home_.shared.console->execute({subject_.principal, subject_.address}, std::move(statement),
@@ -202,11 +225,13 @@ asio::awaitable<void> session::run_console() {
             if (q && statements.empty()) backend::empty_query_response{}.encode(out);
             for (const auto& s : statements) {
                 const auto r = co_await console_execute(s);
+                if (phase_ != phase::console) co_return;
                 if (!r.sqlstate.empty()) {
                     failed = r;
                     break;
                 }
                 append_result(out, r, true);
+                if (out.size() >= console_answer_bytes) co_await send(std::exchange(out, {}));
             }
             if (!failed.sqlstate.empty()) append_error(out, failed);
             backend::ready_for_query{}.encode(out);
@@ -264,6 +289,7 @@ asio::awaitable<void> session::run_console() {
                     backend::empty_query_response{}.encode(out);
                 } else {
                     const auto r = co_await console_execute(statements.front());
+                    if (phase_ != phase::console) co_return;
                     if (r.sqlstate.empty())
                         append_result(out, r, false);
                     else

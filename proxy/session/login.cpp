@@ -103,7 +103,17 @@ asio::awaitable<void> session::run_login() {
                        settings_.replication == replication_mode::logical ? "logical" : "physical");
         home_.shared.audit->append(std::move(start), {});
         if (!co_await admit()) co_return;
-        if (!co_await connect(*target)) co_return;
+        // Waiting at the door takes its time: the target is where the files of now have it.
+        configuration_ = home_.current;
+        const auto there = configuration_->config->targets.find(target_name_);
+        if (there == configuration_->config->targets.end()) {
+            refuse(plain(sqlstate::invalid_catalog_name,
+                         "target \"" + target_name_ + "\" exists no longer",
+                         "It was taken out of Sallyport's configuration meanwhile."),
+                   "unknown target");
+            co_return;
+        }
+        if (!co_await connect(there->second)) co_return;
     } catch (const boost::system::system_error& e) {
         end(phase_ == phase::login ? "left during the login" : "client closed", {});
     } catch (const std::exception& e) {
@@ -227,7 +237,9 @@ asio::awaitable<std::optional<protocol::startup_message>> session::negotiate() {
 
 asio::awaitable<std::optional<policy::principal>> session::authenticate(
     const protocol::startup_message& m) {
-    const auto& tls = configuration_->server_tls;
+    home_.refresh();
+    configuration_ = home_.current;  // its users may be others than those of its accept
+    const auto tls = configuration_->server_tls;
     const bool mutual = tls && tls->mode() == net::server_tls_mode::mutual;
     target_name_ = backend::sanitize_text(m.database, 63);
     subject_.principal.name = m.user;
@@ -399,12 +411,14 @@ asio::awaitable<bool> session::connect(const target_settings& t) {
     server_tls_ = server_->is_tls();
     server_pid_ = login.process_id;
     server_key_ = std::move(login.key);
+    if (!still_admitted()) co_return false;
     std::string greeting = std::move(login.status_frames);
     send_key(login.process_id != 0 ? login.process_id : own_number(), greeting);
     backend::ready_for_query{}.encode(greeting);
     co_await send(std::move(greeting));
     if (phase_ != phase::connecting) co_return false;
     login_deadline_ = steady_clock::time_point::max();
+    if (!still_admitted()) co_return false;
     begin_pumps(login);
     co_return true;
 }

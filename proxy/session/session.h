@@ -77,6 +77,8 @@ class session : public std::enable_shared_from_this<session> {
     // admit.cpp
     boost::asio::awaitable<bool> admit();
     boost::asio::awaitable<bool> admit_as(const policy::facts* what);
+    bool look_up_again();
+    bool still_admitted();
     void note_rules(const policy::decision& d, const policy::rule_set& rules);
     boost::asio::awaitable<bool> hold_session(const policy::decision& d);
     boost::asio::awaitable<bool> ask_session(const policy::decision& d);
@@ -85,7 +87,8 @@ class session : public std::enable_shared_from_this<session> {
     approval::steward::on_asked fill(answer_slot slot);
     boost::asio::awaitable<std::optional<approval::steward::asked>> answer_in(answer_slot slot);
     [[nodiscard]] policy::hold make_session_hold(const policy::decision& d) const;
-    boost::asio::awaitable<bool> record_admission(const policy::decision& d);
+    enum class admission : std::uint8_t { recorded, refused, opt_out_is_over };
+    boost::asio::awaitable<admission> record_admission(const policy::decision& d);
     void read_while_held();
 
     // console_session.cpp
@@ -144,6 +147,7 @@ class session : public std::enable_shared_from_this<session> {
     std::unique_ptr<gate> gate_;
     std::vector<policy::pass> admissions_;
     std::vector<policy::opt_out_id> admitted_by_;
+    std::uint64_t admitted_under_ = 0;  // worker::impl::seen_configuration
 
     std::string client_in_;   // read, not consumed by the gate
     std::string client_out_;  // owed to the client

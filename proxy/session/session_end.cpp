@@ -244,11 +244,15 @@ void session::kill(const std::string& by, const std::string& reason) {
 }
 
 void session::opt_out_ended(const approval::steward::ended_event& e) {
+    const bool let_in =
+        std::find(admitted_by_.begin(), admitted_by_.end(), e.id) != admitted_by_.end();
+    if (phase_ == phase::connecting && let_in && e.at_end != policy::at_end::hold &&
+        e.state != policy::opt_out_state::used_up)
+        return end("opt-out ended",
+                   fatal_frame(access_ended("the opt-out that let this session in has ended")));
     if (phase_ != phase::running) return;
     const auto& used = gate_->used_opt_outs();
-    const bool ours =
-        std::find(used.begin(), used.end(), e.id) != used.end() ||
-        std::find(admitted_by_.begin(), admitted_by_.end(), e.id) != admitted_by_.end();
+    const bool ours = let_in || std::find(used.begin(), used.end(), e.id) != used.end();
     if (!ours) return;
     const auto number = std::to_string(e.id.value);
     const bool in_transaction = gate_->replies().status() != protocol::transaction_status::idle ||
@@ -277,7 +281,7 @@ void session::opt_out_ended(const approval::steward::ended_event& e) {
 // The files in force are others now: who asks is looked up anew, and so is whether the session may
 // be. Its statements are decided by the new rules anyway.
 void session::reconsider() {
-    if (phase_ != phase::running) return;
+    if (phase_ == phase::login || phase_ == phase::ending || phase_ == phase::over) return;
     const auto stop = [this](const std::string& why, const char* hint) {
         killed_ = true;
         auto text = access_ended(why);
@@ -292,6 +296,8 @@ void session::reconsider() {
         return stop("this user is no longer among those who may log in",
                     "Ask an admin to look at the users file.");
     subject_.principal = user->principal;
+    // What is not opened yet is decided anew before it is; the console asks for each command.
+    if (phase_ != phase::running) return;
     gate_->subject().principal = user->principal;
     const auto rules = home_.environment.rules;
     policy::decide_options options;
