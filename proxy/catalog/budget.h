@@ -7,7 +7,8 @@
 namespace sallyport::proxy::catalog {
 
 /// A share of the time that passes, saved up to a burst of some tens of runs. A run may begin while
-/// anything is left, so that one expensive run is paid for afterwards.
+/// anything is left. What a run costs beyond a few times the usual is the machine's hiccup and not
+/// charged; a run that was worth it gives back the whole burst.
 class budget {
   public:
     using clock = std::chrono::steady_clock;
@@ -28,11 +29,16 @@ class budget {
         const bool first = mean_ == 0;
         mean_ = first ? seconds : mean_ + (seconds - mean_) / 8;
         saved_ = first ? burst() : saved(now);
-        saved_ = std::min(saved_, burst()) - seconds;
+        saved_ = std::min(saved_, burst()) - std::min(seconds, hiccup * mean_);
+        at_ = now;
+    }
+    void refill(clock::time_point now) {
+        saved_ = burst();
         at_ = now;
     }
 
   private:
+    static constexpr double hiccup = 4;
     [[nodiscard]] double burst() const { return mean_ * burst_runs_; }
     [[nodiscard]] double saved(clock::time_point now) const {
         if (mean_ == 0) return 1;  // nothing is known of the cost yet

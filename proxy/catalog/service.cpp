@@ -68,9 +68,9 @@ std::chrono::steady_clock::time_point service::answered_at(std::string_view targ
                                  : it->second->answered_at();
 }
 
-void service::refresh(std::string_view target, on_snapshot done) const {
+void service::refresh(std::string_view target, on_snapshot done, patience p) const {
     if (const auto w = find(target))
-        w->refresh(std::move(done));
+        w->refresh(std::move(done), p);
     else
         done(nullptr);
 }

@@ -24,11 +24,16 @@
 ///
 /// **The budget.** A database that is written to all the time ends transactions all the time, and
 /// each check would take a fingerprint. So the fingerprints of a target may take 5 % of the time on
-/// average, after a burst of some tens. While that is used up, a check that finds ended
-/// transactions answers with the snapshot there is, without calling it checked (checked_at()
-/// stays), and the fingerprint follows by itself as soon as the budget allows: a fingerprint of 5
-/// ms is then 100 ms late at most. A change that is *known* is always read before anybody is
-/// answered.
+/// average, after a burst of some tens since the last change that one found. While that is used up,
+/// a check that finds ended transactions answers with the snapshot there is, without calling it
+/// checked (checked_at() stays), and the fingerprint follows by itself as soon as the budget
+/// allows: a fingerprint of 5 ms is then 100 ms late at most. A change that is *known* is always
+/// read before anybody is answered.
+///
+/// **Down.** A target that cannot be asked is tried again for those who wait, but not more often
+/// than 20 times a second. In its first seconds, which a restart or a database made anew takes,
+/// they wait for the next try; later only those who say that they have patience do, and the others
+/// are answered null at once.
 ///
 /// A definition that PostgreSQL could not write out, for a lock say, is opaque; as long as there
 /// are such, all is read again after `interval`, but not before ten times as long as reading takes.
@@ -45,6 +50,9 @@ struct target {
 enum class severity : std::uint8_t { debug, info, warning };
 /// Called on the service's threads; must not throw.
 using log_function = std::function<void(severity, const std::string&)>;
+
+/// Of somebody who waits for a target that has been down for long: whether for one more try.
+enum class patience : std::uint8_t { none, one_try };
 
 /// How a target's catalog does, for /readyz, metrics and explain.
 struct status {
@@ -92,12 +100,11 @@ class service {
     /// older than this.
     [[nodiscard]] std::chrono::steady_clock::time_point answered_at(std::string_view target) const;
     /// `done` gets the newest snapshot after a check that began after this call (or, out of budget,
-    /// its first step); null when the catalog cannot be had: not configured, or the check failed.
-    /// Those who wait share one check. While a target is known to be down it is tried again for
-    /// those who wait, but not more often than 20 times a second: in between the answer is null
-    /// at once. `done` is called exactly once, on the service's thread or
-    /// before refresh() returns; it must only post, and not throw.
-    void refresh(std::string_view target, on_snapshot done) const;
+    /// its first step); null when the catalog cannot be had: not configured, the check failed, or
+    /// the target is known to be down (above). Those who wait share one check. `done` is called
+    /// exactly once, on the service's thread or before refresh() returns; it must only post, and
+    /// not throw.
+    void refresh(std::string_view target, on_snapshot done, patience p = patience::none) const;
 
     /// Every connection is given up for some seconds, unless somebody waits for a catalog: DROP
     /// DATABASE and its kin want a database that nobody uses.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 #include "proxy/catalog/names_file.h"
@@ -18,6 +19,8 @@ constexpr milliseconds back_off_min{100};
 // Somebody who waits makes a server that is down be tried again, this often at most.
 constexpr milliseconds retry_interval{50};
 constexpr milliseconds back_off_max{5'000};
+// How long everybody waits for the next try: a restart, or a database that is made anew.
+constexpr milliseconds patient_at_first{5'000};
 // As long as the server itself waits for others to leave a database.
 constexpr milliseconds stay_away{5'000};
 
@@ -76,13 +79,12 @@ status watcher::state() const {
     return s;
 }
 
-void watcher::refresh(service::on_snapshot done) {
+void watcher::refresh(service::on_snapshot done, patience p) {
     {
         const std::lock_guard lock(mutex_);
-        const bool worth_a_try =
-            !status_.down || steady_clock::now() - failed_at_ >= retry_interval;
-        if (!stopping_ && worth_a_try) {
-            waiting_.push_back(std::move(done));
+        const bool now = !status_.down || steady_clock::now() - failed_at_ >= retry_interval;
+        if (!stopping_ && (now || waits_for_another_try(p))) {
+            waiting_.push_back({std::move(done), p});
             wake_.notify_one();
             return;
         }
@@ -96,23 +98,40 @@ void watcher::leave() {
     wake_.notify_one();
 }
 
-void watcher::answer(std::vector<service::on_snapshot> waiting,
-                     policy::catalog::snapshot_ptr s) const {
-    for (const auto& done : waiting)
-        done(s);
+void watcher::answer(std::vector<waiter> waiting, const policy::catalog::snapshot_ptr& s) {
+    for (const auto& w : waiting)
+        w.done(s);
+}
+
+watcher::time_point watcher::due() const {
+    if (waiting_.empty()) return next_check_;
+    return status_.down ? failed_at_ + retry_interval : time_point::min();
+}
+
+bool watcher::waits_for_another_try(patience p) const {
+    return p == patience::one_try || steady_clock::now() - down_since_ < patient_at_first;
+}
+
+std::vector<watcher::waiter> watcher::take_those_who_do_not_wait() {
+    const auto stay = std::ranges::stable_partition(
+        waiting_, [this](const waiter& w) { return !waits_for_another_try(w.how); });
+    std::vector<waiter> out(std::make_move_iterator(waiting_.begin()),
+                            std::make_move_iterator(stay.begin()));
+    waiting_.erase(waiting_.begin(), stay.begin());
+    return out;
 }
 
 void watcher::run() {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
-        wake_.wait_until(lock, next_check_,
-                         [this] { return stopping_ || leaving_ || !waiting_.empty(); });
-        if (stopping_) break;
         if (std::exchange(leaving_, false)) {
             connection_.reset();
             next_check_ = steady_clock::now() + stay_away;
         }
-        if (waiting_.empty() && steady_clock::now() < next_check_) continue;
+        if (const auto when = due(); steady_clock::now() < when) {
+            wake_.wait_until(lock, when);
+            continue;
+        }
         // Whoever comes from here on waits for the next check: this one begins now.
         auto batch = std::exchange(waiting_, {});
         ++status_.checks;
@@ -128,7 +147,7 @@ void watcher::run() {
         keep_names();
         lock.lock();
         if (!status_.down) continue;
-        batch = std::exchange(waiting_, {});
+        batch = take_those_who_do_not_wait();
         lock.unlock();
         answer(std::move(batch), nullptr);
         lock.lock();
@@ -175,6 +194,7 @@ void watcher::check(asked a, time_point began) {
         status_.fingerprint_seconds = seconds(r.fingerprint_took);
     }
     const bool changed = r.fingerprint != fingerprint_;
+    if (changed) budget_.refill(steady_clock::now());
     if (r.rows) keep(std::move(r), changed && !cut_short_ ? a : asked::yes);
     cut_short_ = false;
     looked_ = seen;
@@ -280,6 +300,7 @@ void watcher::failed(const std::string& why) {
         running = newest_ != nullptr;
         news = !std::exchange(status_.down, true) && !stopping_;
         failed_at_ = steady_clock::now();
+        if (news) down_since_ = failed_at_;
         status_.error = why;
     }
     if (news)

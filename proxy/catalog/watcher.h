@@ -32,14 +32,24 @@ class watcher {
     [[nodiscard]] time_point checked_at() const noexcept {
         return time_point(time_point::duration(checked_at_.load(std::memory_order_acquire)));
     }
-    void refresh(service::on_snapshot done);
+    void refresh(service::on_snapshot done, patience p);
     void leave();  ///< see service::leave_databases()
     [[nodiscard]] status state() const;
 
   private:
     enum class asked : std::uint8_t { no, yes };
 
+    struct waiter {
+        service::on_snapshot done;
+        patience how = patience::none;
+    };
+
     void run();
+    // With mutex_ held:
+    [[nodiscard]] time_point due() const;
+    [[nodiscard]] bool waits_for_another_try(patience p) const;
+    [[nodiscard]] std::vector<waiter> take_those_who_do_not_wait();
+
     void check(asked a, time_point began);
     void failed(const std::string& why);
     void succeeded(time_point began);
@@ -47,7 +57,7 @@ class watcher {
     void keep(reading r, asked a);
     [[nodiscard]] policy::catalog::past_names names_before();
     void keep_names();
-    void answer(std::vector<service::on_snapshot> waiting, policy::catalog::snapshot_ptr s) const;
+    static void answer(std::vector<waiter> waiting, const policy::catalog::snapshot_ptr& s);
 
     const target target_;
     const log_function log_;
@@ -57,8 +67,8 @@ class watcher {
 
     // The thread's own.
     std::unique_ptr<connection> connection_;
-    look looked_;              ///< at the newest good check; empty: none on this server
-    std::string fingerprint_;  ///< of the newest snapshot
+    look looked_;                       ///< at the newest good check; empty: none on this server
+    std::string fingerprint_;           ///< of the newest snapshot
     policy::catalog::past_names kept_;  ///< what stands in the names file
     bool names_loaded_ = false;
     bool names_changed_ = false;
@@ -71,12 +81,13 @@ class watcher {
 
     mutable std::mutex mutex_;
     std::condition_variable wake_;
-    std::vector<service::on_snapshot> waiting_;
+    std::vector<waiter> waiting_;
     bool stopping_ = false;
     bool leaving_ = false;
     policy::catalog::snapshot_ptr newest_;
     status status_;
     time_point failed_at_{};
+    time_point down_since_{};
     std::atomic<time_point::rep> answered_at_{time_point::min().time_since_epoch().count()};
     std::atomic<time_point::rep> checked_at_{time_point::min().time_since_epoch().count()};
 

@@ -298,7 +298,10 @@ void session::interpret() {
                             self->pump_client(gate::patience::normal);
                             self->arm_client_read();
                         });
-                    });
+                    },
+                    // It has just logged in there: the server is up, whatever was before.
+                    std::exchange(asked_catalog_, true) ? catalog::patience::none
+                                                        : catalog::patience::one_try);
                 break;
             case action::type::close:
                 end(a.text, {});

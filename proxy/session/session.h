@@ -174,6 +174,7 @@ class session : public std::enable_shared_from_this<session> {
     bool opened_ = false;
     std::string open_error_;
     bool waiting_answer_ = false;
+    bool asked_catalog_ = false;  // waited for a look at it, once at least
 
     std::uint32_t protocol_version_ = protocol::protocol_3_0;  // spoken with the client
     std::uint32_t key_number_ = 0;

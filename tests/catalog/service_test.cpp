@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <future>
 #include <mutex>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -39,10 +40,13 @@ class catalog_service : public catalog_world {
         });
         s->set_targets({std::move(t)});
     }
-    [[nodiscard]] std::future<snapshot_ptr> ask(const std::string& name = "shop") const {
+    [[nodiscard]] std::future<snapshot_ptr> ask(
+        const std::string& name = "shop",
+        proxy::catalog::patience how = proxy::catalog::patience::none) const {
         auto p = std::make_shared<std::promise<snapshot_ptr>>();
         auto answer = p->get_future();
-        s->refresh(name, [p](snapshot_ptr got) { p->set_value(std::move(got)); });
+        s->refresh(
+            name, [p](snapshot_ptr got) { p->set_value(std::move(got)); }, how);
         return answer;
     }
     [[nodiscard]] snapshot_ptr refresh() const {
@@ -214,6 +218,21 @@ TEST_F(catalog_service, writes_without_end_use_up_the_budget_and_a_change_is_sti
     EXPECT_EQ(state().changes_outside, 0U);
 }
 
+TEST_F(catalog_service, changes_one_after_the_other_are_each_seen_at_once) {
+    start(target());
+    ASSERT_TRUE(refresh());
+    for (int i = 0; i < 40; ++i) {
+        const auto name = "new_" + std::to_string(i);
+        sql("CREATE VIEW " + name + " AS TABLE orders");
+        ASSERT_TRUE(has(refresh(), name)) << name;
+        for (int k = 0; k < 3; ++k) {
+            sql("INSERT INTO ledger VALUES (1, 'x')");
+            (void)refresh();
+        }
+    }
+    EXPECT_EQ(state().checks_cut_short, 0U);
+}
+
 TEST_F(catalog_service, login_that_is_refused_gives_null_and_is_said_once) {
     auto t = target();
     t.where.password.emplace("wrong");
@@ -223,13 +242,42 @@ TEST_F(catalog_service, login_that_is_refused_gives_null_and_is_said_once) {
     EXPECT_TRUE(state().down);
     EXPECT_FALSE(state().has_snapshot);
     EXPECT_THAT(state().error, HasSubstr("password authentication failed"));
-    auto answer = ask();
-    EXPECT_EQ(answer.wait_for(0s), std::future_status::ready) << "known to be down: at once";
-    EXPECT_FALSE(answer.get());
+    EXPECT_FALSE(refresh());
     EXPECT_TRUE(eventually([&] { return state().checks >= 3; })) << "it goes on trying";
     EXPECT_EQ(log().size(), 1U);
     for (const auto& line : log())
         EXPECT_EQ(line.find("wrong"), std::string::npos) << line;
+}
+
+TEST_F(catalog_service, database_that_is_there_again_is_read_for_whoever_asks_next) {
+    const auto name = database + "_later";
+    sql("CREATE DATABASE " + name);
+    sql("ALTER DATABASE " + name + " ALLOW_CONNECTIONS false");
+    auto t = target();
+    t.where.dbname = name;
+    start(t);
+    ASSERT_FALSE(refresh());
+    sql("ALTER DATABASE " + name + " ALLOW_CONNECTIONS true");
+    EXPECT_TRUE(refresh()) << "not before another try";
+    s.reset();
+    sql("DROP DATABASE " + name);
+}
+
+TEST_F(catalog_service, target_that_has_been_down_for_long_costs_those_with_patience_a_try) {
+    auto t = target();
+    t.where.password.emplace("wrong");
+    start(t);
+    ASSERT_FALSE(refresh());
+    std::this_thread::sleep_for(5s);
+    const auto failed = state().checks;
+    ASSERT_FALSE(refresh());
+    auto answer = ask();
+    EXPECT_EQ(answer.wait_for(0s), std::future_status::ready) << "known to be down: at once";
+    EXPECT_FALSE(answer.get());
+    const auto tries = state().checks;
+    EXPECT_GT(tries, failed);
+    EXPECT_FALSE(ask("shop", proxy::catalog::patience::one_try).get());
+    EXPECT_GT(state().checks, tries);
 }
 
 TEST_F(catalog_service, unknown_targets_have_nothing) {

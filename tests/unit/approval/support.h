@@ -265,8 +265,8 @@ class steward_test : public ::testing::Test {
         });
         s->start();
     }
-    /// From now on `name` is this person; nullopt: no user any more. The steward's thread may ask at
-    /// any time.
+    /// From now on `name` is this person; nullopt: no user any more. The steward's thread may ask
+    /// at any time.
     void is_now(const std::string& name, std::optional<policy::principal> who) {
         const std::lock_guard lock(mutex);
         everybody[name] = std::move(who);

@@ -52,11 +52,25 @@ TEST_F(catalog_budget, saves_no_more_than_a_burst) {
     EXPECT_LE(runs_in(40ms, 5ms), 32);
 }
 
-TEST_F(catalog_budget, one_expensive_run_is_paid_for_afterwards) {
+TEST_F(catalog_budget, hiccup_of_the_machine_does_not_take_all) {
     b.spend(1ms, now);
-    b.spend(2s, now);
+    b.spend(20ms, now);
+    EXPECT_TRUE(b.available(now));
+}
+
+TEST_F(catalog_budget, runs_that_became_expensive_are_paid_for) {
+    b.spend(1ms, now);
+    for (int i = 0; i < 100; ++i)
+        b.spend(2s, now);
     EXPECT_FALSE(b.available(now + 20s));
-    EXPECT_TRUE(b.available(now + 41s));
+}
+
+TEST_F(catalog_budget, run_that_was_worth_it_gives_back_the_burst) {
+    (void)runs_in(100ms, 5ms);
+    ASSERT_FALSE(b.available(now));
+    b.refill(now);
+    const int n = runs_in(29ms, 5ms);
+    EXPECT_EQ(n, 29);
 }
 
 }  // namespace
