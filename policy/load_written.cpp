@@ -232,7 +232,7 @@ void read_entry(loading& l, const YAML::Node& node, written_opt_outs& out) {
 }  // namespace
 
 void load_written(loading& l, const YAML::Node& node) {
-    if (!node.IsDefined()) return;
+    if (!node.IsDefined() || node.IsNull()) return;  // the last entry was taken out
     if (!node.IsSequence())
         return l.in.fail(node,
                          "'opt_outs' must be a list of opt-outs, each with who, rule, "

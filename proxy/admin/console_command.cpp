@@ -204,7 +204,10 @@ class clause_reader {
 
   private:
     command wrong(const std::string& what) const {
-        return fail("42601", what + ".", "The form is: " + std::string(form_.usage));
+        auto usage = form_.usage;
+        for (const auto& f : forms)  // a short form has that of the long one
+            if (usage.empty() && f.what == form_.what) usage = f.usage;
+        return fail("42601", what + ".", "The form is: " + std::string(usage));
     }
 
     void read_id() {

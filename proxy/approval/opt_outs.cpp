@@ -427,13 +427,33 @@ void opt_out_desk::revoke(const steward::opt_out_revoke& r, const steward::on_an
         unrecorded_.erase(waiting);
     }
     if (live != active_.end())
-        return end_active(r.id, opt_out_state::revoked, r.reason, r.who.name, done);
+        return end_active(r.id, opt_out_state::revoked, r.reason, r.who.name,
+                          [done, left = extensions_of(r.id)](answer a) {
+                              if (!left.empty()) a.text += "; what extends it was not: " + left;
+                              done(std::move(a));
+                          });
     if (requested->second.at != phase::open)
         return done({verdict::conflict,
                      "opt-out " + std::to_string(r.id.value) +
                          " is just being requested or activated; try again",
                      r.id.value});
     end_request(r.id, opt_out_state::withdrawn, r.reason, r.who.name, done);
+}
+
+std::string opt_out_desk::extensions_of(policy::opt_out_id id) const {
+    std::string out;
+    const auto add = [&](const policy::opt_out& o) {
+        if (o.extends != id) return;
+        out += (out.empty() ? "opt-out " : ", opt-out ") + std::to_string(o.id.value) + " (" +
+               policy::to_string(o.state) + ")";
+    };
+    for (const auto& [of, o] : active_)
+        add(o);
+    for (const auto& o : unrecorded_)
+        add(o);
+    for (const auto& [of, l] : requests_)
+        add(l.o);
+    return out;
 }
 
 void opt_out_desk::lock_rule(const policy::flag& f) {

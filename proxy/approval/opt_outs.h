@@ -92,6 +92,8 @@ class opt_out_desk final : public timed {
     [[nodiscard]] std::optional<std::uint64_t> uses_left(const policy::written_opt_out& w,
                                                          std::uint64_t max);
     void begin_written(const policy::written_opt_out& w);
+    /// Those that wait or live, as "opt-out 5 (active), …".
+    [[nodiscard]] std::string extensions_of(policy::opt_out_id id) const;
     [[nodiscard]] answer missing(policy::opt_out_id id);
     /// "" if the rules and users of now would still let this opt-out live, else why not.
     [[nodiscard]] std::string no_longer_fits(const policy::opt_out& o) const;

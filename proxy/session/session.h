@@ -37,7 +37,7 @@ class session : public std::enable_shared_from_this<session> {
     /// What this session passes by ends soon: its client is told, between two replies.
     void end_nears(const approval::steward::nearing_event& e);
     /// Rules or users have changed; decides on the session again.
-    void reconsider();
+    void reconsider() { reconsider(attempt::first); }
     /// A lock was set; it ends the sessions that it means, or that its rule would hold.
     void locked(const policy::flag& f);
     void drain();
@@ -123,7 +123,9 @@ class session : public std::enable_shared_from_this<session> {
     void probe_client();
     void write_notices();
     [[nodiscard]] bool shut_by_lock_on_rule() const;
-    void take_up_opt_outs(const policy::decision& d);
+    enum class attempt : std::uint8_t { first, second };
+    void reconsider(attempt which);
+    void take_up_opt_outs(const policy::decision& d, attempt which);
     /// Tells the client why (if `fatal` is not empty), then closes both sides.
     void end(const std::string& reason, const std::string& fatal_frame_bytes);
     void leave_server();

@@ -280,7 +280,7 @@ void session::opt_out_ended(const approval::steward::ended_event& e) {
 
 // The files in force are others now: who asks is looked up anew, and so is whether the session may
 // be. Its statements are decided by the new rules anyway.
-void session::reconsider() {
+void session::reconsider(attempt which) {
     if (phase_ == phase::login || phase_ == phase::ending || phase_ == phase::over) return;
     const auto stop = [this](const std::string& why, const char* hint) {
         killed_ = true;
@@ -314,19 +314,22 @@ void session::reconsider() {
         return stop("rule " + d.rule_id + " now asks for approval of this session",
                     "Connect again to ask for it.");
     if (d.effect == policy::effect::allow && !d.opt_outs.empty() && !gate_->only_admitted(d))
-        take_up_opt_outs(d);
+        take_up_opt_outs(d, which);
 }
 
-// An opt-out stands behind a session that began without: on record, or it ends.
-void session::take_up_opt_outs(const policy::decision& d) {
+// An opt-out stands behind a session that began without: on record, or it ends. One that ended
+// meanwhile stands behind nothing: it is decided again.
+void session::take_up_opt_outs(const policy::decision& d, attempt which) {
     auto r = session_record("bypass")
                  .with("rule", d.rule_id)
                  .with("effect", "allow")
                  .with("policy", home_.environment.rules->hash);
-    const auto done = [self = shared_from_this(), ids = d.opt_outs](
+    const auto done = [self = shared_from_this(), ids = d.opt_outs, which](
                           std::unique_ptr<audit::receipt> proof, const std::string& why) {
-        asio::post(self->home_.io, [self, ids, ok = proof != nullptr, why] {
+        asio::post(self->home_.io, [self, ids, which, ok = proof != nullptr, why] {
             if (self->phase_ != phase::running) return;
+            self->home_.refresh();
+            if (!ok && which == attempt::first) return self->reconsider(attempt::second);
             if (!ok) return self->end("not recorded", fatal_frame(not_recorded(why)));
             self->admitted_by_.insert(self->admitted_by_.end(), ids.begin(), ids.end());
             self->gate_->admit(self->admissions_, self->admitted_by_);

@@ -154,6 +154,10 @@ struct console_world : world {
     console under_test;
 };
 
+TEST(console_command_text, short_form_that_is_incomplete_shows_the_long_one) {
+    EXPECT_EQ(parse_command("EXTEND 5").hint, "The form is: EXTEND OPT OUT 3 FOR '1h' REASON '…'");
+}
+
 TEST(console_answers, rows_fit_the_columns_described_for_every_command) {
     for (const auto* const text :
          {"SHOW HOLDS", "SHOW HOLD 7", "APPROVE 7", "DENY 7 REASON 'x'", "SHOW OPT_OUTS",

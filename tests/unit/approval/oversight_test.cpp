@@ -6,6 +6,7 @@
 namespace sallyport::proxy::approval::testing {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 std::shared_ptr<policy::rule_set> strict_rules() {
@@ -250,6 +251,20 @@ TEST_F(oversight, extension_begins_where_the_first_ends_and_is_approved_anew) {
     advance(1h);
     EXPECT_NE(use({id}).error, "");
     EXPECT_EQ(use({next}).error, "");
+}
+
+TEST_F(oversight, revoking_says_which_extensions_go_on) {
+    const policy::opt_out_id id{ask(plain()).id};
+    ASSERT_EQ(vote(id, bob()).what, verdict::done);
+    auto more = plain();
+    more.extends = id;
+    const policy::opt_out_id next{ask(more).id};
+    ASSERT_EQ(vote(next, carol()).what, verdict::done);
+
+    EXPECT_THAT(revoke(id, bob()).text, EndsWith("; what extends it was not: opt-out " +
+                                                 std::to_string(next.value) + " (active)"));
+    EXPECT_EQ(get(next)->state, opt_out_state::active);
+    EXPECT_THAT(revoke(next, bob()).text, EndsWith(" is revoked"));
 }
 
 TEST_F(oversight, extensions_are_counted_along_their_chain_and_while_they_wait) {

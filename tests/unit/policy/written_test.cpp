@@ -113,8 +113,11 @@ TEST(written_opt_outs, too_few_approvals_and_twice_the_same_are_faults) {
 TEST(written_opt_outs, file_without_any_is_sound_and_another_key_is_not) {
     const auto rules = load_policy_text(rules_text, "policy.yaml", known_people()).rules;
 
-    EXPECT_TRUE(
-        load_opt_outs_text("opt_outs: []", "o.yaml", *rules, known_people()).opt_outs->all.empty());
+    for (const auto* none : {"opt_outs: []", "opt_outs:", "opt_outs:  # none any more"}) {
+        const auto loaded = load_opt_outs_text(none, "o.yaml", *rules, known_people());
+        ASSERT_TRUE(loaded.opt_outs) << none;
+        EXPECT_TRUE(loaded.opt_outs->all.empty()) << none;
+    }
     EXPECT_THAT(
         to_string(load_opt_outs_text("optouts: []", "o.yaml", *rules, known_people()).faults.at(0)),
         HasSubstr("opt_outs"));
