@@ -52,12 +52,12 @@ int literal_token(token_kind k) {
 }
 
 /// The server continues a string behind a comment ('a' --c newline 'b'), libpg_query ends it there:
-/// two strings in a row do not parse, which fails closed.
+/// two strings in a row do not parse, which fails closed. What goes on may have no end.
 bool continued_behind_a_comment(const std::vector<token>& ours, const std::vector<border>& theirs) {
     for (const auto& t : ours)
         for (const auto& c : theirs)
-            if (is_string(t.kind) && c.token == PG_QUERY__TOKEN__SQL_COMMENT && c.begin > t.begin &&
-                c.begin < t.end)
+            if ((is_string(t.kind) || t.kind == token_kind::error) &&
+                c.token == PG_QUERY__TOKEN__SQL_COMMENT && c.begin > t.begin && c.begin < t.end)
                 return true;
     return false;
 }
@@ -75,8 +75,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (lexer lex{sql};;) {
         const token t = lex.next();
         failed = failed || t.kind == token_kind::error;
-        if (t.kind == token_kind::end || t.kind == token_kind::error) break;
+        if (t.kind == token_kind::end) break;
         ours.push_back(t);
+        if (failed) break;
     }
     if (continued_behind_a_comment(ours, theirs)) return 0;
     using sallyport::fuzz::require;

@@ -88,6 +88,7 @@ test('an extension is asked for and a review that is a finding is kept', async (
 test('broken glass is red for everybody who looks', async () => {
   const bob = await pageOf('bob', '/');
   const alice = await pageOf('alice', '/opt-outs');
+  await alice.getByRole('button', { name: 'Ask for an opt-out' }).waitFor();
   await alice.keyboard.press('n');
   await alice.getByLabel(/Break the glass/).check();
   const form = alice.getByRole('dialog', { name: /Break the glass/ });

@@ -282,7 +282,7 @@ function typing(e: KeyboardEvent): boolean {
 export function useKeys(keys: Record<string, () => void>): void {
   const latest = useRef(keys);
   latest.current = keys;
-  useEffect(() => {
+  useLayoutEffect(() => {  // what is seen takes its keys
     const pressed = (e: KeyboardEvent): void => {
       if (e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented || typing(e)) return;
       if (document.querySelector('dialog[open]')) return;
