@@ -176,8 +176,9 @@ check('a session that is ended', async (sql) => {
       where pid = ${p} and state = 'active' and wait_event = 'PgSleep'`;
     if (r.n === 1) break;
   }
-  say(await sql`select pg_terminate_backend(${p}, 10000)`);
-  await waits;
+  const ended = await sql`select pg_terminate_backend(${p}, 10000)`;
+  await waits;  // says its error, before or behind the answer
+  say(ended);
   await other.end({ timeout: 1 });
 });
 
