@@ -26,9 +26,8 @@ constexpr std::size_t console_names_max = 1'000;
 constexpr std::size_t console_answer_bytes = 64u << 10;  // then they are sent, and waited for
 constexpr auto console_answer_time = std::chrono::seconds(60);
 
-/// Behind a block comment, which may have others inside; npos: it has no end.
+/// Behind the block comment that begins at `from` and may have others inside; npos: it has no end.
 std::size_t end_of_comment(std::string_view text, std::size_t from) {
-    if (!text.substr(from).starts_with("/*")) return std::string_view::npos;
     std::size_t depth = 0;
     for (std::size_t i = from; i + 1 < text.size(); ++i) {
         const auto two = text.substr(i, 2);
@@ -59,8 +58,13 @@ std::vector<std::string> split_statements(std::string_view text) {
                 ++i;
             current.push_back(' ');
             continue;
-        } else if (c == '/' && end_of_comment(text, i) != std::string_view::npos) {
-            i = end_of_comment(text, i) - 1;
+        } else if (text.substr(i, 2) == "/*") {
+            const auto end = end_of_comment(text, i);
+            if (end == std::string_view::npos) {  // the console says so
+                current += text.substr(i);
+                break;
+            }
+            i = end - 1;
             current.push_back(' ');
             continue;
         } else if (c == ';') {

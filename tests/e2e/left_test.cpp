@@ -153,5 +153,18 @@ TEST_F(left_behind, many_console_commands_in_one_message_are_answered_as_they_ru
     EXPECT_EQ(answered, 2'000U);
 }
 
+TEST_F(left_behind, comments_without_end_at_the_console_are_an_error_and_take_no_time) {
+    start();
+    auto c = console_of("bob");
+    std::string many;
+    while (many.size() < 900'000)
+        many += "/*";
+    for (const auto& text : {std::string("SHOW HOLDS /* and /* more */"), many}) {
+        const auto answer = c.ask(text);
+        EXPECT_EQ(answer.sqlstate(), "42601") << text.substr(0, 40);
+    }
+    EXPECT_EQ(c.ask("SHOW HOLDS /* all /* of */ them */").errors.size(), 0U);
+}
+
 }  // namespace
 }  // namespace sallyport::tests
