@@ -260,8 +260,7 @@ void gate::forward_region(bytes data, std::size_t frames, actions& out) {
         for (const auto& g : grants_) {
             if (g.frame != i) continue;
             in_transaction_by_.any = true;
-            in_transaction_by_.opt_outs.insert(in_transaction_by_.opt_outs.end(),
-                                               g.opt_outs.begin(), g.opt_outs.end());
+            in_transaction_by_.opt_outs.insert(g.opt_outs.begin(), g.opt_outs.end());
         }
         forward_frame_effects(f, out);
         const auto here = std::min(f.bytes, data.size() - f.offset);

@@ -240,13 +240,14 @@ void gate::on_ready(const reply_event& e, bytes frame, actions& out) {
             role_ = role::unknown;
         }
         leave_transaction(out);
+        // What ends a transaction may have been sent and skipped; only here it is over.
+        if (replies_.empty()) in_transaction_by_ = {};
     }
     if (e.who.action != reply_action::suppress) out.send(action::type::to_client, frame);
 }
 
 void gate::leave_transaction(actions& out) {
     draining_.clear();
-    in_transaction_by_ = {};
     if (subject_.transaction_passes.empty()) return;
     subject_.transaction_passes.clear();
     out.add(action::type::end_transaction);

@@ -3,10 +3,10 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "policy/types.h"
 
@@ -15,7 +15,7 @@ namespace sallyport::proxy::session {
 /// What somebody's statements of one transaction passed by that rules hold.
 struct exceptions_used {
     bool any = false;
-    std::vector<policy::opt_out_id> opt_outs;
+    std::set<policy::opt_out_id> opt_outs;
 };
 
 /// The transactions that were prepared through Sallyport and are neither committed nor rolled back,

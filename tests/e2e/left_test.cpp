@@ -112,6 +112,35 @@ TEST_F(left_behind, prepared_transaction_is_committed_by_its_person_while_its_ex
     EXPECT_EQ(outcome(again, "ROLLBACK PREPARED 'two'"), "");
 }
 
+/// A COMMIT that was sent and skipped ends nothing; nor does the end of a batch before it.
+TEST_F(left_behind, exception_in_a_transaction_is_not_forgotten_before_its_end) {
+    start();
+    static_cast<void>(active_opt_out());
+    const auto run = [](const std::string& sql) {
+        return wire::parse("", sql) + wire::bind("", "") + wire::execute("");
+    };
+    const std::string held = "UPDATE customers SET ssn = 'x' WHERE id = 1";
+    auto alice = client_as("alice");
+    auto erin = refusing("erin");
+
+    for (const auto* sql : {"BEGIN", held.c_str(), "SAVEPOINT a"})
+        ASSERT_EQ(outcome(alice, sql), "") << sql;
+    alice.send(run("SELECT 1/0") + run("COMMIT") + wire::sync());
+    static_cast<void>(alice.read_until('Z'));
+    for (const auto* sql : {"ROLLBACK TO a", "PREPARE TRANSACTION 'skipped'"})
+        ASSERT_EQ(outcome(alice, sql), "") << sql;
+    EXPECT_EQ(outcome(erin, "COMMIT PREPARED 'skipped'"), "SP001");
+    EXPECT_EQ(outcome(alice, "ROLLBACK PREPARED 'skipped'"), "");
+
+    alice.send(run("SELECT pg_sleep(0.2)") + wire::sync() + run("BEGIN") + run(held) +
+               wire::sync());
+    static_cast<void>(alice.read_until('Z'));
+    static_cast<void>(alice.read_until('Z'));
+    ASSERT_EQ(outcome(alice, "PREPARE TRANSACTION 'piped'"), "");
+    EXPECT_EQ(outcome(erin, "COMMIT PREPARED 'piped'"), "SP001");
+    EXPECT_EQ(outcome(alice, "ROLLBACK PREPARED 'piped'"), "");
+}
+
 TEST_F(left_behind, reason_of_blanks_is_none) {
     start_with_policy(changed(example_policy(), "approvals: 1 }\n      wait: 60s",
                               "approvals: 1 }\n      reason: required\n      wait: 60s"));
