@@ -62,6 +62,7 @@ struct relation_use {
     std::vector<std::string> columns;
     std::string place;  ///< where in the statement, for people: "from", "with", "insert into" …
     bool only = false;  ///< ONLY: not the tables that inherit from it
+    bool by_code = false;  ///< a function, or what calls one, does it when the statement runs
     friend bool operator==(const relation_use&, const relation_use&) = default;
 };
 

@@ -40,6 +40,7 @@ reach graph::closure(node from) const {
         std::vector<std::string> columns;
         std::vector<std::string> if_columns;
         bool from_root = false;
+        bool by_code = false;
     };
     reach out;
     std::unordered_map<node, visit> seen;
@@ -87,6 +88,7 @@ reach graph::closure(node from) const {
                                  v.same_columns ? std::vector<std::string>{} : v.columns) ||
                    more;
         }
+        if (!known.by_code && v.by_code) known.by_code = more = true;
         if (known.inherits && !v.inherits) {
             known.inherits = false;
             more = true;
@@ -123,6 +125,7 @@ reach graph::closure(node from) const {
         for (const auto& e : own_[at].edges) {
             visit next;
             next.came_from = at;
+            next.by_code = v.by_code || (at >= functions_ && at < end_);
             next.inherits = at == from ? e.inherits : v.inherits;
             next.only_itself = e.only_itself;
             next.same_columns = e.same_columns && v.same_columns;
@@ -144,6 +147,7 @@ reach graph::closure(node from) const {
             r.columns = v.columns;
             r.if_columns = v.if_columns;
             r.inherits = v.inherits;
+            r.by_code = v.by_code;
             r.road = road;
             out.relations.push_back(std::move(r));
         }

@@ -69,8 +69,7 @@ class resolver {
             if (hides_arguments(in_, f.name)) opaque("it gives " + f.name + " another name");
         event_triggers();
         if ((out_.effects & code_effect::tells_errors) != 0) read_what_is_written(out_);
-        if (out_.has(kind::opaque) && out_.opaque_reasons.empty())
-            std::erase(out_.kinds, kind::opaque);
+        settle_kinds(out_);
         return std::move(out_);
     }
 
@@ -281,6 +280,7 @@ class resolver {
             use.schema = s_.schema_of(rows[x.relation]);
             use.name = rows[x.relation].name;
             use.how = x.how;
+            use.by_code = x.by_code;
             use.place = place.empty() ? x.road : place + ": " + x.road;
             if (x.same_columns && columns != nullptr)
                 use.columns = *columns;
@@ -332,11 +332,8 @@ class resolver {
             path_ = &wider;
         }
         if (l.what == late_name::of::relation) {
-            relation_use u;
-            u.name = l.name;
-            u.how = l.how == verb::read ? access::read : access::write;
-            u.columns = l.columns;
-            u.place = l.road;
+            const auto how = l.how == verb::read ? access::read : access::write;
+            const relation_use u{{}, l.name, how, l.columns, l.road, false, true};
             for (const index i :
                  meant(s_.relations(l.name), s_.source().relations, "", !schemas.empty()))
                 add_use(i, l.how, u);
@@ -542,6 +539,7 @@ class resolver {
             out_.relations.push_back(std::move(use));
             return;
         }
+        out_.relations[at->second].by_code |= use.by_code;
         auto& known = out_.relations[at->second].columns;
         if (known.empty() || use.columns.empty()) {
             known.clear();

@@ -27,6 +27,7 @@ struct reached {
     bool same_columns = false;         ///< the columns of the use itself (partitions, parents)
     std::vector<std::string> columns;  ///< else these; empty: all, or unknown
     bool inherits = false;             ///< reached as a child of the thing itself: not by ONLY
+    bool by_code = false;              ///< a function, type or operator stands on the road
     /// Only if the use itself touches one of these columns; empty: always.
     std::vector<std::string> if_columns;
     std::string road;  ///< "view public.v3 → view public.v2"; "" for the thing itself
