@@ -17,6 +17,7 @@ constexpr kind_mask rights = bit(kind::grant) | bit(kind::ddl);
 constexpr kind_mask transactions = bit(kind::transaction);
 constexpr kind_mask settings = bit(kind::session_setting) | bit(kind::transaction);
 constexpr kind_mask cursors = bit(kind::cursor) | queries;
+constexpr kind_mask code = bit(kind::execute_code) | changes;
 constexpr kind_mask prepared = bit(kind::prepared) | changes | bit(kind::lock);
 
 constexpr std::array words{
@@ -66,7 +67,7 @@ constexpr std::array words{
     command_word{"alter view", schema},
     command_word{"analyze", bit(kind::maintenance)},
     command_word{"begin", transactions},
-    command_word{"call", bit(kind::execute_code)},
+    command_word{"call", code},
     command_word{"checkpoint", bit(kind::maintenance)},
     command_word{"close", cursors},
     command_word{"cluster", bit(kind::maintenance)},
@@ -121,7 +122,7 @@ constexpr std::array words{
     command_word{"declare", cursors},
     command_word{"delete", changes},
     command_word{"discard", settings},
-    command_word{"do", bit(kind::execute_code)},
+    command_word{"do", code},
     command_word{"drop", rights},
     command_word{"drop access method", schema},
     command_word{"drop aggregate", schema},

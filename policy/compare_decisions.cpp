@@ -59,6 +59,8 @@ std::string command_of(kind k) {
             return "alter table";
         case kind::grant:
             return "grant";
+        case kind::execute_code:
+            return "do";
         default:
             break;
     }
@@ -98,7 +100,7 @@ facts facts_of(std::string command, kind k, const relation_pattern* on) {
     if (k == kind::opaque) s.opaque_reasons = {"it cannot be analysed"};
     if (on != nullptr) {
         auto use = use_of(*on);
-        use.how = k == kind::write ? access::write : access::read;
+        use.how = k == kind::write || k == kind::ddl ? access::write : access::read;
         s.relations.push_back(std::move(use));
     }
     return f;

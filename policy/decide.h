@@ -98,7 +98,8 @@ struct decision {
 /// relation) for each other kind and each relation, (kind, nothing) for a kind without relations. A
 /// rule on commands matches every pair of such a statement; if it allows, only the pairs that are
 /// in the nature of the command (commands.h), so that allowing `select` does not allow a DELETE in
-/// its WITH.
+/// its WITH. DDL that looks at a relation's rows has (read, relation) besides, for which there is
+/// no default.
 ///
 /// An unqualified relation matches a pattern that names the table, in whatever schema; `schema.*`
 /// only for schemas in the search_path. Names of pg_catalog and information_schema match a pattern

@@ -73,7 +73,7 @@ class evaluator {
             // INVARIANT: every relation is in a pair, even if the kinds forgot how it is used.
             if (of_this == 0) of_this = access_kind(use);
             paired |= of_this;
-            judge(of_this, &use, &st);
+            judge(of_this, &use, &st, use.scanned ? bit(kind::read) & ~of_this : 0);
         }
         // Kinds that no relation went with.
         const auto alone = kinds & ~paired;
@@ -101,8 +101,11 @@ class evaluator {
         }
     };
 
-    /// Decides the pairs (each kind of `pending`, use) tier by tier.
-    void judge(kind_mask pending, const relation_use* use, const statement_facts* st) {
+    /// Decides the pairs (each kind of `pending` and `besides`, use) tier by tier. The default is
+    /// not for `besides`: who may do DDL needs no rule that allows to read for it.
+    void judge(kind_mask pending, const relation_use* use, const statement_facts* st,
+               kind_mask besides = 0) {
+        pending |= besides;
         for (std::size_t i = 0; i < seen_.size(); ++i)
             look(i, pending, use, st);
         for (rule_walk walk(target_, use, context_.search_path); !walk.done() && pending != 0;) {
@@ -124,6 +127,7 @@ class evaluator {
             if (found.all() != 0) settle(from, found, pending, use, st);
             pending &= ~found.all();
         }
+        pending &= ~besides;
         if (pending != 0) unmatched(pending, use);
     }
 

@@ -63,6 +63,7 @@ struct relation_use {
     std::string place;  ///< where in the statement, for people: "from", "with", "insert into" …
     bool only = false;  ///< ONLY: not the tables that inherit from it
     bool by_code = false;  ///< a function, or what calls one, does it when the statement runs
+    bool scanned = false;  ///< by DDL: what it makes is computed from the rows, or tried on them
     friend bool operator==(const relation_use&, const relation_use&) = default;
 };
 
@@ -97,6 +98,7 @@ inline constexpr std::uint8_t defines = 1;       ///< DDL: event triggers fire
 inline constexpr std::uint8_t takes_names = 2;   ///< DROP, ALTER: a name may be another's again
 inline constexpr std::uint8_t prepares = 4;      ///< PREPARE, DEALLOCATE
 inline constexpr std::uint8_t tells_errors = 8;  ///< PG_EXCEPTION_DETAIL: a row that failed
+inline constexpr std::uint8_t retells = 16;      ///< ALTER: a column is, or shows, another
 }  // namespace code_effect
 
 struct facts;

@@ -85,7 +85,8 @@ bool is_harmless_extension(std::string_view name) noexcept {
 
 std::uint8_t effect_of_word(std::string_view word) noexcept {
     using namespace code_effect;
-    if (word == "alter" || word == "drop") return defines | takes_names;
+    if (word == "alter") return defines | takes_names | retells;
+    if (word == "drop") return defines | takes_names;
     if (word == "discard") return takes_names | prepares;
     if (word == "prepare" || word == "deallocate") return prepares;
     if (word == "pg_exception_detail") return tells_errors;

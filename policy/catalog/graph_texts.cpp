@@ -19,7 +19,7 @@ std::uint8_t effects_of(const statement_facts& s) noexcept {
     using namespace code_effect;
     if (!s.has(kind::ddl) && !s.has(kind::grant)) return 0;
     const bool takes = s.command.starts_with("drop ") || s.command.starts_with("alter ");
-    return takes ? defines | takes_names : defines;
+    return defines | (takes ? takes_names : 0) | (s.effects & retells);
 }
 
 bool is_other_temporary(std::string_view schema) noexcept {

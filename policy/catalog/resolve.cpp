@@ -228,11 +228,12 @@ class resolver {
 
     void add_use(index i, verb v, const relation_use& u) {
         relation_use use = u;
+        if (names_.retold) use.columns.clear();
         const auto& row = s_.source().relations[i];
         use.schema = s_.schema_of(row);
         use.name = row.name;
         // A generated column shows the columns that it is made of.
-        for (const auto& c : u.columns)
+        for (const auto& c : names_.retold ? use.columns : u.columns)
             for (const auto& part : s_.made_of(i, c))
                 use.columns.push_back(part);
         s_.add_former_names(i, use.columns);
@@ -246,7 +247,7 @@ class resolver {
         keep(use);
         read_literals(s_.of_relation(i, v).literals_run_code);
         if (v == verb::read && add_outputs(i, use)) return;
-        add(s_.of_relation(i, v), u.place, &use.columns, u.only);
+        add(s_.of_relation(i, v), u.place, &use);
     }
 
     /// A view of which only some columns are read; false: it is reached as a whole.
@@ -266,14 +267,15 @@ class resolver {
         return true;
     }
 
-    void add(const reach& r, const std::string& place,
-             const std::vector<std::string>* columns = nullptr, bool only = false) {
+    /// `of`: the use of the relation whose reach it is; null: it is something else's.
+    void add(const reach& r, const std::string& place, const relation_use* of = nullptr) {
         const auto& rows = s_.source().relations;
         for (const auto& x : r.relations) {
-            if (x.road.empty() || (only && x.inherits)) continue;  // the thing itself
-            if (!x.if_columns.empty() && columns != nullptr && !columns->empty() &&
+            // The thing itself, and what ONLY leaves out.
+            if (x.road.empty() || (of != nullptr && of->only && x.inherits)) continue;
+            if (!x.if_columns.empty() && of != nullptr && !of->columns.empty() &&
                 std::ranges::none_of(x.if_columns, [&](const auto& c) {
-                    return std::ranges::find(*columns, c) != columns->end();
+                    return std::ranges::find(of->columns, c) != of->columns.end();
                 }))
                 continue;
             relation_use use;
@@ -282,8 +284,9 @@ class resolver {
             use.how = x.how;
             use.by_code = x.by_code;
             use.place = place.empty() ? x.road : place + ": " + x.road;
-            if (x.same_columns && columns != nullptr)
-                use.columns = *columns;
+            use.scanned = of != nullptr && of->scanned && x.how == access::read;
+            if (x.same_columns && of != nullptr)
+                use.columns = of->columns;
             else if (!x.same_columns)
                 use.columns = x.columns;
             s_.add_former_names(x.relation, use.columns);
@@ -380,10 +383,9 @@ class resolver {
             for (index i = 0; i < r.relations.size(); ++i)
                 for (const auto& c : r.relations[i].columns)
                     if (c.type == r.types[k].id) {
-                        relation_use u;
-                        u.columns = {c.name};
-                        u.place = "a column of the type";
-                        if (changes) u.how = access::write;
+                        const auto how = changes ? access::write : access::read;
+                        const relation_use u{
+                            {}, {}, how, {c.name}, "a column of the type", false, false, !changes};
                         add_use(i, changes ? verb::define : verb::read, u);
                     }
     }
@@ -539,14 +541,7 @@ class resolver {
             out_.relations.push_back(std::move(use));
             return;
         }
-        out_.relations[at->second].by_code |= use.by_code;
-        auto& known = out_.relations[at->second].columns;
-        if (known.empty() || use.columns.empty()) {
-            known.clear();
-            return;
-        }
-        for (auto& c : use.columns)
-            if (std::ranges::find(known, c) == known.end()) known.push_back(std::move(c));
+        take_in(out_.relations[at->second], std::move(use));
     }
 
     const statement_facts& in_;
@@ -581,8 +576,9 @@ resolution resolve(const facts& f, const snapshot& s, const session_names& names
         // What one statement of a text changes holds for those behind it.
         if (!resolved->statements.back().settings.empty() || one.may_end_settings())
             now.path = nullptr;
-        if ((resolved->statements.back().effects & code_effect::takes_names) != 0)
-            now.own_ddl = true;
+        const auto effects = resolved->statements.back().effects;
+        now.own_ddl = now.own_ddl || (effects & code_effect::takes_names) != 0;
+        now.retold = now.retold || (effects & code_effect::retells) != 0;
         if (!one.has(kind::ddl) && !one.has(kind::grant)) continue;
         if (now.own != &own && now.own != nullptr) own = *now.own;
         now.own_ddl = true;

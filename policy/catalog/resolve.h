@@ -48,6 +48,8 @@ struct session_names {
     /// DDL of the open transaction may have taken away what a name stood for: any schema of the
     /// path may have it.
     bool own_ddl = false;
+    /// See code_effect::retells: what is read or written may be any column.
+    bool retold = false;
     const own_objects* own = nullptr;
     /// standard_conforming_strings has been on since the session began.
     bool strings_conform = true;

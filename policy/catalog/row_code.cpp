@@ -174,6 +174,18 @@ void read_what_is_written(statement_facts& s) {
     }
 }
 
+void take_in(relation_use& known, relation_use other) {
+    known.by_code = known.by_code || other.by_code;
+    known.scanned = known.scanned || other.scanned;
+    if (known.columns.empty() || other.columns.empty()) {
+        known.columns.clear();
+        return;
+    }
+    for (auto& c : other.columns)
+        if (std::ranges::find(known.columns, c) == known.columns.end())
+            known.columns.push_back(std::move(c));
+}
+
 void settle_kinds(statement_facts& s) {
     if (s.has(kind::opaque) && s.opaque_reasons.empty()) std::erase(s.kinds, kind::opaque);
     const bool runs = s.has(kind::read) || s.has(kind::write) || s.has(kind::execute_code);

@@ -26,6 +26,9 @@ struct row_use {
 /// of errors, and that shows the row that could not be written.
 void read_what_is_written(statement_facts& s);
 
+/// Adds what another use of the same relation touches.
+void take_in(relation_use& known, relation_use other);
+
 /// The kinds say what the statement does to rows, also by code alone: a rule on read or write means
 /// DO, CALL and the function that a query or an index calls as well. No longer opaque when no
 /// reason is left.

@@ -370,6 +370,9 @@ void walker::visit_object(const ProtobufCMessage& m) {
         f = {s.rename_type, s.relation, s.object};
         if (s.rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_DATABASE)
             opaque("ALTER DATABASE … RENAME gives every table another place");
+        if (s.rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN ||
+            s.rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_ATTRIBUTE)
+            out_.effects |= code_effect::retells;
         place_ = "alter";
         if (s.newname != nullptr) out_.new_names.push_back(cut_identifier(s.newname));
         if (s.rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA)

@@ -185,7 +185,10 @@ void walker::visit_definition(const ProtobufCMessage& m) {
         for (std::size_t i = 0; i < s.n_cmds; ++i)
             if (s.cmds[i]->node_case == PG_QUERY__NODE__NODE_ALTER_TABLE_CMD)
                 taken_apart(*s.cmds[i]->alter_table_cmd);
+        rows_looked_at(s);
     }
+    if (m.descriptor == &pg_query__index_stmt__descriptor)
+        rows_looked_at(as<PgQuery__IndexStmt>(m));
     const access how = std::exchange(access_, access::write);
     const char* const place = std::exchange(place_, command_);
     members(m);

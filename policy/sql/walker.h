@@ -165,6 +165,9 @@ class walker {
     void target_written(const PgQuery__RangeVar* rv, const char* place);
     void setting(const PgQuery__VariableSetStmt& s, bool session);
     void taken_apart(const PgQuery__AlterTableCmd& c);
+    void rows_looked_at(const PgQuery__AlterTableStmt& s);
+    void rows_looked_at(const PgQuery__IndexStmt& s);
+    void scan(const PgQuery__RangeVar& rv, std::vector<std::string> columns);
     void named_object(int type, const PgQuery__Node* object, const char* place);
     void other_object(int type_of_object, const PgQuery__Node& object);
     void object_with_args(const PgQuery__ObjectWithArgs& o);

@@ -471,6 +471,7 @@ class gate {
     std::vector<std::string> left_to_bind_;
     bool decides_parses_ = false;      ///< in this region, since one of them goes without its Bind
     bool own_ddl_ = false;             ///< in this transaction
+    bool retold_ = false;              ///< in this transaction, see code_effect::retells
     bool catalog_changed_ = false;     ///< by DDL of this session that was committed
     bool catalog_asked_ = false;       ///< for this region
     bool path_asked_ = false;          ///< for this region

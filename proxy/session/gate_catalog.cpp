@@ -75,6 +75,7 @@ policy::catalog::session_names gate::names_now() const {
     names.path = path_known_ && !ahead_.path ? &path_ : nullptr;
     names.temporary = names.path != nullptr && temporary_known_ ? &temporary_ : nullptr;
     names.own_ddl = own_ddl_;
+    names.retold = retold_;
     names.own = &own_;
     names.strings_conform = !strings_escaped_;
     names.harmless = &env_->rules->harmless;
@@ -267,6 +268,7 @@ void gate::note_name_effects(const policy::facts& f) {
         // Code that drops or alters something leaves no trace in the text.
         using namespace policy::code_effect;
         if ((s.effects & takes_names) != 0) own_ddl_ = true;
+        if ((s.effects & retells) != 0 || s.has(policy::kind::opaque)) retold_ = true;
         if ((s.effects & prepares) != 0) names_.lose_trust();
         if ((s.effects & defines) != 0) path_known_ = false;
         if (!s.has(policy::kind::ddl) && !s.has(policy::kind::grant) &&
@@ -288,7 +290,7 @@ void gate::names_after_transaction() noexcept {
     if (own_ddl_) catalog_changed_ = true;
     // Temporary tables may end with their transaction.
     if (path_touched_ || !temporary_.empty()) path_known_ = false;
-    own_ddl_ = path_touched_ = false;
+    own_ddl_ = retold_ = path_touched_ = false;
 }
 
 }  // namespace sallyport::proxy::session

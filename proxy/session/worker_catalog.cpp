@@ -29,7 +29,7 @@ policy::catalog::resolution worker_catalog::resolve(const policy::facts_ptr& fac
                                                     const policy::catalog::snapshot_ptr& snapshot,
                                                     const policy::catalog::session_names& names) {
     // What is not in a cache is this statement's alone; names of the session's own are not shared.
-    const bool own = (names.own != nullptr && !names.own->empty()) ||
+    const bool own = names.retold || (names.own != nullptr && !names.own->empty()) ||
                      (names.temporary != nullptr && !names.temporary->empty());
     if (facts.use_count() <= 1 || own) return policy::catalog::resolve(*facts, *snapshot, names);
     const auto range = known_.equal_range(facts.get());

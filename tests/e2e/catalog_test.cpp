@@ -156,5 +156,84 @@ TEST_F(parsing, syntax_errors_are_the_servers_own) {
     }
 }
 
+/// A rule on reading and writing one column: the rest of SQL is free.
+class row_rules : public catalog {
+  protected:
+    void SetUp() override {
+        with(good);
+        start_with_policy(
+            "version: 1\ndefault: allow\nopaque: allow\nresources:\n"
+            "  numbers: { target: shop, relations: [\"pii.cards(number)\"] }\nrules:\n"
+            "  - id: numbers\n    on: [numbers]\n    do: [read, write]\n    effect: hold\n"
+            "    hold: { approvers: { groups: [security] }, wait: 1m }\n");
+        direct(
+            "ALTER TABLE pii.cards OWNER TO app; GRANT ALL ON SCHEMA public, pii TO app;"
+            "CREATE FUNCTION shows() RETURNS text LANGUAGE sql AS 'SELECT number FROM pii.cards';"
+            "CREATE FUNCTION sets() RETURNS int LANGUAGE sql AS "
+            "'UPDATE pii.cards SET number = number RETURNING 1';"
+            "CREATE PROCEDURE show_all() LANGUAGE plpgsql AS "
+            "'BEGIN PERFORM number FROM pii.cards; END'");
+        ASSERT_TRUE(logs("info catalog of shop: "));
+        auto who = login_as("alice");
+        who.more = {{"options", "-c sallyport.on_hold=refuse"}};
+        client.emplace(proxy->port());
+        client->login(who);
+    }
+    void expect_passes(const std::string& sql) {
+        EXPECT_EQ(client->ask(sql).sqlstate(), "") << sql;
+    }
+    void expect_held(const std::string& sql) {
+        EXPECT_EQ(client->ask(sql).sqlstate(), "SP001") << sql;
+    }
+    /// The last of the statements, which are one transaction, is held and the others pass.
+    void expect_last_held(std::vector<const char*> statements) {
+        const auto* last = statements.back();
+        statements.pop_back();
+        expect_passes("BEGIN");
+        for (const auto* sql : statements)
+            expect_passes(sql);
+        expect_held(last);
+        expect_passes("ROLLBACK");
+    }
+    std::optional<wire_client> client;
+};
+
+TEST_F(row_rules, is_held_in_whichever_words_code_does_it) {
+    for (const char* sql :
+         {"TABLE pii.cards", "DO 'BEGIN PERFORM number FROM pii.cards; END'", "CALL show_all()",
+          "SELECT shows()", "SELECT sets()", "SELECT sets() FROM orders FOR UPDATE",
+          "SELECT shows(), pg_notify('a', 'b')", "EXPLAIN ANALYZE SELECT sets()",
+          "COPY (SELECT sets()) TO STDOUT", "CREATE TABLE copied AS SELECT shows()",
+          "CREATE UNIQUE INDEX ON pii.cards (number)",
+          "ALTER TABLE pii.cards ADD CHECK (number <> '4')"})
+        expect_held(sql);
+    expect_last_held({"DECLARE c CURSOR FOR SELECT 1", "DECLARE d CURSOR FOR SELECT sets()"});
+    expect_last_held({"PREPARE p AS SELECT sets()", "EXECUTE p"});
+    for (const char* sql : {"SELECT id FROM pii.cards FOR UPDATE", "DO 'BEGIN PERFORM 1; END'",
+                            "CREATE INDEX ON pii.cards (number)", "SELECT pg_notify('a', 'b')"})
+        expect_passes(sql);
+}
+
+TEST_F(row_rules, is_held_by_another_name_that_the_transaction_gave) {
+    expect_last_held({"ALTER TABLE pii.cards RENAME number TO note", "SELECT note FROM pii.cards"});
+    expect_last_held({"ALTER TABLE pii.cards RENAME number TO x",
+                      "ALTER TABLE pii.cards RENAME id TO number",
+                      "ALTER TABLE pii.cards RENAME x TO id", "SELECT id FROM pii.cards"});
+    expect_passes("PREPARE before AS SELECT id FROM pii.cards");
+    expect_last_held({"EXECUTE before", "ALTER TABLE pii.cards RENAME number TO x",
+                      "ALTER TABLE pii.cards RENAME id TO number",
+                      "ALTER TABLE pii.cards RENAME x TO id", "EXECUTE before"});
+    expect_last_held({"ALTER TABLE pii.cards RENAME number TO note",
+                      "PREPARE renamed AS SELECT note FROM pii.cards"});
+    expect_passes("SELECT id FROM pii.cards");
+}
+
+TEST_F(row_rules, is_none_of_what_a_migration_adds) {
+    for (const char* sql :
+         {"BEGIN", "ALTER TABLE pii.cards ADD seen int DEFAULT 1", "UPDATE pii.cards SET seen = 2",
+          "SELECT seen FROM pii.cards", "CREATE INDEX ON pii.cards (seen)", "COMMIT"})
+        expect_passes(sql);
+}
+
 }  // namespace
 }  // namespace sallyport::tests

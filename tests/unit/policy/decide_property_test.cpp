@@ -68,9 +68,12 @@ facts random_facts(source& r) {
             if (chance(r, 40)) s.kinds.push_back(k);
         if (s.kinds.empty()) s.kinds.push_back(kind::show);
         for (const auto& t : tables)
-            if (chance(r, 40))
-                s.relations.push_back(
-                    {"public", t, chance(r, 50) ? access::read : access::write, {}, "from"});
+            if (chance(r, 40)) {
+                relation_use u{
+                    "public", t, chance(r, 50) ? access::read : access::write, {}, "from"};
+                u.scanned = u.how == access::read && chance(r, 20);
+                s.relations.push_back(std::move(u));
+            }
         f.statements.push_back(std::move(s));
     }
     return f;
@@ -78,7 +81,8 @@ facts random_facts(source& r) {
 
 struct pair_of {
     kind what = kind::read;
-    std::string table;  ///< "" = none
+    std::string table;     ///< "" = none
+    bool besides = false;  ///< the default is not asked
 };
 
 /// The pairs of a statement, as the header of decide() lists them.
@@ -96,6 +100,7 @@ std::vector<pair_of> pairs(const statement_facts& s) {
             any = true;
         }
         if (!any) out.push_back({u.how == access::read ? kind::read : kind::write, u.name});
+        if (u.scanned && any && !s.has(kind::read)) out.push_back({kind::read, u.name, true});
     }
     for (const auto k : s.kinds)
         if (used.count(k) == 0) out.push_back({k, ""});
@@ -120,7 +125,7 @@ effect expected_of_pair(const rule_set& p, const pair_of& pair, const std::strin
         }
         if (matched) return strictest;
     }
-    return p.default_effect;
+    return pair.besides ? effect::allow : p.default_effect;
 }
 
 effect expected(const rule_set& p, const facts& f, const std::string& person) {

@@ -54,7 +54,7 @@ TEST(sql_facts, empty_places_are_accepted_only_where_the_grammar_makes_them) {
          {"create table k (a int, primary key (a), check (a > 0)) with (fillfactor = 70)",
           "create table: ddl | write k"},
          {"create index on t (a desc, lower(b)) include (c) where a > 1",
-          "create index: ddl | write t | fn lower"}});
+          "create index: ddl | read t(a,b); write t | fn lower"}});
     PgQuery__Node empty = PG_QUERY__NODE__INIT;
     PgQuery__Node* list[] = {&empty};
     PgQuery__SelectStmt select = PG_QUERY__SELECT_STMT__INIT;
@@ -226,7 +226,7 @@ TEST(sql_facts, of_definitions_and_rights) {
         {"create table k partition of pii.t default", "create table: ddl | write k; write pii.t"},
         {"alter table k inherit pii.t", "alter table: ddl | write k; write pii.t"},
         {"alter table a.k attach partition pii.t default",
-         "alter table: ddl | write a.k; write pii.t"},
+         "alter table: ddl | read pii.t; write a.k; write pii.t"},
         {"drop table k, pii.t", "drop table: ddl | write k; write pii.t"},
         {"drop trigger x on pii.t", "drop trigger: ddl | write pii.t"},
         {"drop policy x on db.pii.t", "drop policy: ddl, grant | write pii.t"},
