@@ -30,4 +30,14 @@ bool parse_kind(std::string_view text, kind& out) noexcept {
     return false;
 }
 
+void settle_kinds(statement_facts& s) {
+    if (s.has(kind::opaque) && s.opaque_reasons.empty()) std::erase(s.kinds, kind::opaque);
+    const bool runs = s.has(kind::read) || s.has(kind::write) || s.has(kind::execute_code);
+    for (const auto& u : s.relations) {
+        const auto k = u.how == access::read ? kind::read : kind::write;
+        const bool made = s.has(kind::ddl) && k == kind::write;  // CREATE TABLE … AS
+        if (((runs && !made) || u.by_code) && !s.has(k)) s.kinds.push_back(k);
+    }
+}
+
 }  // namespace sallyport::policy

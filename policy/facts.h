@@ -201,6 +201,11 @@ struct statement_facts {
     }
 };
 
+/// Makes the kinds say what the statement does to rows, also by code alone: a rule on read or write
+/// means DO, CALL and the function that a query or an index calls as well. Takes `opaque` away when
+/// no reason is left.
+void settle_kinds(statement_facts& s);
+
 /// Facts of one SQL text (a Query or Parse message).
 struct facts {
     std::vector<statement_facts> statements;  ///< empty: an empty query

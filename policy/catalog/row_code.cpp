@@ -186,13 +186,4 @@ void take_in(relation_use& known, relation_use other) {
             known.columns.push_back(std::move(c));
 }
 
-void settle_kinds(statement_facts& s) {
-    if (s.has(kind::opaque) && s.opaque_reasons.empty()) std::erase(s.kinds, kind::opaque);
-    const bool runs = s.has(kind::read) || s.has(kind::write) || s.has(kind::execute_code);
-    for (const auto& u : s.relations) {
-        const auto k = u.how == access::read ? kind::read : kind::write;
-        if ((runs || u.by_code) && !s.has(k)) s.kinds.push_back(k);
-    }
-}
-
 }  // namespace sallyport::policy::catalog

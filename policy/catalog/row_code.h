@@ -29,9 +29,4 @@ void read_what_is_written(statement_facts& s);
 /// Adds what another use of the same relation touches.
 void take_in(relation_use& known, relation_use other);
 
-/// The kinds say what the statement does to rows, also by code alone: a rule on read or write means
-/// DO, CALL and the function that a query or an index calls as well. No longer opaque when no
-/// reason is left.
-void settle_kinds(statement_facts& s);
-
 }  // namespace sallyport::policy::catalog

@@ -74,6 +74,7 @@ void walker::run(const PgQuery__Node& root) {
     columns_.emplace(*m);
     statement(*e, *m);
     run_pending();
+    settle_kinds(out_);
 }
 
 void walker::statement(const statement_entry& e, const ProtobufCMessage& m) {

@@ -31,10 +31,9 @@ bool session::look_up_again() {
     home_.refresh();
     const auto* user = home_.current->users->find(subject_.principal.name);
     if (user == nullptr) {
-        const std::string why = "this user is no longer among those who may log in";
-        auto text = access_ended(why);
-        text.hint = "Ask an admin to look at the users file.";
-        refuse(text, "reload: " + why);
+        auto text = access_ended(no_longer_known);
+        text.hint = look_at_users;
+        refuse(text, std::string("reload: ") + no_longer_known);
         return false;
     }
     subject_.principal = user->principal;

@@ -292,9 +292,7 @@ void session::reconsider(attempt which) {
     const auto now = home_.shared.time->now();
     const auto* user = home_.current->users->find(subject_.principal.name);
     // An end of VALID UNTIL is for logins, as in PostgreSQL.
-    if (user == nullptr)
-        return stop("this user is no longer among those who may log in",
-                    "Ask an admin to look at the users file.");
+    if (user == nullptr) return stop(no_longer_known, look_at_users);
     subject_.principal = user->principal;
     // What is not opened yet is decided anew before it is; the console asks for each command.
     if (phase_ != phase::running) return;
@@ -318,20 +316,29 @@ void session::reconsider(attempt which) {
 }
 
 // An opt-out stands behind a session that began without: on record, or it ends. One that ended
-// meanwhile stands behind nothing: it is decided again.
+// meanwhile stands behind nothing: it is decided again. Its end is the session's from now on, as it
+// may come before the answer.
 void session::take_up_opt_outs(const policy::decision& d, attempt which) {
+    std::vector<policy::opt_out_id> fresh;
+    for (const auto id : d.opt_outs)
+        if (std::find(admitted_by_.begin(), admitted_by_.end(), id) == admitted_by_.end())
+            fresh.push_back(id);
+    admitted_by_.insert(admitted_by_.end(), fresh.begin(), fresh.end());
     auto r = session_record("bypass")
                  .with("rule", d.rule_id)
                  .with("effect", "allow")
                  .with("policy", home_.environment.rules->hash);
-    const auto done = [self = shared_from_this(), ids = d.opt_outs, which](
+    const auto done = [self = shared_from_this(), fresh, which](
                           std::unique_ptr<audit::receipt> proof, const std::string& why) {
-        asio::post(self->home_.io, [self, ids, which, ok = proof != nullptr, why] {
+        asio::post(self->home_.io, [self, fresh, which, ok = proof != nullptr, why] {
             if (self->phase_ != phase::running) return;
             self->home_.refresh();
+            if (!ok)
+                std::erase_if(self->admitted_by_, [&](policy::opt_out_id id) {
+                    return std::find(fresh.begin(), fresh.end(), id) != fresh.end();
+                });
             if (!ok && which == attempt::first) return self->reconsider(attempt::second);
             if (!ok) return self->end("not recorded", fatal_frame(not_recorded(why)));
-            self->admitted_by_.insert(self->admitted_by_.end(), ids.begin(), ids.end());
             self->gate_->admit(self->admissions_, self->admitted_by_);
         });
     };

@@ -42,6 +42,9 @@ struct refusal {
 [[nodiscard]] refusal not_recorded(const std::string& why);
 [[nodiscard]] std::string nearing_notice(const approval::steward::nearing_event& e);
 [[nodiscard]] refusal access_ended(const std::string& why);
+/// Why, and what to do, for somebody whom a reload has taken out of the users file.
+inline constexpr const char* no_longer_known = "this user is no longer among those who may log in";
+inline constexpr const char* look_at_users = "Ask an admin to look at the users file.";
 
 /// The NOTICE a held client gets at once, and again while it waits.
 [[nodiscard]] std::string hold_notice(const policy::hold& h, const std::string& url);

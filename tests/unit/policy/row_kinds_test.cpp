@@ -112,6 +112,18 @@ TEST_F(row_kinds, what_code_writes_is_written) {
                          });
 }
 
+TEST_F(row_kinds, are_those_of_every_use_without_a_catalog_too) {
+    const auto by_text = [&](const char* sql) {
+        return decide(*rules, who, sql::analyse(sql, {}).get(), given, noon).effect;
+    };
+    for (const auto* sql :
+         {"DELETE FROM pii.customers WHERE ssn = '1'",
+          "EXPLAIN ANALYZE DELETE FROM orders USING pii.customers c WHERE ssn = '1'",
+          "UPDATE orders SET id = 1 FROM pii.customers WHERE ssn LIKE '1%'"})
+        EXPECT_NE(by_text(sql), effect::allow) << sql;
+    EXPECT_EQ(by_text("EXPLAIN ANALYZE DELETE FROM orders WHERE id = 1"), effect::allow);
+}
+
 TEST_F(row_kinds, code_that_does_neither_passes) {
     expect(effect::allow, {
                               "DO $$ BEGIN PERFORM 1; END $$",
