@@ -98,7 +98,8 @@ inline constexpr std::uint8_t defines = 1;       ///< DDL: event triggers fire
 inline constexpr std::uint8_t takes_names = 2;   ///< DROP, ALTER: a name may be another's again
 inline constexpr std::uint8_t prepares = 4;      ///< PREPARE, DEALLOCATE
 inline constexpr std::uint8_t tells_errors = 8;  ///< PG_EXCEPTION_DETAIL: a row that failed
-inline constexpr std::uint8_t retells = 16;      ///< ALTER: a column is, or shows, another
+/// ALTER: a column is, or shows, another; CREATE TRIGGER and its like: code gets the rows.
+inline constexpr std::uint8_t retells = 16;
 }  // namespace code_effect
 
 struct facts;
@@ -160,6 +161,8 @@ struct statement_facts {
     } transaction = transaction_control::none;
     /// RENAME: the name that its object has from now on.
     std::vector<std::string> new_names;
+    /// CREATE FUNCTION and its like: why it is opaque to run what the statement makes.
+    std::vector<std::string> when_called;
     /// ALTER TABLE: columns that it drops or gives another type; "": a constraint goes, with what
     /// hangs on it.
     std::vector<std::string> taken_apart;

@@ -264,13 +264,11 @@ bool actions_covered(const opt_out_scope& scope, const rule& r, const statement_
     for (const auto k : st.kinds)
         if (any || by_command || std::find(r.kinds.begin(), r.kinds.end(), k) != r.kinds.end())
             held |= bit(k);
-    const auto has = [](const std::vector<kind>& all, kind k) {
-        return std::find(all.begin(), all.end(), k) != all.end();
-    };
     // DDL that looks at rows is held as reading is.
-    if (has(r.kinds, kind::read) && has(st.kinds, kind::ddl) && (covered & bit(kind::ddl)) == 0 &&
+    if (std::find(r.kinds.begin(), r.kinds.end(), kind::read) != r.kinds.end() &&
+        (covered & bit(kind::ddl)) == 0 &&
         std::any_of(st.relations.begin(), st.relations.end(),
-                    [](const relation_use& u) { return u.how == access::read; }))
+                    [](const relation_use& u) { return u.scanned; }))
         held |= bit(kind::read);
     return (held & ~covered) == 0;
 }

@@ -107,6 +107,7 @@ reach graph::closure(node from) const {
         reached r;
         r.relation = *relation;
         r.columns = e.columns;
+        r.by_code = true;
         r.road = label(from);
         out.relations.push_back(std::move(r));
     }
@@ -151,6 +152,8 @@ reach graph::closure(node from) const {
             r.road = road;
             out.relations.push_back(std::move(r));
         }
+        if (n >= functions_ && n < types_) out.functions.push_back(n - functions_);
+        if (n >= types_ && n < operators_) out.types.push_back(n - types_);
         if (v.only_itself) continue;
         const auto whole = n == from ? label(n) : road + " → " + label(n);
         for (const auto& d : o.opaque)

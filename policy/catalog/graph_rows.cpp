@@ -67,6 +67,9 @@ void graph::add_columns_read(index relation, const expression_row& e) {
             if (u.name != r.name || u.schema != s_.schema_of(r)) continue;
             if (u.columns.size() == 1 && u.columns.front() == no_column) continue;
             add_row_read(relation, verb::update, u.columns);
+            // ANALYZE, REINDEX and what writes the table anew evaluate it for every row.
+            if (e.what == use::index || e.what == use::statistics)
+                add_row_read(relation, verb::define, u.columns);
             if (!policy || e.what == use::policy_check) continue;
             add_row_read(relation, verb::remove, u.columns);
             add_row_read(relation, verb::read, u.columns);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <string>
 
 #include "policy/catalog/graph.h"
@@ -27,9 +28,16 @@ void own_objects::note(const statement_facts& s) {
     schemas_moved_ = schemas_moved_ || s.command == "alter schema";
     const bool routine = s.command.find("function") != std::string::npos ||
                          s.command.find("procedure") != std::string::npos;
-    if (!routine) return;
-    for (const auto& x : s.functions)
-        keep(x.name);
+    if (routine)
+        for (const auto& x : s.functions)
+            keep(x.name);
+    if (s.command == "alter domain" || s.command == "alter type")
+        for (const auto& x : s.types)
+            keep(x.name);
+    static constexpr std::array unnamed{
+        std::string_view{"create cast"}, std::string_view{"create event trigger"},
+        std::string_view{"create operator class"}, std::string_view{"create operator family"}};
+    if (std::ranges::find(unnamed, s.command) != unnamed.end()) keep(std::string{anywhere});
 }
 
 const std::vector<statement_facts>* own_objects::find(std::string_view name) const {

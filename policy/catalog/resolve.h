@@ -15,6 +15,9 @@ namespace sallyport::policy::catalog {
 /// open transaction has created. Each stands for everything that its definition reached.
 class own_objects {
   public:
+    /// The name of what any statement may run: a cast, say.
+    static constexpr std::string_view anywhere = "";
+
     /// Notes what a statement defines, with what it reaches. `s`: its resolved facts.
     void note(const statement_facts& s);
     void clear() noexcept {

@@ -61,6 +61,9 @@ struct reach {
     std::vector<reached> relations;
     std::vector<late_name> late;
     std::vector<doubt> opaque;  ///< reasons, with their roads
+    /// On the way, itself included: what a session makes of them now is not in the snapshot.
+    std::vector<index> functions;
+    std::vector<index> types;
     /// Put in force by SET clauses of functions on the way; any_schema among them: the path may be
     /// another one than the session's when the names are looked up.
     std::vector<std::string> schemas;
@@ -72,10 +75,6 @@ struct reach {
     /// domain), which a server does as soon as it parses the statement.
     bool literals_run_code = false;
     std::uint8_t effects = 0;  ///< of the code on the way, see code_effect
-    [[nodiscard]] bool nothing() const noexcept {
-        return relations.empty() && late.empty() && opaque.empty() && !changes_settings &&
-               !strings_matter && !literals_run_code && effects == 0;
-    }
 };
 
 /// One database's catalog, understood: immutable, shared between threads.

@@ -63,7 +63,7 @@ std::size_t memory_bytes(const statement_facts& s) noexcept {
                     heap_bytes(s.opaque_reasons) + heap_bytes(s.operators) + heap_bytes(s.types) +
                     heap_bytes(s.attributes) + heap_bytes(s.mentions) +
                     heap_bytes(s.opaque_without_catalog) + heap_bytes(s.prepared_transaction) +
-                    heap_bytes(s.new_names) + heap_bytes(s.taken_apart);
+                    heap_bytes(s.new_names) + heap_bytes(s.when_called) + heap_bytes(s.taken_apart);
     for (const auto& r : s.relations) {
         n +=
             heap_bytes(r.schema) + heap_bytes(r.name) + heap_bytes(r.place) + heap_bytes(r.columns);

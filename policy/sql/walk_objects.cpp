@@ -141,6 +141,8 @@ void walker::object_with_args(const PgQuery__ObjectWithArgs& o) {
 void walker::visit_define(const ProtobufCMessage& m) {
     if (m.descriptor == &pg_query__define_stmt__descriptor) {
         const auto& s = as<PgQuery__DefineStmt>(m);
+        if (s.n_defnames > 0)
+            out_.new_names.push_back(cut_identifier(strings_of(s.n_defnames, s.defnames).back()));
         definition_entries(s.n_definition, s.definition);
         nodes(s.n_args, s.args);
     } else if (m.descriptor == &pg_query__create_range_stmt__descriptor) {
@@ -239,11 +241,21 @@ void walker::visit_function(const ProtobufCMessage& m) {
             e.arg->node_case == PG_QUERY__NODE__NODE_LIST && e.arg->list->n_items == 1)
             body = e.arg->list->items[0];
     }
-    if (body == nullptr) return;
+    if (body == nullptr) {
+        if (s.sql_body == nullptr) out_.when_called.emplace_back("its body is not read");
+        return;
+    }
     const std::string_view text = string_of(body);
-    if (language == "sql" && pending_.size() <= pending_texts_max)
+    if (language == "sql" && pending_.size() <= pending_texts_max) {
         pending_.push_back({std::string{text}, "the function", true});
-    if (language == "plpgsql") code_names(analyse_code(text));
+    } else if (language == "plpgsql") {
+        const auto f = analyse_code(text);
+        code_names(f);
+        out_.when_called = f.opaque_reasons;
+        if (f.changes_settings) out_.when_called.emplace_back("it changes settings");
+    } else {
+        out_.when_called.push_back("its language " + language + " is not read");
+    }
 }
 
 void walker::visit_alter_function(const ProtobufCMessage& m) {
@@ -251,6 +263,10 @@ void walker::visit_alter_function(const ProtobufCMessage& m) {
     const auto& s = as<PgQuery__AlterFunctionStmt>(m);
     if (s.func != nullptr) object_with_args(*s.func);
     definition_entries(s.n_actions, s.actions);
+    for (std::size_t i = 0; i < s.n_actions; ++i)
+        if (s.actions[i]->node_case == PG_QUERY__NODE__NODE_DEF_ELEM &&
+            equals(s.actions[i]->def_elem->defname, "set"))
+            out_.when_called.emplace_back("it has got other settings");
 }
 
 void walker::code_names(const code_facts& f) {

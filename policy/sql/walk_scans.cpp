@@ -101,8 +101,23 @@ bool is_generated(const PgQuery__Node* n) {
            n->constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED;
 }
 
-/// What a column of the table holds is what another one held.
+/// What a column of the table holds is what another one held, or rows are shown to more code.
 bool retells(const PgQuery__AlterTableCmd& c) {
+    switch (c.subtype) {
+        case PG_QUERY__ALTER_TABLE_TYPE__AT_EnableTrig:
+        case PG_QUERY__ALTER_TABLE_TYPE__AT_EnableAlwaysTrig:
+        case PG_QUERY__ALTER_TABLE_TYPE__AT_EnableReplicaTrig:
+        case PG_QUERY__ALTER_TABLE_TYPE__AT_EnableTrigAll:
+        case PG_QUERY__ALTER_TABLE_TYPE__AT_EnableTrigUser:
+        case PG_QUERY__ALTER_TABLE_TYPE__AT_EnableRule:
+        case PG_QUERY__ALTER_TABLE_TYPE__AT_EnableAlwaysRule:
+        case PG_QUERY__ALTER_TABLE_TYPE__AT_EnableReplicaRule:
+        case PG_QUERY__ALTER_TABLE_TYPE__AT_EnableRowSecurity:
+        case PG_QUERY__ALTER_TABLE_TYPE__AT_ForceRowSecurity:
+            return true;
+        default:
+            break;
+    }
     if (c.def == nullptr || c.def->node_case != PG_QUERY__NODE__NODE_COLUMN_DEF) return false;
     const auto& d = *c.def->column_def;
     if (c.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType)
@@ -152,6 +167,16 @@ void walker::rows_looked_at(const PgQuery__IndexStmt& s) {
     for (std::size_t i = 0; i < s.n_index_params; ++i)
         found.in(s.index_params[i]);
     if (found.any()) scan(*s.relation, found.take());
+}
+
+/// Statistics on an expression: ANALYZE calls its functions with the values of rows.
+void walker::rows_looked_at(const PgQuery__CreateStatsStmt& s) {
+    if (s.n_relations != 1 || s.relations[0]->node_case != PG_QUERY__NODE__NODE_RANGE_VAR) return;
+    scanned found(s.relations[0]->range_var->relname);
+    for (std::size_t i = 0; i < s.n_exprs; ++i)
+        if (s.exprs[i]->node_case == PG_QUERY__NODE__NODE_STATS_ELEM)
+            found.in(s.exprs[i]->stats_elem->expr);
+    if (found.any()) scan(*s.relations[0]->range_var, found.take());
 }
 
 }  // namespace sallyport::policy::sql

@@ -189,6 +189,18 @@ void walker::visit_definition(const ProtobufCMessage& m) {
     }
     if (m.descriptor == &pg_query__index_stmt__descriptor)
         rows_looked_at(as<PgQuery__IndexStmt>(m));
+    if (m.descriptor == &pg_query__create_stats_stmt__descriptor)
+        rows_looked_at(as<PgQuery__CreateStatsStmt>(m));
+    if (m.descriptor == &pg_query__create_domain_stmt__descriptor) {
+        const auto name = strings_of(as<PgQuery__CreateDomainStmt>(m).n_domainname,
+                                     as<PgQuery__CreateDomainStmt>(m).domainname);
+        if (!name.empty()) out_.new_names.push_back(cut_identifier(name.back()));
+    }
+    // Code that it puts on a table gets its rows.
+    if (m.descriptor == &pg_query__rule_stmt__descriptor ||
+        m.descriptor == &pg_query__create_policy_stmt__descriptor ||
+        m.descriptor == &pg_query__alter_policy_stmt__descriptor)
+        out_.effects |= code_effect::retells;
     const access how = std::exchange(access_, access::write);
     const char* const place = std::exchange(place_, command_);
     members(m);
@@ -215,6 +227,7 @@ void walker::visit_view(const ProtobufCMessage& m) {
 
 void walker::visit_trigger(const ProtobufCMessage& m) {
     const auto& s = as<PgQuery__CreateTrigStmt>(m);
+    out_.effects |= code_effect::retells;
     target(s.relation, access::write, "create trigger");
     target(s.constrrel, access::read, "create trigger");
     function(strings_of(s.n_funcname, s.funcname));

@@ -167,6 +167,7 @@ class walker {
     void taken_apart(const PgQuery__AlterTableCmd& c);
     void rows_looked_at(const PgQuery__AlterTableStmt& s);
     void rows_looked_at(const PgQuery__IndexStmt& s);
+    void rows_looked_at(const PgQuery__CreateStatsStmt& s);
     void scan(const PgQuery__RangeVar& rv, std::vector<std::string> columns);
     void named_object(int type, const PgQuery__Node* object, const char* place);
     void other_object(int type_of_object, const PgQuery__Node& object);

@@ -146,6 +146,7 @@ TEST_F(row_kinds, ddl_that_looks_at_rows_reads_them) {
                "ALTER TABLE pii.customers ADD PRIMARY KEY (ssn)",
                "ALTER TABLE pii.customers ADD FOREIGN KEY (ssn) REFERENCES orders (id)",
                "ALTER TABLE pii.customers ADD EXCLUDE (left(ssn, 1) WITH =)",
+               "CREATE STATISTICS s ON (looks_at(ssn)), id FROM pii.customers",
                "ALTER TABLE pii.customers VALIDATE CONSTRAINT any_of_them",
                "ALTER TABLE pii.customers ALTER ssn TYPE int USING ssn::int",
                "ALTER TABLE pii.customers ALTER name TYPE text USING ssn",
