@@ -211,6 +211,7 @@ class gate {
         bool varies = false;     ///< lexing, in a way that the end of a transaction takes back
         bool functions = false;  ///< a function was called, which may do the same
         bool path = false;       ///< the search_path, or what it finds
+        bool defines = false;    ///< what names stand for: DDL, or code that may do it
         bool ends = false;       ///< the transaction
     };
 
@@ -356,6 +357,7 @@ class gate {
                           actions& out);
     void question_answered(actions& out);
     void note_name_effects(const policy::facts& f);
+    [[nodiscard]] static bool defines_names(const policy::statement_facts& s) noexcept;
     void names_after_transaction() noexcept;
 
     // what others made: cursors of functions, prepared transactions (gate_elsewhere.cpp)

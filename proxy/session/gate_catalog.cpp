@@ -90,6 +90,8 @@ gate::outcome gate::follow(std::size_t i, policy::facts_ptr& facts, actions& out
     if (env_->catalog == nullptr) return outcome::forward;
     const auto known = env_->catalog->look(subject_.target);
     if (!known.configured) return outcome::forward;
+    // What it defines is noted when it is sent.
+    if (ahead_.defines) return after_what_precedes(i, out);
     if (!catalog_asked_ && (!known.fresh || catalog_changed_)) return ask_catalog(out);
     if (!known.newest) {
         facts = policy::without_catalog(facts);
@@ -260,20 +262,22 @@ gate::outcome gate::ask_for_relation(std::size_t i, const considered& c, actions
     return replies_.empty() ? outcome::forward : wait_for_drain(out);
 }
 
+// Code that drops or alters something leaves no trace in the text.
+bool gate::defines_names(const policy::statement_facts& s) noexcept {
+    return s.has(policy::kind::ddl) || s.has(policy::kind::grant) || s.has(policy::kind::opaque) ||
+           s.has(policy::kind::execute_code) || (s.effects & policy::code_effect::takes_names) != 0;
+}
+
 // What runs from here on may leave the session's names with another meaning.
 void gate::note_name_effects(const policy::facts& f) {
     if (env_->catalog == nullptr || catalog_ == nullptr) return;
     for (const auto& s : f.statements) {
         if (s.may_end_settings() && path_touched_) path_known_ = false;
-        // Code that drops or alters something leaves no trace in the text.
         using namespace policy::code_effect;
-        if ((s.effects & takes_names) != 0) own_ddl_ = true;
         if ((s.effects & retells) != 0 || s.has(policy::kind::opaque)) retold_ = true;
         if ((s.effects & prepares) != 0) names_.lose_trust();
         if ((s.effects & defines) != 0) path_known_ = false;
-        if (!s.has(policy::kind::ddl) && !s.has(policy::kind::grant) &&
-            !s.has(policy::kind::opaque) && !s.has(policy::kind::execute_code))
-            continue;
+        if (!defines_names(s)) continue;
         own_ddl_ = true;
         own_.note(s);
     }
@@ -290,7 +294,8 @@ void gate::names_after_transaction() noexcept {
     if (own_ddl_) catalog_changed_ = true;
     // Temporary tables may end with their transaction.
     if (path_touched_ || !temporary_.empty()) path_known_ = false;
-    own_ddl_ = retold_ = path_touched_ = false;
+    // What is in flight may have begun another one.
+    if (replies_.empty()) own_ddl_ = retold_ = path_touched_ = false;
 }
 
 }  // namespace sallyport::proxy::session

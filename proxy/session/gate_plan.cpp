@@ -303,6 +303,7 @@ void gate::foresee(const planned& f) {
     ahead_.lexing = ahead_.lexing || f.after.lexing;
     ahead_.functions = ahead_.functions || f.after.functions;
     ahead_.path = ahead_.path || f.after.path;
+    ahead_.defines = ahead_.defines || f.after.defines;
     ahead_.ends = ahead_.ends || f.after.ends;
 }
 
@@ -499,6 +500,7 @@ gate::effects gate::effects_of(const policy::facts& f) const noexcept {
         e.lexing = e.lexing || e.varies || by_name;
         e.functions = e.functions || s.names_code();
         e.path = e.path || (path_touched_ && !keeps);
+        e.defines = e.defines || defines_names(s);
     }
     e.ends = f.may_end_transaction();
     e.path = e.path || !temporary_.empty() || policy::catalog::changes_path(f);

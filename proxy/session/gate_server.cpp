@@ -236,7 +236,7 @@ void gate::on_ready(const reply_event& e, bytes frame, actions& out) {
         names_.transaction_ended();
         names_after_transaction();
         if (role_changed_in_transaction_) {  // its end may have taken the change back
-            role_changed_in_transaction_ = false;
+            role_changed_in_transaction_ = !replies_.empty();
             role_ = role::unknown;
         }
         leave_transaction(out);

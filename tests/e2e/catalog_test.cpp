@@ -228,6 +228,26 @@ TEST_F(row_rules, is_held_by_another_name_that_the_transaction_gave) {
     expect_passes("SELECT id FROM pii.cards");
 }
 
+TEST_F(row_rules, is_held_behind_what_the_same_batch_defines) {
+    client->send(wire::once("BEGIN") + wire::once("ALTER TABLE pii.cards RENAME number TO x") +
+                 wire::once("ALTER TABLE pii.cards RENAME id TO number") +
+                 wire::once("ALTER TABLE pii.cards RENAME x TO id") +
+                 wire::once("SELECT id FROM pii.cards") + wire::sync());
+    const auto answer = client->read_exchange();
+    EXPECT_EQ(answer.sqlstate(), "SP001");
+    EXPECT_TRUE(answer.rows.empty());
+    expect_passes("ROLLBACK");
+}
+
+TEST_F(row_rules, is_held_in_a_transaction_that_was_sent_before_the_last_one_ended) {
+    client->send(wire::query("SELECT pg_sleep(0.2)") + wire::query("BEGIN") +
+                 wire::query("ALTER TABLE pii.cards RENAME number TO note"));
+    for (int i = 0; i < 3; ++i)
+        EXPECT_EQ(client->read_exchange().sqlstate(), "");
+    expect_held("SELECT note FROM pii.cards");
+    expect_passes("ROLLBACK");
+}
+
 TEST_F(row_rules, is_none_of_what_a_migration_adds) {
     for (const char* sql :
          {"BEGIN", "ALTER TABLE pii.cards ADD seen int DEFAULT 1", "UPDATE pii.cards SET seen = 2",

@@ -348,5 +348,38 @@ TEST(CatalogCode, RowsInTokens) {
     EXPECT_TRUE(may_set("BEGIN RETURN other; END", "id"));
 }
 
+TEST(CatalogCode, ThatTheTransactionMadeIsFollowedWhereverItIsCalled) {
+    shop s;
+    s.function(public_schema, "h", "plpgsql", "BEGIN RETURN 1; END");
+    s.view(public_schema, "vh", "SELECT public.h() AS h", {"h"});
+    trigger(s, s.id_of("orders"), s.function(public_schema, "tr", "plpgsql", "BEGIN END"))
+        .on_update = true;
+    const auto q = about(s);
+    const auto last_is_opaque = [&](const std::string& sql) {
+        return q.ask(sql).facts->statements.back().has(kind::opaque);
+    };
+    const auto made = [](const std::string& name, const std::string& body) {
+        return "CREATE OR REPLACE FUNCTION " + name +
+               "() RETURNS text LANGUAGE plpgsql AS $$ BEGIN " + body + " END $$; ";
+    };
+    const std::string builds = "EXECUTE 'SEL' || 'ECT 1';";
+    for (const auto* use : {"SELECT h()", "SELECT * FROM vh", "DO $$ BEGIN PERFORM h(); END $$",
+                            "ALTER FUNCTION h() RENAME TO k; SELECT * FROM vh",
+                            "CREATE DOMAIN d AS text CHECK (h() = VALUE); SELECT 'a'::d",
+                            "CREATE TABLE t (a text DEFAULT h()); INSERT INTO t DEFAULT VALUES",
+                            "CREATE CAST (text AS int) WITH FUNCTION h() AS IMPLICIT; SELECT 1"})
+        EXPECT_TRUE(last_is_opaque(made("h", builds) + use)) << use;
+    EXPECT_TRUE(last_is_opaque(made("tr", builds) + "UPDATE orders SET id = 1"));
+    EXPECT_TRUE(
+        last_is_opaque("CREATE FUNCTION p() RETURNS int LANGUAGE plperl AS ''; SELECT p()"));
+    for (const auto* other :
+         {"ALTER FUNCTION h() OWNER TO bob", "GRANT EXECUTE ON FUNCTION h() TO bob",
+          "COMMENT ON FUNCTION h() IS ''", "CREATE VIEW v AS SELECT h()", "DROP FUNCTION h()",
+          "CREATE TRIGGER x AFTER UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION h()",
+          "SELECT id FROM orders"})
+        EXPECT_FALSE(last_is_opaque(made("h", builds) + other)) << other;
+    EXPECT_FALSE(last_is_opaque(made("h", "RETURN 2;") + "SELECT * FROM vh"));
+}
+
 }  // namespace
 }  // namespace sallyport::policy::catalog
