@@ -8,6 +8,8 @@ namespace sallyport::policy::catalog {
 
 namespace {
 
+constexpr std::size_t text_bytes_max = 4'000'000;  // behind one statement
+
 /// The statement stores, renames or gives away code, and runs none of it.
 bool only_stores(const std::string& command) noexcept {
     static constexpr std::array commands{std::string_view{"alter aggregate"},
@@ -56,11 +58,21 @@ const std::vector<statement_facts>& resolver::own_of(std::string_view name) cons
 
 bool resolver::inherit_all(std::string_view name, const relation_use& u) {
     const auto& all = own_of(name);
-    // What is no relation is always inherited in the same way.
-    if (!all.empty() && (!u.name.empty() || inherited_.emplace(name).second))
+    if (!u.name.empty())
         for (const auto& own : all)
             inherit(own, u);
+    else if (!all.empty() && inherited_.emplace(name).second)
+        to_inherit_.emplace_back(name);
     return !all.empty();
+}
+
+void resolver::inherit_what_is_left() {
+    while (!to_inherit_.empty()) {
+        const auto name = std::move(to_inherit_.back());
+        to_inherit_.pop_back();
+        for (const auto& own : own_of(name))
+            inherit(own, {});
+    }
 }
 
 /// What the definition of an object of the session reached, its use reaches; and what others
@@ -89,6 +101,14 @@ void resolver::inherit_relations(const statement_facts& own, const relation_use&
         for (const index i : now)
             for (const verb v : verbs_of_own(own, made, in_, u))
                 add_use(i, v, use);
+        // Code names it, and may do anything with it.
+        if (u.name.empty() && made.how == access::write)
+            for (const index i : now) {
+                relation_use read = use;
+                read.how = access::read;
+                read.by_code = true;
+                add_use(i, verb::read, read);
+            }
         if (through && made.how == access::read)
             for (const index i : now) {
                 relation_use written = use;
@@ -135,12 +155,26 @@ void resolver::shown_to_code(std::string_view schema, const std::string& name) {
     keep(std::move(row));
 }
 
+/// A name in a body may have been nobody's until now.
+void resolver::inherit_from_text(index f) {
+    const auto& row = s_.source().functions[f];
+    if (row.atomic || (row.language != "sql" && row.language != "plpgsql")) return;
+    if (!texts_seen_.insert(f).second) return;
+    text_bytes_ += row.source.size();
+    if (text_bytes_ > text_bytes_max)
+        return opaque("it calls more code than is followed behind what the transaction defined");
+    if (!each_word(row.source, [this](std::string_view word) { inherit_all(word, {}); }))
+        opaque("names in a form that is not read, in " + call_place(f));
+}
+
 void resolver::inherit_on_the_way(const reach& r, const relation_use* of) {
     if (!names_.own_ddl || names_.own == nullptr || names_.own->empty()) return;
     const auto& rows = s_.source();
     bool changed = false;
-    for (const index f : r.functions)
+    for (const index f : r.functions) {
         changed = inherit_all(rows.functions[f].name, {}) || changed;
+        inherit_from_text(f);
+    }
     for (const index t : r.types)
         changed = inherit_all(rows.types[t].name, {}) || changed;
     for (const auto& x : r.relations) {

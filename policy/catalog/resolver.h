@@ -75,6 +75,7 @@ class resolver {
         for (const auto& f : in_.functions)
             if (hides_arguments(in_, f.name)) opaque("it gives " + f.name + " another name");
         event_triggers();
+        inherit_what_is_left();
         if ((out_.effects & code_effect::tells_errors) != 0) read_what_is_written(out_);
         settle_kinds(out_);
         return std::move(out_);
@@ -490,14 +491,17 @@ class resolver {
     /// Its statements that made or changed something of that name.
     [[nodiscard]] const std::vector<statement_facts>& own_of(std::string_view name) const;
     /// What these reached, the statement reaches; false: there are none. `u`: the use of the name
-    /// as a relation.
+    /// as a relation; without a name: it is code, or in code, and waits for the end, since one may
+    /// lead to the next without bound.
     bool inherit_all(std::string_view name, const relation_use& u);
+    void inherit_what_is_left();
     void inherit(const statement_facts& own, const relation_use& u);
     void inherit_relations(const statement_facts& own, const relation_use& u);
     void inherit_code(const statement_facts& own);
     /// The same of what stands on the roads of `r`: its definition may be the session's, and then
     /// rows that are written may be shown to it. `of`: see add().
     void inherit_on_the_way(const reach& r, const relation_use* of);
+    void inherit_from_text(index f);
     void shown_to_code(std::string_view schema, const std::string& name);
 
     void keep(relation_use use) {
@@ -523,6 +527,9 @@ class resolver {
     std::unordered_map<std::string, std::size_t> seen_;
     std::unordered_set<std::string> late_seen_;
     std::unordered_set<std::string> inherited_;  // by name, see inherit_all
+    std::vector<std::string> to_inherit_;
+    std::unordered_set<index> texts_seen_;  // of functions, see inherit_from_text
+    std::size_t text_bytes_ = 0;
 };
 
 }  // namespace sallyport::policy::catalog

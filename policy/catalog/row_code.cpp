@@ -12,6 +12,8 @@ namespace {
 
 using sql::token_kind;
 
+constexpr std::size_t quoted_bytes_max = 256;  // longer is no name
+
 /// The tokens of some code: words folded, quoted names without their quotes.
 class tokens {
   public:
@@ -172,6 +174,47 @@ void read_what_is_written(statement_facts& s) {
         else
             known->columns.clear();
     }
+}
+
+bool each_word(std::string_view code, const std::function<void(std::string_view)>& f) {
+    const auto is_part = [](char c) {
+        const unsigned u = static_cast<unsigned char>(c);
+        return (u | 0x20u) - 'a' < 26u || u - '0' < 10u || u >= 0x80 || c == '_' || c == '$';
+    };
+    const auto name = [&](std::string_view word) {
+        auto stored = sql::cut_identifier(word);
+        f(stored);
+        const auto fold = [](char c) {
+            return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+        };
+        if (std::ranges::none_of(stored, [&](char c) { return fold(c) != c; })) return;
+        std::ranges::transform(stored, stored.begin(), fold);
+        f(stored);
+    };
+    for (std::size_t at = 0; at < code.size();) {
+        auto end = at;
+        if (code[at] == '"') {
+            // Between any two: one of the pairs holds a name.
+            end = code.find('"', at + 1);
+            if (end != std::string_view::npos && end - at <= quoted_bytes_max)
+                f(sql::cut_identifier(code.substr(at + 1, end - at - 1)));
+            ++at;
+            continue;
+        }
+        while (end < code.size() && is_part(code[end]))
+            ++end;
+        const auto word = code.substr(at, end - at);
+        if ((word == "u" || word == "U") && code.substr(end, 2) == "&\"") return false;
+        if (!word.empty()) name(word);
+        // $ may be of the name or of a quotation around it.
+        for (std::size_t from = 0, to = 0; word.find('$') != word.npos && from < word.size();
+             from = to + 1) {
+            to = std::min(word.find('$', from), word.size());
+            if (to > from) name(word.substr(from, to - from));
+        }
+        at = std::max(end, at + 1);
+    }
+    return true;
 }
 
 void take_in(relation_use& known, relation_use other) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,10 @@ struct row_use {
 /// Makes all columns read of every relation that the statement writes: its code asks for the detail
 /// of errors, and that shows the row that could not be written.
 void read_what_is_written(statement_facts& s);
+
+/// Calls `f` with every word that stands in a body of code, as the server stores names; strings and
+/// comments are not told apart. False: there are names in a form that is not read (U&"…").
+[[nodiscard]] bool each_word(std::string_view code, const std::function<void(std::string_view)>& f);
 
 /// Adds what another use of the same relation touches.
 void take_in(relation_use& known, relation_use other);

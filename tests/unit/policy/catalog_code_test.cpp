@@ -381,5 +381,36 @@ TEST(CatalogCode, ThatTheTransactionMadeIsFollowedWhereverItIsCalled) {
     EXPECT_FALSE(last_is_opaque(made("h", "RETURN 2;") + "SELECT * FROM vh"));
 }
 
+TEST(CatalogCode, ThatTheTransactionMadeMayCallTheNextAsOftenAsItLikes) {
+    auto q = about(shop{});
+    const auto made = [&](int i, const std::string& body) {
+        q.own.note(q.ask("CREATE FUNCTION f" + std::to_string(i) +
+                         "() RETURNS int LANGUAGE plpgsql AS $$ BEGIN " + body + " END $$")
+                       .facts->statements[0]);
+    };
+    constexpr int last = 5'000;
+    for (int i = 0; i < last; ++i)
+        made(i, "RETURN f" + std::to_string(i + 1) + "();");
+    made(last, "EXECUTE 'SEL' || 'ECT 1';");
+    EXPECT_TRUE(q.finds("SELECT f0()", "opaque"));
+}
+
+TEST(CatalogCode, NamesThatNobodyHadUntilTheTransactionAreSeenInBodies) {
+    shop s;
+    s.function(public_schema, "calls", "plpgsql", "BEGIN RETURN public.\"Later\"(); END");
+    s.function(public_schema, "reads", "sql", "SELECT ssn FROM pii.other");
+    s.function(public_schema, "nested", "plpgsql", "BEGIN EXECUTE $x$SELECT later2()$x$; END");
+    const auto q = about(s);
+    const auto last = [&](const std::string& sql) { return q.ask(sql).facts->statements.back(); };
+    const std::string body =
+        "() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'SEL' || 'ECT 1'; END $$; ";
+    EXPECT_TRUE(last("CREATE FUNCTION \"Later\"" + body + "SELECT calls()").has(kind::opaque));
+    EXPECT_TRUE(last("CREATE FUNCTION later2" + body + "SELECT nested()").has(kind::opaque));
+    const auto renamed = last("ALTER TABLE pii.customers RENAME TO other; SELECT reads()");
+    EXPECT_TRUE(std::ranges::any_of(renamed.relations, [](const relation_use& u) {
+        return u.schema == "pii" && u.name == "customers" && u.how == access::read;
+    }));
+}
+
 }  // namespace
 }  // namespace sallyport::policy::catalog
