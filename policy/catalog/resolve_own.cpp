@@ -8,7 +8,7 @@ namespace sallyport::policy::catalog {
 
 namespace {
 
-constexpr std::size_t text_bytes_max = 4'000'000;  // behind one statement
+constexpr std::size_t text_bytes_max = 1'000'000;  // behind one statement
 
 /// The statement stores, renames or gives away code, and runs none of it.
 bool only_stores(const std::string& command) noexcept {
@@ -179,7 +179,7 @@ void resolver::inherit_on_the_way(const reach& r, const relation_use* of) {
         changed = inherit_all(rows.types[t].name, {}) || changed;
     for (const auto& x : r.relations) {
         const auto& row = rows.relations[x.relation];
-        if (inherited_.insert("relation " + row.name).second)
+        if (tables_seen_.insert(x.relation).second)
             for (const auto& own : own_of(row.name))
                 inherit_code(own);
         if (changed && x.how == access::write && !x.road.empty())

@@ -528,7 +528,8 @@ class resolver {
     std::unordered_set<std::string> late_seen_;
     std::unordered_set<std::string> inherited_;  // by name, see inherit_all
     std::vector<std::string> to_inherit_;
-    std::unordered_set<index> texts_seen_;  // of functions, see inherit_from_text
+    std::unordered_set<index> texts_seen_;   // of functions, see inherit_from_text
+    std::unordered_set<index> tables_seen_;  // see inherit_on_the_way
     std::size_t text_bytes_ = 0;
 };
 
