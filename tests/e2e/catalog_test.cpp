@@ -23,6 +23,14 @@ class catalog : public e2e {
     [[nodiscard]] bool logs(const std::string& words) const {
         return eventually([&] { return proxy->log().find(words) != std::string::npos; });
     }
+    /// As alice, who is refused at once where she would wait.
+    void log_in_without_waiting() {
+        auto who = login_as("alice");
+        who.more = {{"options", "-c sallyport.on_hold=refuse"}};
+        client.emplace(proxy->port());
+        client->login(who);
+    }
+    std::optional<wire_client> client;
     static constexpr const char* good =
         "{ user: sallyport_catalog, password_file: secrets/sallyport_catalog, interval: 100ms }";
 };
@@ -113,16 +121,12 @@ class parsing : public catalog {
             "RAISE NOTICE '%', (SELECT string_agg(number, ' ') FROM pii.cards); "
             "RETURN p; END $$; CREATE DOMAIN told AS int CHECK (tell(VALUE) > 0)");
         ASSERT_TRUE(logs("info catalog of shop: "));
-        auto who = login_as("alice");
-        who.more = {{"options", "-c sallyport.on_hold=refuse"}};
-        client.emplace(proxy->port());
-        client->login(who);
+        log_in_without_waiting();
     }
     exchange send(const std::string& bytes) {
         client->send(bytes + wire::sync());
         return client->read_exchange();
     }
-    std::optional<wire_client> client;
     static constexpr const char* telling = "SELECT '{1}'::told[]";
 };
 
@@ -174,10 +178,7 @@ class row_rules : public catalog {
             "CREATE PROCEDURE show_all() LANGUAGE plpgsql AS "
             "'BEGIN PERFORM number FROM pii.cards; END'");
         ASSERT_TRUE(logs("info catalog of shop: "));
-        auto who = login_as("alice");
-        who.more = {{"options", "-c sallyport.on_hold=refuse"}};
-        client.emplace(proxy->port());
-        client->login(who);
+        log_in_without_waiting();
     }
     void expect_passes(const std::string& sql) {
         EXPECT_EQ(client->ask(sql).sqlstate(), "") << sql;
@@ -195,7 +196,6 @@ class row_rules : public catalog {
         expect_held(last);
         expect_passes("ROLLBACK");
     }
-    std::optional<wire_client> client;
 };
 
 TEST_F(row_rules, is_held_in_whichever_words_code_does_it) {

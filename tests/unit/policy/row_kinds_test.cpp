@@ -22,23 +22,20 @@ using catalog::shop;
 
 const instant noon = *parse_instant("2026-03-02T12:00:00Z");
 
-constexpr const char* code_policy = R"yaml(
-version: 1
-default: allow
-opaque: allow
+/// Rules about the protected column ("numbers") and everything ("shop"); no rule: `otherwise`.
+rule_set_ptr with_rules(const std::string& otherwise, const std::string& rules) {
+    return tests::load_sound("version: 1\ndefault: " + otherwise + "\nopaque: " + otherwise +
+                             R"yaml(
 resources:
+  shop: { target: shop, relations: ["pii.*", "public.*"] }
   numbers: { target: shop, relations: ["pii.customers(ssn)"] }
 rules:
-  - id: numbers-are-read-with-leave
-    on: [numbers]
-    do: [read]
-    effect: hold
+)yaml" + rules);
+}
+
+constexpr const char* held = R"yaml(
     hold: { approvers: { groups: [security] }, wait: 5m }
     opt_out: { approvers: { groups: [security] }, max_duration: 1h }
-  - id: numbers-are-not-written
-    on: [numbers]
-    do: [write]
-    effect: deny
 )yaml";
 
 /// The shop with functions and procedures that read and write the protected column.
@@ -75,7 +72,12 @@ class row_kinds : public testing::Test {
     }
 
     shop world;
-    rule_set_ptr rules = tests::load_sound(code_policy);
+    rule_set_ptr rules =
+        with_rules("allow", std::string("  - id: numbers-are-read-with-leave\n    on: [numbers]\n"
+                                        "    do: [read]\n    effect: hold") +
+                                held +
+                                "  - id: numbers-are-not-written\n    on: [numbers]\n"
+                                "    do: [write]\n    effect: deny\n");
     subject who{{"alice", {"dev"}, false}, "shop", "10.0.0.7", "psql", session_id{7}, {"public"}};
     grants given;
 };
@@ -173,65 +175,33 @@ TEST_F(row_kinds, ddl_that_looks_at_rows_reads_them) {
 }
 
 TEST_F(row_kinds, who_may_do_ddl_needs_no_leave_to_read_for_it) {
-    rules = tests::load_sound(R"yaml(
-version: 1
-default: deny
-opaque: deny
-resources:
-  shop: { target: shop, relations: ["pii.*", "public.*"] }
-rules:
-  - { id: migrations, tier: 1, on: [shop], do: [ddl], effect: allow }
-)yaml");
+    rules = with_rules("deny",
+                       "  - { id: migrations, tier: 1, on: [shop], do: [ddl], effect: allow }\n");
     expect(effect::allow, {"CREATE UNIQUE INDEX ON pii.customers (ssn)",
                            "ALTER TABLE pii.customers ADD CHECK (ssn <> '')"});
     expect(effect::deny, {"SELECT ssn FROM pii.customers", "CALL show_all()"});
 }
 
 TEST_F(row_kinds, leave_for_ddl_is_none_to_look_at_what_is_held) {
-    rules = tests::load_sound(R"yaml(
-version: 1
-default: deny
-opaque: deny
-resources:
-  shop: { target: shop, relations: ["pii.*", "public.*"] }
-  numbers: { target: shop, relations: ["pii.customers(ssn)"] }
-rules:
-  - { id: migrations, tier: 1, on: [shop], do: [ddl], effect: allow }
-  - { id: numbers, tier: 2, on: [numbers], do: [read], effect: deny }
-)yaml");
+    rules = with_rules("deny",
+                       "  - { id: migrations, tier: 1, on: [shop], do: [ddl], effect: allow }\n"
+                       "  - { id: numbers, tier: 2, on: [numbers], do: [read], effect: deny }\n");
     expect(effect::allow, {"CREATE UNIQUE INDEX ON pii.customers (name)"});
     expect(effect::deny, {"CREATE UNIQUE INDEX ON pii.customers (ssn)"});
 }
 
 TEST_F(row_kinds, word_for_running_code_covers_what_it_does) {
-    rules = tests::load_sound(R"yaml(
-version: 1
-default: deny
-opaque: deny
-resources:
-  shop: { target: shop, relations: ["pii.*", "public.*"] }
-rules:
-  - { id: procedures, tier: 1, on: [shop], do: [call], effect: allow }
-)yaml");
+    rules = with_rules("deny",
+                       "  - { id: procedures, tier: 1, on: [shop], do: [call], effect: allow }\n");
     expect(effect::allow, {"CALL show_all()", "CALL set_all()"});
     expect(effect::deny, {"SELECT shows()", "DO $$ BEGIN PERFORM ssn FROM pii.customers; END $$"});
 }
 
 TEST_F(row_kinds, opt_out_from_reading_is_none_from_what_code_writes) {
-    rules = tests::load_sound(R"yaml(
-version: 1
-default: allow
-opaque: allow
-resources:
-  numbers: { target: shop, relations: ["pii.customers(ssn)"] }
-rules:
-  - id: numbers
-    on: [numbers]
-    do: [read, write]
-    effect: hold
-    hold: { approvers: { groups: [security] }, wait: 5m }
-    opt_out: { approvers: { groups: [security] }, max_duration: 1h }
-)yaml");
+    rules = with_rules(
+        "allow",
+        std::string("  - id: numbers\n    on: [numbers]\n    do: [read, write]\n    effect: hold") +
+            held);
     opt_out o;
     o.id = opt_out_id{1};
     o.state = opt_out_state::active;
