@@ -24,6 +24,7 @@
 #include "proxy/session/names.h"
 #include "proxy/session/permit.h"
 #include "proxy/session/prepared_transactions.h"
+#include "proxy/session/reply_buffer.h"
 #include "proxy/session/statement_watch.h"
 #include "proxy/session/texts.h"
 
@@ -152,7 +153,11 @@ class gate {
     /// client goes.
     [[nodiscard]] bool in_message() const noexcept { return client_rest_bytes_ != 0; }
 
-    /// What has been passed to the client ends with a whole message.
+    /// Replies that the client has not asked for yet: they go ahead of what is told to it besides.
+    [[nodiscard]] std::string take_buffered() { return buffered_.flush(); }
+    [[nodiscard]] bool keeps_replies() const noexcept { return !buffered_.empty(); }
+
+    /// What has been taken from the server for the client ends with a whole message.
     [[nodiscard]] bool between_replies() const noexcept { return server_rest_bytes_ == 0; }
 
     [[nodiscard]] const protocol::reply_queue& replies() const noexcept { return replies_; }
@@ -336,6 +341,9 @@ class gate {
     void on_parameter(protocol::bytes body);
     void answered(std::uint32_t tag, bool well);
     void after_reply(actions& out);
+    void relay(protocol::bytes data, actions& out);
+    /// Something of our own, behind what the server has said.
+    void tell_client(std::string message, actions& out);
 
     // names by way of the catalog (gate_catalog.cpp)
     outcome follow(std::size_t i, policy::facts_ptr& facts, actions& out);
@@ -440,6 +448,8 @@ class gate {
     // server direction
     std::uint64_t server_rest_bytes_ = 0;
     bool drop_server_rest_ = false;
+    reply_buffer buffered_;
+    bool unasked_ = false;  ///< the client has not asked for the reply under way
     bool saw_fatal_ = false;
     bool query_failed_ = false;  ///< the Query being answered has had an error
     policy::instant transaction_since_{};

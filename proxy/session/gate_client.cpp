@@ -255,6 +255,10 @@ void gate::forward_region(bytes data, std::size_t frames, actions& out) {
             dropped = true;
             if (watch_) watch_->skipped(f.reply.statement);
         }
+        if (is_extended(f.tag))
+            buffered_.sent();
+        else if (f.tag == 'S' || f.tag == 'H' || f.tag == 'Q' || f.tag == 'F')
+            out.send_owned(action::type::to_client, buffered_.asked());
         if (replies_.lost()) return lose_track(out);
         if (f.counted != statement_counts::none) env_->counts->add(f.counted);
         for (const auto& g : grants_) {
@@ -391,9 +395,9 @@ void gate::inject_failure(char tag, refusal why, actions& out, std::uint32_t sta
 
 void gate::violation(const std::string& what, actions& out) {
     state_ = state::closed;
-    out.send_owned(action::type::to_client,
-                   fatal_frame({std::string(protocol::sqlstate::protocol_violation),
-                                "protocol violation: " + what, "", ""}));
+    tell_client(fatal_frame({std::string(protocol::sqlstate::protocol_violation),
+                             "protocol violation: " + what, "", ""}),
+                out);
     out.add(action::type::close).text = "protocol violation: " + what;
 }
 

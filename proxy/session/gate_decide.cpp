@@ -510,7 +510,7 @@ void gate::on_hold_opened(policy::hold_id id, const std::string& error, actions&
     state_ = state::held;
     if (watch_) watch_->held(waiting_frame_, region_[waiting_frame_].facts, id, hold_rule_);
     if (env_->counts != nullptr) env_->counts->add(statement_counts::outcome::hold, hold_rule_);
-    out.send_owned(action::type::to_client, hold_notice(*notice_, env_->approve_url));
+    tell_client(hold_notice(*notice_, env_->approve_url), out);
 }
 
 void gate::on_hold_outcome(const approval::hold_outcome& o, actions& out) {
@@ -523,7 +523,7 @@ void gate::on_hold_outcome(const approval::hold_outcome& o, actions& out) {
         released_.back().second.scope = policy::pass_scope::statement;
         if (o.pass->scope == policy::pass_scope::transaction)
             subject_.transaction_passes.push_back(o.pass->id);
-        out.send_owned(action::type::to_client, released_notice(o.id, o.decided_by, *o.pass));
+        tell_client(released_notice(o.id, o.decided_by, *o.pass), out);
         return;
     }
     refused_.emplace(waiting_frame_, hold_ended(o, hold_rule_, env_->rules->hash));
@@ -545,7 +545,7 @@ void gate::on_asked(const approval::steward::asked& a, actions& out) {
         return;
     }
     released_.emplace_back(waiting_frame_, *a.pass);
-    out.send_owned(action::type::to_client, released_notice(a.id, a.pass->approved_by, *a.pass));
+    tell_client(released_notice(a.id, a.pass->approved_by, *a.pass), out);
 }
 
 bool gate::on_cancel(actions& out) {
@@ -577,8 +577,7 @@ void gate::on_client_gone(const std::string& why, actions& out) {
 
 void gate::remind(actions& out) {
     if (state_ != state::held) return;
-    out.send_owned(action::type::to_client,
-                   reminder_notice(hold_, hold_rule_, env_->time->now(), hold_until_));
+    tell_client(reminder_notice(hold_, hold_rule_, env_->time->now(), hold_until_), out);
 }
 
 }  // namespace sallyport::proxy::session

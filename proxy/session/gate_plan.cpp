@@ -530,6 +530,7 @@ void gate::hasten(actions& out) {
     if (replies_.unsynced() && !drain_flushed_) {
         protocol::frontend::flush{}.encode(frames);
         drain_flushed_ = true;
+        buffered_.emptied_early();
     }
     out.send_owned(action::type::to_server, std::move(frames));
 }

@@ -22,6 +22,11 @@ bool needs_whole(char tag) noexcept {
     return tag == 'E' || tag == 'S' || tag == 'Z';
 }
 
+// Behind these the server sends what it has, whether or not the client has asked for it.
+bool flushes(char tag) noexcept {
+    return tag == 'E' || tag == 'N' || tag == 'Z' || tag == 'A' || tag == 'G' || tag == 'W';
+}
+
 constexpr std::size_t error_bytes_max = 1u << 20;  // a longer ErrorResponse is passed on unread
 
 std::string upper(std::string_view text) {
@@ -73,7 +78,7 @@ std::size_t gate::on_server(bytes data, actions& out) {
         if (server_rest_bytes_ != 0) {
             const auto taken = static_cast<std::size_t>(
                 std::min<std::uint64_t>(server_rest_bytes_, data.size() - used));
-            if (!drop_server_rest_) out.send(action::type::to_client, data.substr(used, taken));
+            if (!drop_server_rest_) relay(data.substr(used, taken), out);
             server_rest_bytes_ -= taken;
             used += taken;
             if (server_rest_bytes_ == 0) hasten(out);
@@ -93,6 +98,8 @@ std::size_t gate::on_server(bytes data, actions& out) {
                           (!preparing_.empty() && tag == 'C' && whole <= 64);
         if (read && rest.size() < whole) break;
         const auto here = std::min(whole, rest.size());
+        unasked_ = !flushes(tag) && buffered_.unasked(replies_.size());
+        if (flushes(tag)) out.send_owned(action::type::to_client, buffered_.flush());
         const char status = tag == 'Z' && whole == 6 ? rest[5] : '\0';
         auto event = replies_.on_backend(tag, status, [this](const protocol::expected_reply& e) {
             answered(e.tag, false);
@@ -122,8 +129,22 @@ std::size_t gate::pass_rows(bytes data, std::size_t from, char tag, actions& out
         if (length < 4 || length > cap || data.size() - at <= length) break;
         at += std::size_t{length} + 1;
     }
-    out.send(action::type::to_client, data.substr(from, at - from));
+    relay(data.substr(from, at - from), out);
     return at - from;
+}
+
+void gate::relay(bytes data, actions& out) {
+    if (unasked_) {
+        std::string before;
+        data = buffered_.pass(data, before);
+        out.send_owned(action::type::to_client, std::move(before));
+    }
+    out.send(action::type::to_client, data);
+}
+
+void gate::tell_client(std::string message, actions& out) {
+    out.send_owned(action::type::to_client, buffered_.flush());
+    out.send_owned(action::type::to_client, std::move(message));
 }
 
 void gate::answered(std::uint32_t tag, bool well) {
@@ -174,7 +195,7 @@ void gate::on_reply(const reply_event& e, char tag, bytes frame, actions& out) {
                 drop_server_rest_ = true;
                 break;
             }
-            out.send(action::type::to_client, frame);
+            relay(frame, out);
             break;
     }
     after_reply(out);

@@ -29,6 +29,7 @@ void session::end(const std::string& reason, const std::string& fatal) {
     const auto self = shared_from_this();
     end_reason_ = reason;
     if (gate_) {
+        if (!fatal.empty()) client_out_.append(gate_->take_buffered());
         gate_->on_client_gone(reason, home_.scratch);
         for (auto& a : home_.scratch.list())
             if (a.what == action::type::withdraw_hold)
@@ -188,7 +189,9 @@ void session::cancel_requested(std::function<void()> done) {
 // A client that closed its writing side may still read its results, or may be gone. Only something
 // sent to it can tell: a status that it knows already, which changes nothing for one that reads.
 void session::probe_client() {
-    if (probe_frame_.empty() || !client_out_.empty() || !gate_->between_replies()) return;
+    if (probe_frame_.empty() || !client_out_.empty() || !gate_->between_replies() ||
+        gate_->keeps_replies())
+        return;
     write_client(probe_frame_);
 }
 
@@ -387,7 +390,7 @@ void session::locked(const policy::flag& f) {
 
 void session::write_notices() {
     if (notices_.empty() || !client_out_.empty() || !gate_->between_replies()) return;
-    write_client(std::exchange(notices_, {}));
+    write_client(gate_->take_buffered() + std::exchange(notices_, {}));
 }
 
 void session::drain() {

@@ -239,6 +239,37 @@ TEST_F(pipeline, terminate_is_honoured_while_the_server_skips) {
     EXPECT_EQ(ledger(), "");
 }
 
+// How a text with a backslash is read, the function before it may have changed: the proxy waits for
+// its reply, and PostgreSQL would have kept that one until a Sync or Flush.
+TEST_F(pipeline, replies_that_nobody_asked_for_are_kept_as_the_server_keeps_them) {
+    const std::string waits = wire::once("SELECT now(), 'a'");
+    const std::string behind = wire::once("SELECT 'caf\\ e'");
+    const std::string rows =
+        wire::once("SELECT repeat('y', 5000), now() FROM generate_series(1, 4)");
+    const std::string one = wire::once("SELECT repeat('z', 30000), now()");
+    const std::pair<const char*, std::string> cases[] = {
+        {"nothing was asked for", waits + behind},
+        {"what a Flush asked for", waits + wire::flush() + waits + behind},
+        {"what a Sync asked for", waits + wire::sync() + waits + behind},
+        {"more than the server keeps", rows + behind + waits + behind},
+        {"a message longer than it keeps", one + behind},
+        {"an error flushes", waits + behind + wire::once("SELECT 1/0")},
+        {"a notice flushes", waits + behind + wire::once("ROLLBACK") + waits + behind},
+    };
+    for (const auto& [what, bytes] : cases) {
+        SCOPED_TRACE(what);
+        const auto types = [&](wire_client c) {
+            std::string got;
+            c.send(bytes + wire::terminate());
+            for (const auto& m : c.read_to_end())
+                got.push_back(m.type);
+            return got;
+        };
+        const auto expected = types(direct_client(server, database));
+        EXPECT_EQ(types(client_as("alice")), expected);
+    }
+}
+
 TEST_F(pipeline, error_is_read_though_much_more_was_sent_behind_it) {
     auto c = client_as("alice");
     c.try_send(wire::frame('@', "no such message") + std::string(1u << 20, 'x'));

@@ -1,7 +1,7 @@
 // The log: searched, a record opened, and the story of one hold or opt-out.
 import { useSignal } from '@preact/signals';
 import { Fragment } from 'preact';
-import { useEffect } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { ApiError, get, me } from '../api';
 import { go, Link, query } from '../route';
 import { Statement } from '../statement';
@@ -114,12 +114,16 @@ export function Audit() {
   const about = given.length === 1 && (given[0] === 'hold' || given[0] === 'opt_out')
     ? { what: given[0], id: search[given[0]] } : null;
   const cut = useSignal(false);
+  const asked = useRef(0);  // answers may overtake each other: what was asked last is shown
 
   const load = async (more: boolean): Promise<void> => {
+    const turn = ++asked.current;
+    const late = (): boolean => turn !== asked.current;
     busy.value = true;
     try {
       if (about) {
         const s = await get<Story>(`audit/story?${about.what}=${encodeURIComponent(about.id)}`);
+        if (late()) return;
         records.value = s.records;
         cut.value = s.cut;
         before.value = null;
@@ -133,17 +137,20 @@ export function Audit() {
       q.set('limit', '100');
       if (more && before.value) q.set('before', String(before.value));
       const a = await get<{ records: AuditRecord[]; next_before: number | null }>(`audit?${q}`);
+      if (late()) return;
       records.value = more ? [...records.value, ...a.records] : a.records;
       before.value = a.records.length < 100 ? null : a.next_before;
       fault.value = null;
     } catch (e) {
+      if (late()) return;
       fault.value = asApiError(e);
       if (about) records.value = [];
     } finally {
-      busy.value = false;
+      if (!late()) busy.value = false;
     }
   };
-  useEffect(() => {
+  // Before anybody can type into the form that the address fills.
+  useLayoutEffect(() => {
     form.value = search;
     open.value = new Set();
     if (me.value?.auditor) void load(false);
@@ -183,7 +190,7 @@ export function Audit() {
         {input('to', 'To', { type: 'datetime-local' })}
         <datalist id="events">{events.map((e) => <option key={e} value={e} />)}</datalist>
         <div class="buttons">
-          <button type="submit" class="primary" disabled={busy.value}>Search</button>
+          <button type="submit" class="primary">Search</button>
           <Link to="/audit">Clear</Link>
         </div>
       </form>
