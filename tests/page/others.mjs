@@ -173,6 +173,30 @@ test('the log is searched, a record opened, a story told', async () => {
   await bob.getByText('Only auditors read the log.').waitFor();
 });
 
+test('a search that is slow is overtaken by the next one, and its answer stays away', async () => {
+  const page = await pageOf('dave', '/audit');
+  await page.locator('tr.openable').first().waitFor();
+  let answerSlow;
+  const slowAnswered = new Promise((resolve) => { answerSlow = resolve; });
+  await page.route('**/api/v1/audit?*user=alice*', async (route) => {
+    const answer = await route.fetch();
+    await slowAnswered;
+    await route.fulfill({ response: answer });
+  });
+  const slow = page.waitForResponse('**/api/v1/audit?*user=alice*');
+  await page.getByLabel('Person').fill('alice');
+  await page.keyboard.press('Enter');
+  await until(() => page.url().includes('user=alice'), 'the slow search is in the address');
+  await page.getByLabel('Rule').fill('no-such-rule');
+  await page.getByLabel('Person').fill('');
+  await page.keyboard.press('Enter');
+  await page.getByText('Nothing was found.').waitFor();
+  answerSlow();
+  await (await slow).finished();
+  await page.getByText('Nothing was found.').waitFor();
+  equal(await page.locator('tr.openable').count(), 0, 'records of the search before');
+});
+
 test('the policy is shown, and a statement is tried', async () => {
   const page = await pageOf('dave', '/policy');
   await page.getByRole('heading', { name: 'Tier 20' }).waitFor();
