@@ -79,8 +79,30 @@ std::string arena::server_log() const {
     return log.substr(log.size() - std::min(log.size(), shown));
 }
 
+void arena::add_direct(std::uint32_t backend_pid) const {
+    const std::lock_guard lock(mutex_);
+    direct_pids_.insert(backend_pid);
+}
+
+std::vector<bool> arena::crashes() const {
+    static constexpr std::string_view begins = "server process (PID ";
+    static constexpr std::string_view goes_on = ") was terminated by signal ";
+    const auto log = postgres_.log();
+    std::vector<bool> out;
+    for (auto at = log.find(begins); at != std::string::npos; at = log.find(begins, at + 1)) {
+        const auto digits = at + begins.size();
+        const auto end = log.find_first_not_of("0123456789", digits);
+        if (end == digits || log.compare(end, goes_on.size(), goes_on) != 0) continue;
+        const auto pid = std::stoul(log.substr(digits, end - digits));
+        const std::lock_guard lock(mutex_);
+        out.push_back(direct_pids_.contains(static_cast<std::uint32_t>(pid)));
+    }
+    return out;
+}
+
 lane::lane(const arena& home, unsigned number)
-    : kind_(home.kind()),
+    : home_(&home),
+      kind_(home.kind()),
       direct_(home.postgres_port(),
               as(home.postgres_port(), "app", arena::database(number, false))),
       proxied_(home.proxy_port(), as(home.proxy_port(), "alice", arena::database(number, true))),
@@ -97,6 +119,12 @@ void lane::forget_connections() {
     proxied_.close();
 }
 
+void lane::connect() {
+    direct_.reconnect();
+    home_->add_direct(direct_.backend_pid());
+    proxied_.reconnect();
+}
+
 void lane::reset() {
     for (auto* c : {&direct_tables_, &proxied_tables_}) {
         const auto x = c->ask(reset_sql());
@@ -107,8 +135,7 @@ void lane::reset() {
 
 std::optional<std::string> lane::compare_logins() {
     forget_connections();
-    direct_.reconnect();
-    proxied_.reconnect();
+    connect();
     if (direct_.parameters() == proxied_.parameters()) return std::nullopt;
     std::string why = "the parameters after login differ:\n";
     for (const auto* p : {&direct_, &proxied_})
@@ -137,10 +164,7 @@ std::optional<std::string> lane::compare_tables() {
 
 std::optional<std::string> lane::play(const sequence& s, milliseconds deadline) {
     if (s.fresh) forget_connections();
-    if (!direct_.connected() || !proxied_.connected()) {
-        direct_.reconnect();
-        proxied_.reconnect();
-    }
+    if (!direct_.connected() || !proxied_.connected()) connect();
     const auto direct = direct_.play(s, nullptr, kind_, deadline);
     const auto proxied = proxied_.play(s, &direct.at_pause, kind_, deadline);
     if (lost_track(proxied)) {

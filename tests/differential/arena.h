@@ -2,8 +2,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "tests/differential/peer.h"
 #include "tests/support/postgres_server.h"
@@ -22,6 +25,11 @@ class arena {
     [[nodiscard]] std::uint16_t proxy_port() const noexcept { return proxy_->port(); }
     /// Its newest lines.
     [[nodiscard]] std::string server_log() const;
+    /// Notes a session that no proxy stands before.
+    void add_direct(std::uint32_t backend_pid) const;
+    /// How often PostgreSQL itself has crashed, and under whom for each: true if no proxy stood
+    /// before the session that brought it down.
+    [[nodiscard]] std::vector<bool> crashes() const;
     [[nodiscard]] static std::string database(unsigned lane, bool proxied) {
         return (proxied ? "proxied_" : "direct_") + std::to_string(lane);
     }
@@ -30,6 +38,8 @@ class arena {
     policy_kind kind_;
     postgres_server postgres_;
     std::unique_ptr<proxy_process> proxy_;
+    mutable std::mutex mutex_;
+    mutable std::set<std::uint32_t> direct_pids_;
 };
 
 /// One pair of sessions, and the tables behind them. Not thread-safe.
@@ -49,9 +59,11 @@ class lane {
     [[nodiscard]] std::optional<std::string> compare_logins();
 
   private:
+    void connect();
     void reset();
     [[nodiscard]] std::optional<std::string> compare_tables();
 
+    const arena* home_;
     policy_kind kind_;
     peer direct_;
     peer proxied_;

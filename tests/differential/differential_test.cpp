@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/differential/arena.h"
+#include "tests/support/eventually.h"
 #include "tests/support/seed.h"
 
 /// Random sequences, played against PostgreSQL directly and through Sallyport.
@@ -50,39 +52,85 @@ class contest {
             static_cast<unsigned long long>(messages_.load()),
             static_cast<unsigned long long>(lost_.load()), seconds,
             static_cast<double>(played) / seconds);
+        const auto crashes = arena_.crashes().size();
+        if (crashes != 0)
+            std::printf("PostgreSQL itself crashed %zu times, with no proxy before it\n", crashes);
         EXPECT_GT(played, 0u);
+        EXPECT_LE(crashes, 2 + played / 2'000) << "too many to prove anything";
         EXPECT_LE(lost_.load(), 3 + played / 100) << "too many sessions given up to prove anything";
     }
 
   private:
+    [[nodiscard]] bool goes_on() const {
+        return faults_ < options.faults_max && std::chrono::steady_clock::now() < end_ &&
+               (options.count == 0 || next_ < options.count);
+    }
+
+    // A sequence under which PostgreSQL itself falls compares nothing, and takes the sessions of
+    // all lanes with it: each begins anew behind it.
     void work(unsigned number) {
-        std::uint64_t at = 0;
-        try {
-            lane l(arena_, number);
-            if (const auto why = l.compare_logins()) fault(*why);
-            std::vector<std::uint64_t> history;  // sequences since the newest connection
-            while (faults_ < options.faults_max && std::chrono::steady_clock::now() < end_) {
-                const auto index = next_.fetch_add(1);
-                if (options.count != 0 && index >= options.count) break;
-                const auto s = generate(options.seed + index, kind_);
-                if (s.fresh) history.clear();
-                history.push_back(s.seed);
-                at = s.seed;
-                const auto why = l.play(s, deadline);
-                ++played_;
-                messages_ += s.steps.size();
-                if (why) {
-                    report(l, s, *why, history);
-                    history.clear();
-                } else if (s.closes || s.half_closes) {
-                    history.clear();
-                }
+        std::size_t crashes = 0;
+        do {
+            std::uint64_t at = 0;
+            try {
+                const auto l = begun(number);
+                crashes = arena_.crashes().size();
+                play_on(*l, at, crashes);
+            } catch (const std::exception& e) {
+                if (!crashed_since(crashes))
+                    fault("lane " + std::to_string(number) + " at seed " + std::to_string(at) +
+                          ": " + e.what() + "\n--- the server's log\n" + arena_.server_log());
+                crashes = arena_.crashes().size();
             }
-            lost_ += l.lost();
-        } catch (const std::exception& e) {
-            fault("lane " + std::to_string(number) + " at seed " + std::to_string(at) + ": " +
-                  e.what() + "\n--- the server's log\n" + arena_.server_log());
+        } while (goes_on());
+    }
+
+    // After a crash the server needs a moment. Errors: throws what the last attempt did.
+    std::unique_ptr<lane> begun(unsigned number) {
+        for (const auto until = std::chrono::steady_clock::now() + deadline;;) {
+            try {
+                auto l = std::make_unique<lane>(arena_, number);
+                if (const auto why = l->compare_logins()) fault(*why);
+                return l;
+            } catch (const std::exception&) {
+                if (std::chrono::steady_clock::now() >= until) throw;
+            }
+            std::this_thread::sleep_for(milliseconds{100});
         }
+    }
+
+    void play_on(lane& l, std::uint64_t& at, std::size_t crashes) {
+        std::vector<std::uint64_t> history;  // sequences since the newest connection
+        while (faults_ < options.faults_max && std::chrono::steady_clock::now() < end_) {
+            const auto index = next_.fetch_add(1);
+            if (options.count != 0 && index >= options.count) break;
+            const auto s = generate(options.seed + index, kind_);
+            if (s.fresh) history.clear();
+            history.push_back(s.seed);
+            at = s.seed;
+            const auto why = l.play(s, deadline);
+            if (why && crashed_since(crashes)) break;
+            ++played_;
+            messages_ += s.steps.size();
+            if (why) {
+                report(l, s, *why, history);
+                history.clear();
+            } else if (s.closes || s.half_closes) {
+                history.clear();
+            }
+        }
+        lost_ += l.lost();
+    }
+
+    // PostgreSQL crashed beside `known` times, and under nothing that came through Sallyport. It
+    // says so a little after its sessions are gone.
+    bool crashed_since(std::size_t known) {
+        std::vector<bool> all;
+        if (!eventually([&] { return (all = arena_.crashes()).size() > known; },
+                        milliseconds{2'000}))
+            return false;
+        return std::all_of(all.begin() + static_cast<std::ptrdiff_t>(known), all.end(),
+                           [](bool direct) { return direct; });
     }
 
     void report(lane& l, const sequence& s, const std::string& why,

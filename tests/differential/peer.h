@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ class peer {
     void reconnect();
     [[nodiscard]] bool connected() const noexcept { return client_.has_value(); }
     void close() { client_.reset(); }
+    /// Of the newest login.
+    [[nodiscard]] std::uint32_t backend_pid() const { return client_->backend_pid(); }
     /// ParameterStatus messages of the newest login, in order of their names.
     [[nodiscard]] const std::map<std::string, std::string>& parameters() const {
         return client_->server_parameters();
