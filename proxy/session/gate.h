@@ -158,7 +158,9 @@ class gate {
     [[nodiscard]] bool keeps_replies() const noexcept { return !buffered_.empty(); }
 
     /// What has been taken from the server for the client ends with a whole message.
-    [[nodiscard]] bool between_replies() const noexcept { return server_rest_bytes_ == 0; }
+    [[nodiscard]] bool between_replies() const noexcept {
+        return server_rest_bytes_ == 0 || drop_server_rest_;
+    }
 
     [[nodiscard]] const protocol::reply_queue& replies() const noexcept { return replies_; }
     [[nodiscard]] protocol::reply_queue& replies() noexcept { return replies_; }
@@ -342,7 +344,7 @@ class gate {
     void answered(std::uint32_t tag, bool well);
     void after_reply(actions& out);
     void relay(protocol::bytes data, actions& out);
-    /// Something of our own, behind what the server has said.
+    /// Something of our own, whole messages, behind what the server has said.
     void tell_client(std::string message, actions& out);
 
     // names by way of the catalog (gate_catalog.cpp)
@@ -449,7 +451,8 @@ class gate {
     std::uint64_t server_rest_bytes_ = 0;
     bool drop_server_rest_ = false;
     reply_buffer buffered_;
-    bool unasked_ = false;  ///< the client has not asked for the reply under way
+    std::string behind_message_;  ///< of our own, for when the message under way is whole
+    bool unasked_ = false;        ///< the client has not asked for the reply under way
     bool saw_fatal_ = false;
     bool query_failed_ = false;  ///< the Query being answered has had an error
     policy::instant transaction_since_{};

@@ -395,6 +395,7 @@ void gate::inject_failure(char tag, refusal why, actions& out, std::uint32_t sta
 
 void gate::violation(const std::string& what, actions& out) {
     state_ = state::closed;
+    // Inside of a message it would be taken for the rest of that.
     tell_client(fatal_frame({std::string(protocol::sqlstate::protocol_violation),
                              "protocol violation: " + what, "", ""}),
                 out);

@@ -576,7 +576,7 @@ void gate::on_client_gone(const std::string& why, actions& out) {
 }
 
 void gate::remind(actions& out) {
-    if (state_ != state::held) return;
+    if (state_ != state::held || !between_replies()) return;
     tell_client(reminder_notice(hold_, hold_rule_, env_->time->now(), hold_until_), out);
 }
 

@@ -81,7 +81,9 @@ std::size_t gate::on_server(bytes data, actions& out) {
             if (!drop_server_rest_) relay(data.substr(used, taken), out);
             server_rest_bytes_ -= taken;
             used += taken;
-            if (server_rest_bytes_ == 0) hasten(out);
+            if (server_rest_bytes_ != 0) continue;
+            if (!behind_message_.empty()) tell_client(std::exchange(behind_message_, {}), out);
+            hasten(out);
             continue;
         }
         const auto rest = data.substr(used);
@@ -143,6 +145,10 @@ void gate::relay(bytes data, actions& out) {
 }
 
 void gate::tell_client(std::string message, actions& out) {
+    if (!between_replies()) {
+        behind_message_ += message;
+        return;
+    }
     out.send_owned(action::type::to_client, buffered_.flush());
     out.send_owned(action::type::to_client, std::move(message));
 }
@@ -160,6 +166,7 @@ void gate::on_reply(const reply_event& e, char tag, bytes frame, actions& out) {
     using type = reply_event::type;
     if (watch_ && e.who.statement != 0) watch_->replied(e);
     if (e.what == type::violation) {
+        drop_server_rest_ = true;
         violation(std::string("the server sent a message of type '") +
                       protocol::backend::sanitize_text(std::string_view(&tag, 1), 4) +
                       "' that answers nothing",

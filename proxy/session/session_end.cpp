@@ -28,8 +28,10 @@ void session::end(const std::string& reason, const std::string& fatal) {
     if (phase_ == phase::ending || phase_ == phase::over) return;
     const auto self = shared_from_this();
     end_reason_ = reason;
+    // Inside of a message it would be taken for the rest of that.
+    const bool says = !fatal.empty() && (!gate_ || gate_->between_replies());
     if (gate_) {
-        if (!fatal.empty()) client_out_.append(gate_->take_buffered());
+        if (says) client_out_.append(gate_->take_buffered());
         gate_->on_client_gone(reason, home_.scratch);
         for (auto& a : home_.scratch.list())
             if (a.what == action::type::withdraw_hold)
@@ -39,7 +41,7 @@ void session::end(const std::string& reason, const std::string& fatal) {
     phase_ = phase::ending;
     if (server_) server_->cancel_waits();
     if (session_hold_) home_.shared.steward->withdraw(session_hold_, reason, id_);
-    client_out_.append(fatal);
+    if (says) client_out_.append(fatal);
     end_deadline_ = steady_clock::now() + linger_time;
     client_.cancel_waits();
     // Where many end at once, every client hears of it before the first server: thousands of

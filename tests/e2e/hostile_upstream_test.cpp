@@ -362,5 +362,50 @@ TEST_F(hostile_upstream, message_that_the_client_left_half_sent_is_never_complet
     EXPECT_FALSE(completed);
 }
 
+// A server's message may arrive in pieces: what the proxy says by itself would be taken for its
+// rest.
+TEST_F(hostile_upstream, what_the_proxy_says_waits_for_the_end_of_the_message_under_way) {
+    const auto bell = wire::frame('A', wire::int32(7) + std::string("bell\0", 5) +
+                                           std::string(2'000, 'x') + std::string(1, '\0'));
+    std::promise<void> held;
+    auto on_hold = held.get_future();
+    to({.on_message = [&](hostile_connection& c, char type, const std::string& body) {
+        if (type != 'Q' || body.find("listening") == std::string::npos) return false;
+        c.send(server_wire::one_row("1") + bell.substr(0, 700));
+        on_hold.wait_for(patience);
+        c.send(bell.substr(700));
+        return true;
+    }});
+    const stopped_first stopped{hostile};
+    auto c = client_as("alice");
+    ASSERT_EQ(c.ask("SELECT 'listening'").types(), "TDCZ");
+
+    c.send(wire::query(held_sql));
+    const auto number = pending_hold_of("alice");
+    ASSERT_NE(number, 0u);
+    held.set_value();
+
+    const auto rung = c.read();
+    EXPECT_EQ(rung.type, 'A');
+    EXPECT_EQ(bell.substr(5), rung.body);
+    const auto notice = c.read();
+    EXPECT_EQ(notice.type, 'N');
+    EXPECT_NE(fields_of(notice).at('M').find("waits for approval"), std::string::npos);
+}
+
+TEST_F(hostile_upstream, row_that_is_cut_off_is_not_completed_by_the_farewell) {
+    to({.on_message = [](hostile_connection& c, char type, const std::string&) {
+        if (type != 'Q') return false;
+        const auto row = server_wire::row(std::string(100, 'y'));
+        c.send(server_wire::row_description() + row.substr(0, 50));
+        c.close();
+        return true;
+    }});
+    auto c = client_as("alice");
+    c.send(wire::query("SELECT 1"));
+
+    EXPECT_EQ(types_of(c.read_to_end()), "T");
+}
+
 }  // namespace
 }  // namespace sallyport::tests

@@ -343,13 +343,7 @@ class conversation {
                 server_.take(bytes);
                 break;
             case action::type::to_client:
-                if (a.text.empty()) {
-                    to_client_.take(bytes);
-                } else {
-                    framing ours{protocol::backend_limits};
-                    ours.take(bytes);
-                    require(ours.between(), "what the gate says by itself is whole messages");
-                }
+                to_client_.take(bytes);
                 break;
             case action::type::analyse:
                 questions_.push_back({question::kind::facts, a.text, 0, {}});
@@ -535,6 +529,7 @@ class conversation {
         require(client_.empty(), "every message of the client is taken");
         require(gate_->replies().empty(), "every message is answered");
         require(gate_->current() == gate::state::open, "and the gate is open");
+        require(!gate_->keeps_replies() && to_client_.between(), "the client has all of it");
     }
 
     /// What comes when it is over moves nothing; a hold that was opened too late is taken back.
