@@ -83,12 +83,15 @@ log_connections = 0
 log_disconnections = 0
 INI
 [ "$(id -u)" -ne 0 ] || chown postgres "$world/bouncer/"*
-(
-  cd "$world"
-  if [ "$(id -u)" -eq 0 ]; then exec setpriv --reuid postgres --regid postgres --clear-groups "$(command -v pgbouncer)" -q "$world/bouncer/pgbouncer.ini"
-  else exec pgbouncer -q "$world/bouncer/pgbouncer.ini"; fi
-) >"$world/bouncer.log" 2>&1 &
-bouncer_pid=$!
+begin_bouncer() {
+  (
+    cd "$world"
+    if [ "$(id -u)" -eq 0 ]; then exec setpriv --reuid postgres --regid postgres --clear-groups "$(command -v pgbouncer)" -q "$world/bouncer/pgbouncer.ini"
+    else exec pgbouncer -q "$world/bouncer/pgbouncer.ini"; fi
+  ) >"$world/bouncer.log" 2>&1 &
+  bouncer_pid=$!
+  wait_until busy "$bouncer_port" || { cat "$world/bouncer.log" >&2; fail "PgBouncer did not start"; }
+}
 
 mkdir -m 700 "$world/var"
 printf 'bench\n' >"$world/bench-password"; chmod 600 "$world/bench-password"
@@ -116,8 +119,8 @@ $(target hr)
 limits: { connections: $((idle * 2 + 200)) }
 YAML
 chmod 600 "$world/key.pem"
+begin_bouncer
 start_proxy "$sallyport" "$proxy_port" "$admin_port"
-wait_until busy "$bouncer_port" || { cat "$world/bouncer.log" >&2; fail "PgBouncer did not start"; }
 
 # --- measuring ------------------------------------------------------------------------------------------
 tick=$(getconf CLK_TCK)
@@ -151,6 +154,17 @@ copy_out() {  # WAY
   awk -v ticks="$ticks" -v tick="$tick" -v bytes="$copy_bytes" 'BEGIN { printf "%.3f\n", ticks / tick / (bytes / 1e9) }' >>"$world/copy-$1"
 }
 
+# A new process: one that has had connections grows into the memory that they left behind.
+begin_anew() {  # WAY
+  local pid
+  pid=$(pid_of "$1")
+  kill "$pid" && { wait "$pid" || true; }
+  case $1 in
+    pgbouncer) begin_bouncer ;;
+    sallyport) start_proxy "$sallyport" "$proxy_port" "$admin_port" ;;
+  esac
+}
+
 idle_memory() {  # WAY SSLMODE: KiB per idle connection
   local pid before after
   pid=$(pid_of "$1")
@@ -174,7 +188,9 @@ idle_memory() {  # WAY SSLMODE: KiB per idle connection
 copy_bytes=$(psql -X -q -p "$pg_port" -d shop -c 'COPY big TO STDOUT' | wc -c)
 for way in pgbouncer sallyport; do
   declare "idle_plain_$way=$(idle_memory $way disable)"
+  begin_anew $way
   declare "idle_tls_$way=$(idle_memory $way require)"
+  begin_anew $way
 done
 for round in $(seq "$rounds"); do
   say "round $round of $rounds …"
