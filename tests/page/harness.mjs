@@ -115,7 +115,9 @@ export const forgetTokens = () => tokens.clear();
 let browser = null;
 const faults = [];
 const elsewhere = [];
-export const consoleFaults = () => faults.splice(0);
+const isExpected = ({ page, text }) => page.expected.some((re) => re.test(text));
+/// What a page has said at once may have been expected only a moment later.
+export const consoleFaults = () => faults.splice(0).filter((f) => !isExpected(f)).map((f) => f.text);
 export const foreignRequests = () => elsewhere.splice(0);
 
 export async function startBrowser() {
@@ -133,10 +135,10 @@ export async function tab(options = {}) {
   context.setDefaultTimeout(8000);
   const page = await context.newPage();
   page.expected = [];
-  page.on('pageerror', (e) => faults.push(`${e}`));
+  page.on('pageerror', (e) => faults.push({ page, text: `${e}` }));
   page.on('console', (m) => {
-    const text = `${m.text()} ${m.location().url}`;
-    if (m.type() === 'error' && !page.expected.some((re) => re.test(text))) faults.push(text);
+    const said = { page, text: `${m.text()} ${m.location().url}` };
+    if (m.type() === 'error' && !isExpected(said)) faults.push(said);
   });
   page.on('request', (r) => {
     if (!r.url().startsWith(base) && !r.url().startsWith('data:')) elsewhere.push(r.url());
