@@ -137,7 +137,7 @@ fi
 
 build asan
 run_tests unit-asan asan -L 'unit|sim' -j "$(nproc)"
-run_tests e2e-asan asan -L e2e -j 2
+run_tests e2e-asan asan -L e2e -j 3
 run_tests differential-asan asan -L differential
 
 # The parts with more than one thread; the rest is pure and has nothing to race.
