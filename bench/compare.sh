@@ -46,10 +46,10 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 ulimit -n "$(ulimit -H -n)" 2>/dev/null || true
 
-free_port 55400; pg_port=$found
-free_port 55400; bouncer_port=$found
-free_port 55400; proxy_port=$found
-free_port 55400; admin_port=$found
+free_port 25400; pg_port=$found
+free_port 25400; bouncer_port=$found
+free_port 25400; proxy_port=$found
+free_port 25400; admin_port=$found
 
 mkdir -m 755 "$world/bouncer"
 [ "$(id -u)" -ne 0 ] || chown postgres "$world/bouncer"

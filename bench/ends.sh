@@ -50,9 +50,9 @@ files=$((sessions * 2 + 1000))
   fail "$sessions sessions need $files file descriptors (ulimit -n)"
 ulimit -S -n "$(ulimit -H -n)"
 
-free_port 55700; pg_port=$found
-free_port 55700; port=$found
-free_port 55700; admin_port=$found
+free_port 25700; pg_port=$found
+free_port 25700; port=$found
+free_port 25700; admin_port=$found
 begin_server "$world/pg" -c max_connections=$((sessions + 20)) -c shared_buffers=64MB -c jit=off
 psql -X -q -p "$pg_port" -d shop -c 'CREATE TABLE secrets AS SELECT 1 AS id'
 

@@ -45,7 +45,7 @@ trap leave EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-free_port 55600; pg_port=$found
+free_port 25600; pg_port=$found
 begin_server "$top/pg"
 "$pg_bin/pgbench" -i -q -s 5 -p "$pg_port" shop >"$top/init.log" 2>&1 || { cat "$top/init.log" >&2; exit 1; }
 
@@ -61,8 +61,8 @@ policy() {  # COUNT: rules on tables of their own, every tenth on a schema; none
 serve() {  # NAME COUNT → port_NAME, pid_NAME
   world=$top/$1
   mkdir -m 700 "$world"
-  free_port 55600; local port=$found
-  free_port 55600; local admin=$found
+  free_port 25600; local port=$found
+  free_port 25600; local admin=$found
   policy "$2" >"$world/policy.yaml"
   { echo "users:"; echo bench | "$binary" passwd bench -; } >"$world/users.yaml"
   write_settings "$port" "$admin" </dev/null

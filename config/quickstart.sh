@@ -68,7 +68,7 @@ else
   free_port 6432; port=$found
 fi
 free_port 6480; admin_port=$found
-free_port 54320; pg_port=$found
+free_port 25432; pg_port=$found
 
 mkdir -m 700 "$world/pg"
 [ "$(id -u)" -ne 0 ] || chown postgres "$world/pg"

@@ -46,6 +46,8 @@ wait_until() {
 
 busy() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 taken=" "
+# FIRST is below the ports that the system gives to whoever connects: while such a connection lingers,
+# nothing can listen there, and trying to connect does not show it.
 free_port() {  # FIRST → $found
   found=$1
   while busy "$found" || [[ $taken == *" $found "* ]]; do found=$((found + 1)); done

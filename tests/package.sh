@@ -71,7 +71,7 @@ has "computed dependencies" "$depends" "adduser"
 step "a PostgreSQL of its own"
 mkdir -m 700 "$world/pg"
 chown postgres "$world/pg"
-free_port 54320; pg_port=$found
+free_port 25432; pg_port=$found
 free_port 6432; port=$found
 free_port 6480; admin_port=$found
 printf 'superuser-secret' >"$world/superuser"; chmod 644 "$world/superuser"
