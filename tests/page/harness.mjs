@@ -115,7 +115,7 @@ export const forgetTokens = () => tokens.clear();
 let browser = null;
 const faults = [];
 const elsewhere = [];
-const isExpected = ({ page, text }) => page.expected.some((re) => re.test(text));
+const isExpected = ({ page, text }) => page?.expected.some((re) => re.test(text));
 /// What a page has said at once may have been expected only a moment later.
 export const consoleFaults = () => faults.splice(0).filter((f) => !isExpected(f)).map((f) => f.text);
 export const foreignRequests = () => elsewhere.splice(0);
@@ -135,7 +135,7 @@ export async function tab(options = {}) {
   context.setDefaultTimeout(8000);
   const page = await context.newPage();
   page.expected = [];
-  page.on('pageerror', (e) => faults.push({ page, text: `${e}` }));
+  page.on('pageerror', (e) => faults.push({ text: `${e}` }));  // of no page: never expected
   page.on('console', (m) => {
     const said = { page, text: `${m.text()} ${m.location().url}` };
     if (m.type() === 'error' && !isExpected(said)) faults.push(said);
